@@ -1,0 +1,247 @@
+//! The contract of a channel: turns a message into requests and answers into outcomes. Pure: no I/O, clock or
+//! randomness of its own; sending, retrying, limiting and guarding are the gateway's, written once for all channels.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use crate::attempt::PossibleDuplicate;
+use crate::id::{DeliveryId, Num};
+use crate::message::Message;
+use crate::outcome::Outcome;
+use crate::problem::Problem;
+use crate::resource::Ordering;
+use crate::time::Timestamp;
+
+/// What a kind of channel is and can do: the form, validation, docs page and conformance test come from it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Manifest {
+    /// Its name in `kind`, lower case.
+    pub kind: &'static str,
+    /// Its name for people.
+    pub label: &'static str,
+    /// One sentence on what it does.
+    pub summary: &'static str,
+    /// Where the vendor or standard describes it.
+    pub links: Vec<&'static str>,
+    /// JSON Schema of `settings`. Secret fields carry `"writeOnly": true`.
+    pub settings: Value,
+    /// Formats that a subscription may ask for; the first is the default.
+    pub formats: Vec<&'static str>,
+    /// Segment types and operations it can show natively.
+    pub capabilities: Vec<&'static str>,
+    /// Not a chat platform: its name may appear outside its folder.
+    pub generic: bool,
+    /// How deliveries are ordered unless the subscription says otherwise.
+    pub ordering: Ordering,
+    /// How to get the credentials it asks for.
+    pub setup: &'static str,
+}
+
+/// A kind of channel, one folder of `anser-channels`.
+pub trait ChannelKind: Send + Sync {
+    /// What it is and can do.
+    fn manifest(&self) -> Manifest;
+
+    /// Checks settings and makes a channel that is ready to use.
+    ///
+    /// # Errors
+    /// A [`Problem`] whose field begins with `settings`.
+    fn open(&self, settings: &Value) -> Result<Arc<dyn Channel>, Problem>;
+
+    /// Replaces a signing secret: the settings with the new secret put in and the old one kept signing until
+    /// `old_until`, and the new secret in the form to be shown once.
+    ///
+    /// # Errors
+    /// `not_available` when this kind has no secrets to rotate, `invalid_field` for an unknown `secret_kind`.
+    fn rotate(
+        &self,
+        settings: &Value,
+        secret_kind: &str,
+        random: &[u8; 32],
+        now: Timestamp,
+        old_until: Timestamp,
+    ) -> Result<(Value, String), Problem>;
+}
+
+/// A configured channel.
+pub trait Channel: Send + Sync {
+    /// The URL whose host the address guard judges when the channel is created; `None` when there is none.
+    fn endpoint(&self) -> Option<&Url>;
+
+    /// The steps that deliver `message`.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the message cannot be sent this way at all: the delivery is dead at once.
+    fn render(&self, message: &Message, context: &Context<'_>) -> Result<Plan, Problem>;
+
+    /// The request of one step.
+    ///
+    /// # Errors
+    /// As [`Channel::render`].
+    fn request(
+        &self,
+        step: &Step,
+        message: &Message,
+        context: &Context<'_>,
+    ) -> Result<Request, Problem>;
+
+    /// What the answer to a step means.
+    fn classify(&self, step: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome;
+}
+
+/// What a channel may know of the delivery that it serves.
+#[derive(Debug, Clone)]
+pub struct Context<'a> {
+    /// The time now.
+    pub now: Timestamp,
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// The message's number.
+    pub num: Num,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// Why this attempt may repeat an earlier one.
+    pub possible_duplicate: Option<PossibleDuplicate>,
+    /// The subscription's name; `None` for a direct address.
+    pub subscription: Option<&'a str>,
+    /// The format that the subscription asks for; `None`: the channel's own.
+    pub format: Option<&'a str>,
+    /// Whom in that channel.
+    pub target: Option<&'a str>,
+    /// The installation's number.
+    pub installation: u64,
+    /// Other 4xx answers than 408, 410, 425 and 429 reject at once.
+    pub fail_fast_4xx: bool,
+    /// The subscription has one of CMQ's retry policies: every non-2xx and every time-out is a plain retry.
+    pub cmq_policy: bool,
+}
+
+/// What a message becomes on a channel: ordered steps, of which a retry resumes at the one that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of the channel's rendering; a stored plan of another version is still sent as it is.
+    pub version: u16,
+    /// In order.
+    pub steps: Vec<Step>,
+    /// Rungs of the degradation ladder that were taken, such as `card->markdown`.
+    pub degraded: Vec<String>,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What it does.
+    pub kind: StepKind,
+    /// The rendered body.
+    pub body: Bytes,
+    /// Its media type.
+    pub media_type: String,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepKind {
+    /// Delivers (a part of) the message.
+    Send,
+}
+
+/// A request for the gateway's senders; one variant per sender.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// Over HTTP.
+    Http(HttpRequest),
+}
+
+/// An HTTP request.
+#[derive(Debug, Clone)]
+pub struct HttpRequest {
+    /// Method.
+    pub method: Method,
+    /// Absolute `http` or `https` URL.
+    pub url: Url,
+    /// Headers, apart from `host` and `content-length`.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// What came back: an answer, or why there is none.
+pub type Exchange = Result<HttpResponse, SendError>;
+
+/// An HTTP answer.
+#[derive(Debug, Clone)]
+pub struct HttpResponse {
+    /// Status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body, cut at the cap.
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}: {detail}")]
+pub struct SendError {
+    /// What failed.
+    pub kind: SendErrorKind,
+    /// Whether any byte of the request may have reached the endpoint.
+    pub sent: bool,
+    /// More, for people.
+    pub detail: String,
+}
+
+/// What failed, told apart in every error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SendErrorKind {
+    /// The name does not resolve.
+    Dns,
+    /// No route, or no answer to the connection request.
+    Unreachable,
+    /// The connection was refused.
+    Refused,
+    /// The connection was closed or reset.
+    Reset,
+    /// The time limit ran out.
+    TimedOut,
+    /// The TLS handshake failed.
+    Tls,
+    /// The address guard forbids the address.
+    Blocked,
+    /// The answer is no HTTP, or breaks a limit.
+    Protocol,
+}
+
+impl std::fmt::Display for SendErrorKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Dns => "name not resolved",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "connection refused",
+            Self::Reset => "connection reset",
+            Self::TimedOut => "timed out",
+            Self::Tls => "TLS handshake failed",
+            Self::Blocked => "address not allowed",
+            Self::Protocol => "protocol error",
+        })
+    }
+}
+
+/// An exchange with what the log wants to know of it.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// What came back.
+    pub exchange: Exchange,
+    /// Where the time went.
+    pub timing: crate::attempt::Timing,
+    /// The address connected to.
+    pub peer: Option<SocketAddr>,
+}

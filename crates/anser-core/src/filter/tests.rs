@@ -1,0 +1,1 @@
+//! Filters on whole messages.

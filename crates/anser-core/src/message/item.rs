@@ -1,0 +1,179 @@
+//! A published item as the publisher writes it: the message without what the gateway stamps. Read strictly (unknown
+//! fields are an error, so that a typo is not lost), with the path of the field at fault.
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::attachment::Attachment;
+use super::body::BodyFields;
+use super::header::{Conversation, Kind};
+use crate::problem::{Problem, ProblemKind};
+use crate::time::Timestamp;
+
+/// One published item.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Item {
+    /// Who, where, when, how: what the publisher may say of it.
+    #[serde(default)]
+    pub header: ItemHeader,
+    /// What.
+    #[schemars(with = "super::body::Body")]
+    pub body: BodyFields,
+    /// Bytes that ride along.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub attachments: Vec<Attachment>,
+    /// Makes the publish idempotent: same key and same item, same answer, stored once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub dedupe_key: Option<String>,
+}
+
+/// The header fields that a publisher may set; their meaning is that of [`super::Header`].
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ItemHeader {
+    /// Stamped by the gateway: refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub id: Option<Value>,
+    /// Stamped by the gateway: refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub time: Option<Value>,
+    /// Stamped by the gateway: refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub from: Option<Value>,
+    /// Stamped by the gateway: refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub origin: Option<Value>,
+    /// When it happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<Timestamp>,
+    /// Must be the topic of the request, when given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// Words split at `.`, for binding keys; absent: `type`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub routing_key: Option<String>,
+    /// Event type; default `message`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_.-]{1,128}$"))]
+    pub r#type: Option<String>,
+    /// What kind of message it is.
+    pub kind: Kind,
+    /// Direct addresses, `CHANNEL[/TARGET]`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub to: Vec<String>,
+    /// Where an answer goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<Conversation>,
+    /// The message this one answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub reply_to: Option<String>,
+    /// The publisher's own id for what this belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub correlation_id: Option<String>,
+    /// Ordering key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub key: Option<String>,
+    /// Labels that filters match on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 64)))]
+    pub tags: Vec<String>,
+    /// Not to be delivered earlier; at most 70 days ahead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// Past this, deliveries that have not happened end as `expired`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// When the message itself is removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_at: Option<Timestamp>,
+    /// BCP 47 language tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 35))]
+    pub locale: Option<String>,
+    /// W3C Trace Context `traceparent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 55, max = 55))]
+    pub traceparent: Option<String>,
+    /// Integrity of the payload bytes: `sha-256=:BASE64:` (RFC 9530).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Any custom fields, at most 8 KiB.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub ext: Map<String, Value>,
+}
+
+/// SHA-256 of an item in canonical form, before anything is stamped.
+pub type Fingerprint = [u8; 32];
+
+impl Item {
+    /// Reads one item.
+    ///
+    /// # Errors
+    /// `malformed_json` (400) for bytes that are no JSON, `invalid_field` (422) with the path otherwise.
+    pub fn from_json(json: &[u8]) -> Result<Self, Problem> {
+        parse_json("", json)
+    }
+
+    /// What tells a repeat from another item under the same dedupe key. Whitespace, field order outside `data` and the
+    /// dedupe key itself do not count.
+    ///
+    /// # Panics
+    /// Never: an item can always be written as JSON.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let canonical = serde_json::to_vec(&(&self.header, &self.body, &self.attachments))
+            .expect("an item always serialises");
+        Sha256::digest(canonical).into()
+    }
+}
+
+/// Reads a JSON document into `T`, naming the field at fault. `prefix` is put before its path.
+///
+/// # Errors
+/// `malformed_json` (400) for bytes that are no JSON, `invalid_field` (422) for JSON of another shape.
+pub fn parse_json<T: DeserializeOwned>(prefix: &str, json: &[u8]) -> Result<T, Problem> {
+    match serde_json::from_slice(json) {
+        Ok(value) => Ok(value),
+        Err(error) => Err(explain::<T>(prefix, json, &error)),
+    }
+}
+
+/// The fast reader failed; a second, slower pass finds the path.
+fn explain<T: DeserializeOwned>(prefix: &str, json: &[u8], error: &serde_json::Error) -> Problem {
+    if !error.is_data() {
+        return Problem::new(
+            ProblemKind::Malformed,
+            "malformed_json",
+            format!("the body is not valid JSON (RFC 8259): {error}"),
+        );
+    }
+    let path =
+        serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(json))
+            .err()
+            .map(|error| error.path().to_string());
+    let problem = Problem::invalid("invalid_field", "", error.to_string());
+    match path.as_deref() {
+        None | Some(".") if prefix.is_empty() => Problem {
+            field: None,
+            ..problem
+        },
+        None | Some(".") => problem.field(prefix),
+        Some(path) if prefix.is_empty() => problem.field(path),
+        Some(path) => problem.field(path).within(prefix),
+    }
+}

@@ -1,0 +1,1 @@
+//! The format as publishers meet it.
