@@ -11,6 +11,7 @@ mod generate;
 mod tidy;
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(
@@ -46,10 +47,18 @@ enum Task {
     },
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
         Task::Ci { skip_external } => ci::run(skip_external),
         Task::Gen { check } => generate::run(check),
         Task::Tidy { check } => tidy::run(check),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Without the backtrace that `anyhow` adds: what failed is a check, not this program.
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
