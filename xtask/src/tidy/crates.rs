@@ -101,11 +101,13 @@ pub(crate) fn banned_dependencies(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// Every crate takes the workspace's lints.
+/// Every crate takes the workspace's lints; a fuzz crate is a workspace of its own and cannot.
 pub(crate) fn inherited_lints(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in &tree.texts {
-        let is_member = file.path.ends_with("/Cargo.toml") && file.text.contains("[package]");
+        let is_member = file.path.ends_with("/Cargo.toml")
+            && file.text.contains("[package]")
+            && !file.text.contains("[workspace]");
         if is_member && !file.text.contains("[lints]\nworkspace = true") {
             let remedy = "add `[lints]` with `workspace = true`";
             findings.push(Finding::new("lints", &file.path, 0, remedy));

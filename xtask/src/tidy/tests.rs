@@ -122,6 +122,12 @@ fn members_take_the_lints() {
         &[("crates/a/Cargo.toml", good)],
         &[],
     );
+    let fuzz = "[package]\n[workspace]\n";
+    check(
+        crates::inherited_lints,
+        &[("crates/a/fuzz/Cargo.toml", fuzz)],
+        &[],
+    );
     check(
         crates::inherited_lints,
         &[("crates/a/Cargo.toml", "[package]\n")],
