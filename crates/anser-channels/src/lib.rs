@@ -1,1 +1,23 @@
-//! placeholder
+//! Every way out: one folder per kind of channel, each a pure translation of messages into requests and of answers into
+//! outcomes. No I/O, clock or randomness here, and no folder imports another; what they share is pulled out into `kit`.
+
+mod kit;
+mod webhook;
+
+use anser_core::channel::ChannelKind;
+
+/// Every kind of channel, in the order in which they are listed. One line per folder.
+#[must_use]
+pub fn registry() -> Vec<Box<dyn ChannelKind>> {
+    vec![
+        Box::new(webhook::Webhook), //
+    ]
+}
+
+/// The kind of that name; `None` when there is none.
+#[must_use]
+pub fn find(kind: &str) -> Option<Box<dyn ChannelKind>> {
+    registry()
+        .into_iter()
+        .find(|candidate| candidate.manifest().kind == kind)
+}

@@ -1,0 +1,101 @@
+//! What the answer to an HTTP request means for the delivery, for every channel whose platform has no codes of its own.
+//! One table for all; must not read a body.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use anser_core::Timestamp;
+use anser_core::channel::{Exchange, HttpResponse, SendError, SendErrorKind};
+use anser_core::limits::RETRY_AFTER_MAX;
+use anser_core::outcome::Outcome;
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+
+/// Judges an exchange. With `fail_fast_4xx`, 4xx answers that no rule names are final. With `cmq_policy` every answer
+/// but 2xx is a plain retry, 410 and `Retry-After` too (Tencent CMQ knows success and failure only); an attempt that was
+/// sent and not answered stays unknown, so that the next one is marked as a possible duplicate.
+pub(crate) fn classify_http(
+    exchange: &Exchange,
+    now: Timestamp,
+    fail_fast_4xx: bool,
+    cmq_policy: bool,
+) -> Outcome {
+    let response = match exchange {
+        Ok(response) => response,
+        Err(error) => return no_answer(error),
+    };
+    let status = response.status;
+    if status.is_success() {
+        return Outcome::Delivered { platform_id: None };
+    }
+    let retry = Outcome::Retry {
+        reason: describe(status),
+    };
+    if cmq_policy {
+        return retry;
+    }
+    match status {
+        StatusCode::GONE => Outcome::Gone {
+            reason: describe(status),
+        },
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            retry_after(response, now).map_or(retry, |wait| Outcome::Limited { wait })
+        }
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => retry,
+        _ if status.is_client_error() && fail_fast_4xx => Outcome::Rejected {
+            code: status.as_u16().to_string(),
+            text: describe(status),
+        },
+        _ => retry,
+    }
+}
+
+/// An error before any byte went out proves that nothing arrived; so does a guard that let nothing out.
+fn no_answer(error: &SendError) -> Outcome {
+    let reason = error.to_string();
+    let connected = match error.kind {
+        SendErrorKind::Reset
+        | SendErrorKind::TimedOut
+        | SendErrorKind::Tls
+        | SendErrorKind::Protocol => true,
+        SendErrorKind::Dns
+        | SendErrorKind::Unreachable
+        | SendErrorKind::Refused
+        | SendErrorKind::Blocked => false,
+    };
+    if error.sent && connected {
+        Outcome::Unknown { reason }
+    } else {
+        Outcome::Retry { reason }
+    }
+}
+
+fn describe(status: StatusCode) -> String {
+    let mut text = format!("HTTP {}", status.as_u16());
+    if let Some(reason) = status.canonical_reason() {
+        text.push(' ');
+        text.push_str(reason);
+    }
+    if status.is_redirection() {
+        text.push_str(" (redirects are not followed)");
+    }
+    text
+}
+
+/// The pause that the answer asks for (RFC 9110 section 10.2.3: seconds, or an HTTP date in one of three forms), capped
+/// at [`RETRY_AFTER_MAX`]. `None` for what cannot be read, and for a pause of nothing: an endpoint that says "0" would
+/// otherwise be tried again at once and for ever, as a limited attempt is not counted.
+fn retry_after(response: &HttpResponse, now: Timestamp) -> Option<Duration> {
+    let text = response.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than a number holds are still "long".
+        text.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs)
+    } else {
+        let date = httpdate::parse_http_date(text).ok()?;
+        let since_epoch = date.duration_since(UNIX_EPOCH).unwrap_or_default();
+        since_epoch.saturating_sub(now.since(Timestamp::EPOCH))
+    };
+    (!wait.is_zero()).then_some(wait.min(RETRY_AFTER_MAX))
+}
+
+#[cfg(test)]
+mod tests;
