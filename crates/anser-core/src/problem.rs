@@ -17,6 +17,10 @@ pub enum ProblemKind {
     Forbidden,
     /// 404: no such thing.
     NotFound,
+    /// 405: the thing is there, this method is not for it.
+    MethodNotAllowed,
+    /// 408: the request did not arrive in time.
+    Timeout,
     /// 409: it contradicts what is there.
     Conflict,
     /// 412: the revision given is not the current one.
@@ -46,6 +50,8 @@ impl ProblemKind {
             Self::Unauthenticated => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::Timeout => 408,
             Self::Conflict => 409,
             Self::Precondition => 412,
             Self::TooLarge => 413,
