@@ -1,13 +1,13 @@
 //! Which messages of its topic a subscription takes: event types and binding keys by one matcher, tags, and a CEL
 //! expression over `header` and `data`. What is given must all hold; what is absent holds.
 
-use std::sync::Arc;
+mod expression;
 
-use cel::{Context, Program, Value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{CEL_BYTES_MAX, CEL_COMPREHENSIONS_MAX, FILTER_ITEMS_MAX};
+use self::expression::Expression;
+use crate::limits::FILTER_ITEMS_MAX;
 use crate::message::Message;
 use crate::name;
 use crate::pattern::Pattern;
@@ -37,7 +37,7 @@ pub struct FilterSpec {
 
 /// One binding key or several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a pattern or a list of patterns")]
 pub enum BindingKeys {
     /// A single pattern.
     One(String),
@@ -72,7 +72,7 @@ pub struct Filter {
     types: Vec<Pattern>,
     tags: Vec<String>,
     binding_keys: Vec<Pattern>,
-    cel: Option<Program>,
+    cel: Option<Expression>,
 }
 
 impl Filter {
@@ -90,7 +90,7 @@ impl Filter {
         let cel = spec
             .cel
             .as_deref()
-            .map(|source| compile_cel(&format!("{field}.cel"), source))
+            .map(|source| Expression::compile(&format!("{field}.cel"), source))
             .transpose()?;
         Ok(Self {
             types,
@@ -111,7 +111,7 @@ impl Filter {
             && self
                 .cel
                 .as_ref()
-                .is_none_or(|program| evaluate(program, message))
+                .is_none_or(|expression| expression.matches(message))
     }
 }
 
@@ -137,116 +137,6 @@ fn at_most(field: &str, count: usize) -> Result<(), Problem> {
         ));
     }
     Ok(())
-}
-
-/// Macros of CEL that walk a list or map; each multiplies the cost of one evaluation.
-const COMPREHENSIONS: [&str; 5] = [".all(", ".exists(", ".exists_one(", ".map(", ".filter("];
-
-/// Nesting of brackets in an expression, so that the recursive parser and evaluator stay within the stack.
-const CEL_DEPTH_MAX: usize = 32;
-
-fn compile_cel(field: &str, source: &str) -> Result<Program, Problem> {
-    let refuse = |detail: String| {
-        Problem::invalid("invalid_cel", field, detail)
-            .accepted("header.type == 'order.paid' && data.amount > 100")
-    };
-    if source.is_empty() || source.len() > CEL_BYTES_MAX {
-        return Err(refuse(format!(
-            "a CEL expression has 1 to {CEL_BYTES_MAX} bytes, this one has {}",
-            source.len()
-        )));
-    }
-    let squeezed: String = source
-        .chars()
-        .filter(|character| !character.is_whitespace())
-        .collect();
-    let comprehensions: usize = COMPREHENSIONS
-        .iter()
-        .map(|name| squeezed.matches(name).count())
-        .sum();
-    if comprehensions > CEL_COMPREHENSIONS_MAX {
-        return Err(refuse(format!(
-            "at most {CEL_COMPREHENSIONS_MAX} of all, exists, exists_one, map and filter in one expression"
-        )));
-    }
-    if depth(&squeezed) > CEL_DEPTH_MAX {
-        return Err(refuse(format!(
-            "brackets and operators may nest at most {CEL_DEPTH_MAX} deep"
-        )));
-    }
-    Program::compile(source).map_err(|error| {
-        refuse(format!(
-            "is no CEL expression: {}",
-            first_line(&error.to_string())
-        ))
-    })
-}
-
-/// How deep the parser may have to nest: open brackets, or a run of prefix operators or ternaries.
-fn depth(source: &str) -> usize {
-    let (mut open, mut deepest, mut run) = (0_usize, 0_usize, 0_usize);
-    for byte in source.bytes() {
-        match byte {
-            b'(' | b'[' | b'{' | b'?' => open += 1,
-            b')' | b']' | b'}' => open = open.saturating_sub(1),
-            _ => {}
-        }
-        run = if byte == b'!' || byte == b'-' {
-            run + 1
-        } else {
-            0
-        };
-        deepest = deepest.max(open + run);
-    }
-    deepest
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or("syntax error")
-}
-
-fn evaluate(program: &Program, message: &Message) -> bool {
-    let mut context = Context::default();
-    let Ok(header) = cel::to_value(&message.header) else {
-        return false;
-    };
-    context.add_variable_from_value("header", header);
-    context.add_variable_from_value("data", data(message));
-    matches!(program.execute(&context), Ok(Value::Bool(true)))
-}
-
-fn data(message: &Message) -> Value {
-    let Some(raw) = message.body.data() else {
-        return Value::Null;
-    };
-    let parsed: Result<serde_json::Value, _> = serde_json::from_str(raw.get());
-    parsed.ok().map_or(Value::Null, from_json)
-}
-
-/// JSON numbers without a fraction are CEL integers, so that `data.amount > 100` compares as written.
-fn from_json(value: serde_json::Value) -> Value {
-    match value {
-        serde_json::Value::Null => Value::Null,
-        serde_json::Value::Bool(value) => Value::Bool(value),
-        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(value), _) => Value::Int(value),
-            (None, Some(value)) => Value::UInt(value),
-            (None, None) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        serde_json::Value::String(value) => Value::String(Arc::new(value)),
-        serde_json::Value::Array(items) => {
-            Value::List(Arc::new(items.into_iter().map(from_json).collect()))
-        }
-        serde_json::Value::Object(members) => {
-            let map: std::collections::HashMap<String, Value> = members
-                .into_iter()
-                .map(|(name, value)| (name, from_json(value)))
-                .collect();
-            Value::Map(map.into())
-        }
-    }
 }
 
 #[cfg(test)]

@@ -59,6 +59,22 @@ pub const DEDUPE_WINDOW_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 pub const CEL_BYTES_MAX: usize = 4 * 1024;
 /// Comprehensions (`all`, `exists`, `map`, `filter`) in one CEL expression: each may walk the whole data.
 pub const CEL_COMPREHENSIONS_MAX: usize = 3;
+/// Parts of the syntax tree inside one comprehension: each is evaluated for every member of the data.
+pub const CEL_MACRO_NODES_MAX: usize = 64;
+/// Opening brackets in one CEL expression: each may nest the parser and the evaluator deeper.
+pub const CEL_BRACKETS_MAX: usize = 64;
+/// Conditionals (`?:`) in one CEL expression.
+pub const CEL_CONDITIONALS_MAX: usize = 16;
+/// Operators and member accesses in one CEL expression: a chain of them is as deep as it is long.
+pub const CEL_OPERATORS_MAX: usize = 400;
+/// Additions in one CEL expression: each copies the texts or lists that it joins.
+pub const CEL_ADDITIONS_MAX: usize = 16;
+/// Calls of `matches` in one CEL expression.
+pub const CEL_REGEXES_MAX: usize = 4;
+/// A regular expression inside a CEL expression.
+pub const CEL_REGEX_BYTES_MAX: usize = 256;
+/// A regular expression once compiled, which happens on every evaluation.
+pub const CEL_REGEX_COMPILED_BYTES_MAX: usize = 256 * 1024;
 /// Patterns or tags in one filter list.
 pub const FILTER_ITEMS_MAX: usize = 100;
 /// A JSON Schema of a topic or event type.

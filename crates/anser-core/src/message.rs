@@ -6,8 +6,10 @@ pub mod attachment;
 pub mod body;
 pub mod header;
 pub mod item;
+mod json;
 pub mod schema;
 pub mod segment;
+mod strict;
 mod validate;
 
 #[cfg(test)]
@@ -58,8 +60,14 @@ impl Message {
     /// Reads a stored or received message.
     ///
     /// # Errors
-    /// `malformed_message` with the path of the field at fault.
+    /// `malformed_json` (400) for bytes that are no JSON, `invalid_field` (422) with the path of the field at fault,
+    /// `unsupported_version` when `v` is not [`VERSION`].
     pub fn from_json(json: &[u8]) -> Result<Self, crate::Problem> {
-        item::parse_json("", json)
+        let message: Self = json::parse_json("", json)?;
+        if message.v != VERSION {
+            let detail = format!("version {} of the format is not known here", message.v);
+            return Err(crate::Problem::invalid("unsupported_version", "v", detail).accepted("1"));
+        }
+        Ok(message)
     }
 }

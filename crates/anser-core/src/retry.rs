@@ -11,7 +11,10 @@ use crate::problem::Problem;
 
 /// A retry schedule as written: a preset's name, a list of delays in seconds, or a formula.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "must be standard, patient, cmq-backoff, cmq-decay, a list of seconds, or {first, factor, max, jitter, max_attempts, max_age}"
+)]
 pub enum RetrySpec {
     /// A preset.
     Preset(RetryPreset),

@@ -280,6 +280,10 @@ pub struct Settlement {
 
 /// What a settlement did.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every settlement is done; a box would cost an allocation each"
+)]
 pub enum Settled {
     /// It was done.
     Done {

@@ -2,7 +2,6 @@
 //! fields are an error, so that a typo is not lost), with the path of the field at fault.
 
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -10,8 +9,10 @@ use sha2::{Digest as _, Sha256};
 use super::attachment::Attachment;
 use super::body::BodyFields;
 use super::header::{Conversation, Kind};
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::Problem;
 use crate::time::Timestamp;
+
+pub use super::json::parse_json;
 
 /// One published item.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -129,51 +130,33 @@ impl Item {
         parse_json("", json)
     }
 
-    /// What tells a repeat from another item under the same dedupe key. Whitespace, field order outside `data` and the
-    /// dedupe key itself do not count.
+    /// What tells a repeat from another item under the same dedupe key. Not counted: whitespace, the order of members
+    /// (also inside `ext`, segments and `override`: many languages write maps in no stable order), `header.topic` (the
+    /// key's scope has it) and the dedupe key itself. `data` counts byte for byte, as it is kept.
     ///
     /// # Panics
     /// Never: an item can always be written as JSON.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        let canonical = serde_json::to_vec(&(&self.header, &self.body, &self.attachments))
+        let mut header = self.header.clone();
+        header.topic = None;
+        sort(&mut header.ext);
+        let mut body = self.body.clone();
+        body.segments
+            .iter_mut()
+            .flatten()
+            .chain(&mut body.template)
+            .for_each(Value::sort_all_objects);
+        if let Some(overrides) = &mut body.overrides {
+            sort(overrides);
+        }
+        let canonical = serde_json::to_vec(&(header, body, &self.attachments))
             .expect("an item always serialises");
         Sha256::digest(canonical).into()
     }
 }
 
-/// Reads a JSON document into `T`, naming the field at fault. `prefix` is put before its path.
-///
-/// # Errors
-/// `malformed_json` (400) for bytes that are no JSON, `invalid_field` (422) for JSON of another shape.
-pub fn parse_json<T: DeserializeOwned>(prefix: &str, json: &[u8]) -> Result<T, Problem> {
-    match serde_json::from_slice(json) {
-        Ok(value) => Ok(value),
-        Err(error) => Err(explain::<T>(prefix, json, &error)),
-    }
-}
-
-/// The fast reader failed; a second, slower pass finds the path.
-fn explain<T: DeserializeOwned>(prefix: &str, json: &[u8], error: &serde_json::Error) -> Problem {
-    if !error.is_data() {
-        return Problem::new(
-            ProblemKind::Malformed,
-            "malformed_json",
-            format!("the body is not valid JSON (RFC 8259): {error}"),
-        );
-    }
-    let path =
-        serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(json))
-            .err()
-            .map(|error| error.path().to_string());
-    let problem = Problem::invalid("invalid_field", "", error.to_string());
-    match path.as_deref() {
-        None | Some(".") if prefix.is_empty() => Problem {
-            field: None,
-            ..problem
-        },
-        None | Some(".") => problem.field(prefix),
-        Some(path) if prefix.is_empty() => problem.field(path),
-        Some(path) => problem.field(path).within(prefix),
-    }
+fn sort(members: &mut Map<String, Value>) {
+    members.sort_keys();
+    members.values_mut().for_each(Value::sort_all_objects);
 }

@@ -4,10 +4,14 @@
 use std::borrow::Cow;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::ser::{Error as _, SerializeMap as _};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::problem::Problem;
+use super::json::locate;
+use super::strict::Strict;
+use crate::problem::{Problem, ProblemKind};
 use crate::time::Timestamp;
 
 /// One part of a content body.
@@ -21,9 +25,12 @@ pub enum Segment {
 }
 
 /// The segment types of the format.
+///
+/// Serde derives the form `{"text": {…}}`, under which an error keeps its path (a `tag` would buffer the fields and lose
+/// it); the form of the format, `{"type": "text", …}`, is written by [`Serialize`] and read by [`Segment::parse`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
-#[schemars(rename = "KnownSegment")]
+#[serde(remote = "Self", rename_all = "lowercase", deny_unknown_fields)]
+#[schemars(tag = "type", rename = "KnownSegment")]
 pub enum Known {
     /// Plain text.
     Text {
@@ -173,6 +180,29 @@ pub enum Known {
     },
 }
 
+impl Serialize for Known {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let tagged =
+            Self::serialize(self, serde_json::value::Serializer).map_err(S::Error::custom)?;
+        let Some((name, Value::Object(fields))) = only_member(tagged) else {
+            return Err(S::Error::custom("a segment is an object"));
+        };
+        let mut segment = serializer.serialize_map(Some(fields.len() + 1))?;
+        segment.serialize_entry("type", &name)?;
+        for (name, value) in &fields {
+            segment.serialize_entry(name, value)?;
+        }
+        segment.end()
+    }
+}
+
+fn only_member(value: Value) -> Option<(String, Value)> {
+    match value {
+        Value::Object(members) => members.into_iter().next(),
+        _ => None,
+    }
+}
+
 /// How a text looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -317,40 +347,58 @@ impl Segment {
     /// # Errors
     /// `invalid_segment` when it is no object with a `type`, or a known type has wrong fields.
     pub fn parse(field: &str, value: Value) -> Result<Self, Problem> {
-        let Value::Object(members) = value else {
-            return Err(Problem::invalid(
-                "invalid_segment",
-                field,
-                "a segment is an object with a type",
-            ));
+        Self::read(value).map_err(|(path, detail)| {
+            let path = match path.as_str() {
+                "" => field.to_owned(),
+                path if path.starts_with('[') => format!("{field}{path}"),
+                path => format!("{field}.{path}"),
+            };
+            Problem {
+                code: "invalid_segment",
+                field: Some(path),
+                ..detail
+            }
+        })
+    }
+
+    /// Reads a segment, or says what is wrong and at which path inside it.
+    fn read(value: Value) -> Result<Self, (String, Problem)> {
+        let refuse = |path: &str, detail: &str| {
+            (
+                path.to_owned(),
+                Problem::new(ProblemKind::Invalid, "invalid_segment", detail),
+            )
         };
-        let Some(name) = members.get("type").and_then(Value::as_str) else {
-            return Err(Problem::invalid(
-                "invalid_segment",
-                format!("{field}.type"),
-                "a segment needs a type, a text",
-            ));
+        let Value::Object(mut members) = value else {
+            return Err(refuse("", "a segment is an object with a type"));
         };
-        if !is_known(name) {
+        let name = match members.get("type") {
+            Some(Value::String(name)) => name.clone(),
+            Some(_) => return Err(refuse("type", "must be a text, the name of a segment type")),
+            None => return Err(refuse("type", "is required: a segment names its type")),
+        };
+        if !is_known(&name) {
             return Ok(Self::Unknown(members));
         }
-        let known = serde_path_to_error::deserialize(Value::Object(members)).map_err(|error| {
-            let inner = error.path().to_string();
-            let path = if inner == "." {
-                field.to_owned()
-            } else {
-                format!("{field}.{inner}")
-            };
-            Problem::invalid("invalid_segment", path, error.into_inner().to_string())
-        })?;
-        Ok(Self::Known(Box::new(known)))
+        members.shift_remove("type");
+        let tagged = Value::Object(Map::from_iter([(name, Value::Object(members))]));
+        let mut track = serde_path_to_error::Track::new();
+        Known::deserialize(serde_path_to_error::Deserializer::new(
+            Strict(tagged),
+            &mut track,
+        ))
+        .map(|known| Self::Known(Box::new(known)))
+        .map_err(|error| locate(&track.path(), &error.to_string()))
     }
 }
 
 impl<'de> Deserialize<'de> for Segment {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
-        Self::parse("segment", value).map_err(serde::de::Error::custom)
+        Self::read(value).map_err(|(path, problem)| match path.as_str() {
+            "" => D::Error::custom(problem.detail),
+            path => D::Error::custom(format_args!("{path}: {}", problem.detail)),
+        })
     }
 }
 
@@ -370,7 +418,7 @@ impl JsonSchema for Segment {
 }
 
 /// The names of the known types, as they stand in `type`.
-const KNOWN_TYPES: [&str; 20] = [
+pub const KNOWN_TYPES: [&str; 20] = [
     "text", "markdown", "code", "break", "divider", "link", "mention", "emoji", "image", "audio",
     "voice", "video", "file", "sticker", "location", "contact", "quote", "forward", "card", "raw",
 ];
@@ -400,7 +448,7 @@ fn write_fallback(out: &mut String, known: &Known) {
     };
     match known {
         Known::Text { text, .. } | Known::Markdown { text } | Known::Code { text, .. } => {
-            out.push_str(text)
+            out.push_str(text);
         }
         Known::Break {} => out.push('\n'),
         Known::Divider {} => out.push_str("\n---\n"),
@@ -409,17 +457,17 @@ fn write_fallback(out: &mut String, known: &Known) {
             None => out.push_str(url),
         },
         Known::Mention { kind, id, name } => {
-            out.push_str(&mention(*kind, id.as_deref(), name.as_deref()))
+            out.push_str(&mention(*kind, id.as_deref(), name.as_deref()));
         }
         Known::Emoji { name, unicode } => {
-            out.push_str(&unicode.clone().unwrap_or_else(|| format!(":{name}:")))
+            out.push_str(&unicode.clone().unwrap_or_else(|| format!(":{name}:")));
         }
         Known::Image { att, alt } => {
-            out.push_str(&label("image", Some(alt.as_deref().unwrap_or(att))))
+            out.push_str(&label("image", Some(alt.as_deref().unwrap_or(att))));
         }
         Known::Audio { att } => out.push_str(&label("audio", Some(att))),
         Known::Voice { att, transcript } => {
-            out.push_str(&label("voice", Some(transcript.as_deref().unwrap_or(att))))
+            out.push_str(&label("voice", Some(transcript.as_deref().unwrap_or(att))));
         }
         Known::Video { att, .. } => out.push_str(&label("video", Some(att))),
         Known::File { att } => out.push_str(&label("file", Some(att))),
@@ -440,7 +488,7 @@ fn write_fallback(out: &mut String, known: &Known) {
             Some(&format!("{name} {}", phones.join(", "))),
         )),
         Known::Quote { excerpt, .. } => {
-            out.push_str(&format!("> {}\n", excerpt.as_deref().unwrap_or("…")))
+            out.push_str(&format!("> {}\n", excerpt.as_deref().unwrap_or("…")));
         }
         Known::Forward { items } => {
             for item in items {

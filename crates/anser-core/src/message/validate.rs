@@ -45,7 +45,7 @@ impl Message {
         check_body(&body, limits)?;
         let attachments = attachments(item.attachments, limits)?;
         if let Body::Content(content) = &body {
-            check_references(&content.segments, &attachments)?;
+            check_references("body.segments", &content.segments, &attachments)?;
         }
         if let Some(digest) = &header.digest {
             check_digest(digest, &body)?;
@@ -66,6 +66,10 @@ fn header(item: ItemHeader, stamp: Stamp, limits: &Limits) -> Result<Header, Pro
     check_times(&item, stamp.time)?;
     if let Some(conversation) = &item.conversation {
         Address::parse("header.conversation.id", &conversation.id)?;
+        if let Some(thread) = &conversation.thread {
+            let field = "header.conversation.thread";
+            name::check_text("invalid_text", field, thread, KEY_BYTES_MAX)?;
+        }
     }
     let ext_bytes = if item.ext.is_empty() {
         0
@@ -195,7 +199,12 @@ fn check_traceparent(traceparent: Option<&str>) -> Result<(), Problem> {
             part.bytes()
                 .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
         };
-        parts.iter().map(|part| part.len()).eq([2, 32, 16, 2]) && parts.iter().all(hex)
+        let nil = |part: &str| part.bytes().all(|byte| byte == b'0');
+        parts.iter().map(|part| part.len()).eq([2, 32, 16, 2])
+            && parts.iter().all(hex)
+            && parts[0] != "ff"
+            && !nil(parts[1])
+            && !nil(parts[2])
     };
     if traceparent.is_none_or(valid) {
         return Ok(());
@@ -203,7 +212,7 @@ fn check_traceparent(traceparent: Option<&str>) -> Result<(), Problem> {
     Err(Problem::invalid(
         "invalid_traceparent",
         "header.traceparent",
-        "must be a W3C Trace Context traceparent, 00-TRACEID-SPANID-FLAGS in lower-case hex",
+        "must be a W3C Trace Context traceparent, 00-TRACEID-SPANID-FLAGS in lower-case hex, ids not all zero",
     ))
 }
 
@@ -245,9 +254,24 @@ fn check_times(item: &ItemHeader, now: Timestamp) -> Result<(), Problem> {
 fn check_body(body: &Body, limits: &Limits) -> Result<(), Problem> {
     match body {
         Body::Content(content) => check_content(content, limits),
-        Body::Data(raw) => check_depth(raw),
+        Body::Data(raw) => {
+            check_depth(raw)?;
+            check_text_form(body)
+        }
         Body::Bytes { .. } => Ok(()),
     }
+}
+
+/// The text of a string is what the plain formats send: escapes that spell no text (a lone surrogate) have no bytes.
+fn check_text_form(body: &Body) -> Result<(), Problem> {
+    if body.data().is_some_and(|raw| raw.get().starts_with('"')) && body.text().is_none() {
+        return Err(Problem::invalid(
+            "invalid_body",
+            "body.data",
+            "has an escape that is no Unicode character (a lone surrogate, RFC 8259 section 8.2)",
+        ));
+    }
+    Ok(())
 }
 
 /// Data is stored unparsed; what nests deeper could not be read by filters, schemas and most receivers.
@@ -318,89 +342,94 @@ fn check_segments(
             continue;
         };
         let field = format!("{field}[{i}]");
-        match &**known {
-            Known::Text { text, .. } | Known::Markdown { text } | Known::Code { text, .. }
-                if text.len() > limits.segment_text_bytes_max =>
-            {
-                return Err(too_large(
-                    &format!("{field}.text"),
-                    limits.segment_text_bytes_max,
-                    text.len(),
-                ));
-            }
-            Known::Card(card) if card.actions.len() > CARD_ACTIONS_MAX => {
-                return Err(too_many(
-                    &format!("{field}.actions"),
-                    CARD_ACTIONS_MAX,
-                    card.actions.len(),
-                ));
-            }
-            Known::Location { lat, lon, .. }
-                if !(-90.0..=90.0).contains(lat) || !(-180.0..=180.0).contains(lon) =>
-            {
-                return Err(Problem::invalid(
-                    "invalid_segment",
-                    field,
-                    "lat is -90 to 90 degrees, lon -180 to 180",
-                ));
-            }
-            Known::Forward { items } => {
-                if depth >= FORWARD_DEPTH_MAX {
-                    return Err(Problem::invalid(
-                        "too_deep",
-                        field,
-                        format!("forwards may nest at most {FORWARD_DEPTH_MAX} deep"),
-                    ));
-                }
-                if items.len() > FORWARD_ITEMS_MAX {
-                    return Err(too_many(
-                        &format!("{field}.items"),
-                        FORWARD_ITEMS_MAX,
-                        items.len(),
-                    ));
-                }
-                for (j, item) in items.iter().enumerate() {
-                    check_segments(
-                        &format!("{field}.items[{j}].segments"),
-                        &item.segments,
-                        depth + 1,
-                        count,
-                        limits,
-                    )?;
-                }
-            }
-            _ => {}
+        let Known::Forward { items } = &**known else {
+            check_known(&field, known, limits)?;
+            continue;
+        };
+        if depth >= FORWARD_DEPTH_MAX {
+            let rule = format!("forwards may nest at most {FORWARD_DEPTH_MAX} deep");
+            return Err(Problem::invalid("too_deep", field, rule));
+        }
+        let field = format!("{field}.items");
+        if items.len() > FORWARD_ITEMS_MAX {
+            return Err(too_many(&field, FORWARD_ITEMS_MAX, items.len()));
+        }
+        for (j, item) in items.iter().enumerate() {
+            let field = format!("{field}[{j}].segments");
+            check_segments(&field, &item.segments, depth + 1, count, limits)?;
         }
     }
     Ok(())
 }
 
-/// Every `att` must be the id of an attachment of the message.
-fn check_references(segments: &[Segment], attachments: &[Attachment]) -> Result<(), Problem> {
+/// The rules of one segment that holds no others.
+fn check_known(field: &str, known: &Known, limits: &Limits) -> Result<(), Problem> {
+    let text_max = limits.segment_text_bytes_max;
+    match known {
+        Known::Text { text, .. } | Known::Markdown { text } | Known::Code { text, .. }
+            if text.len() > text_max =>
+        {
+            Err(too_large(&format!("{field}.text"), text_max, text.len()))
+        }
+        Known::Card(card) if card.actions.len() > CARD_ACTIONS_MAX => {
+            let field = format!("{field}.actions");
+            Err(too_many(&field, CARD_ACTIONS_MAX, card.actions.len()))
+        }
+        Known::Location { lat, lon, .. }
+            if !(-90.0..=90.0).contains(lat) || !(-180.0..=180.0).contains(lon) =>
+        {
+            Err(Problem::invalid(
+                "invalid_segment",
+                field,
+                "lat is -90 to 90 degrees, lon -180 to 180",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Every reference to an attachment must be the id of one of the message, also inside forwarded messages.
+fn check_references(
+    field: &str,
+    segments: &[Segment],
+    attachments: &[Attachment],
+) -> Result<(), Problem> {
     for (i, segment) in segments.iter().enumerate() {
         let Segment::Known(known) = segment else {
             continue;
         };
-        let (att, name) = match &**known {
-            Known::Image { att, .. }
-            | Known::Audio { att }
-            | Known::Voice { att, .. }
-            | Known::Video { att, .. }
-            | Known::File { att } => (Some(att), "att"),
-            Known::Sticker { att } => (att.as_ref(), "att"),
-            Known::Card(card) => (card.image.as_ref(), "image"),
-            _ => (None, "att"),
-        };
-        let Some(att) = att else { continue };
-        if !attachments.iter().any(|attachment| attachment.id == *att) {
-            return Err(Problem::invalid(
-                "unknown_attachment",
-                format!("body.segments[{i}].{name}"),
-                "names no attachment of this message",
-            ));
+        let field = format!("{field}[{i}]");
+        for (name, id) in references(known) {
+            if !attachments.iter().any(|attachment| attachment.id == *id) {
+                return Err(Problem::invalid(
+                    "unknown_attachment",
+                    format!("{field}.{name}"),
+                    "names no attachment of this message",
+                ));
+            }
+        }
+        if let Known::Forward { items } = &**known {
+            for (j, item) in items.iter().enumerate() {
+                let field = format!("{field}.items[{j}].segments");
+                check_references(&field, &item.segments, attachments)?;
+            }
         }
     }
     Ok(())
+}
+
+fn references(known: &Known) -> impl Iterator<Item = (&'static str, &String)> {
+    let (first, second) = match known {
+        Known::Image { att, .. }
+        | Known::Audio { att }
+        | Known::Voice { att, .. }
+        | Known::File { att } => (Some(("att", att)), None),
+        Known::Video { att, cover } => (Some(("att", att)), cover.as_ref().map(|id| ("cover", id))),
+        Known::Sticker { att } => (att.as_ref().map(|id| ("att", id)), None),
+        Known::Card(card) => (card.image.as_ref().map(|id| ("image", id)), None),
+        _ => (None, None),
+    };
+    first.into_iter().chain(second)
 }
 
 fn attachments(
