@@ -329,6 +329,16 @@ pub struct EventTypeSpec {
     pub example: Option<Value>,
 }
 
+impl EventTypeSpec {
+    /// Checks what stands by itself; the schema is compiled by the gateway.
+    ///
+    /// # Errors
+    /// `invalid_text`.
+    pub fn check(&self) -> Result<(), Problem> {
+        check_description(self.description.as_deref())
+    }
+}
+
 /// An API key as asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -350,6 +360,53 @@ pub struct KeySpec {
     /// The key that this one replaces: dedupe keys go on from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
+}
+
+/// Patterns in one list of a key.
+const KEY_PATTERNS_MAX: usize = 100;
+/// Bytes of a key's pattern of topics.
+const TOPIC_PATTERN_BYTES_MAX: usize = 128;
+
+impl KeySpec {
+    /// Checks what stands by itself.
+    ///
+    /// # Errors
+    /// `invalid_name`, `invalid_scopes`, `invalid_pattern`, `too_many`.
+    pub fn check(&self) -> Result<(), Problem> {
+        crate::name::check_name("name", &self.name)?;
+        if self.scopes.is_empty() || self.scopes.len() > 4 {
+            return Err(Problem::invalid(
+                "invalid_scopes",
+                "scopes",
+                "a key has one to four scopes",
+            )
+            .accepted("publish, consume, read, admin"));
+        }
+        check_patterns("topics", self.topics.as_deref(), TOPIC_PATTERN_BYTES_MAX)?;
+        check_patterns(
+            "targets",
+            self.targets.as_deref(),
+            crate::limits::ADDRESS_BYTES_MAX,
+        )
+    }
+}
+
+fn check_patterns(field: &str, patterns: Option<&[String]>, most: usize) -> Result<(), Problem> {
+    let patterns = patterns.unwrap_or_default();
+    if patterns.len() > KEY_PATTERNS_MAX {
+        return Err(Problem::invalid(
+            "too_many",
+            field,
+            format!(
+                "may have at most {KEY_PATTERNS_MAX} members, has {}",
+                patterns.len()
+            ),
+        ));
+    }
+    for (i, pattern) in patterns.iter().enumerate() {
+        crate::name::check_text("invalid_pattern", &format!("{field}[{i}]"), pattern, most)?;
+    }
+    Ok(())
 }
 
 /// What a key may do.

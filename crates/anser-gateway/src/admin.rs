@@ -1,0 +1,26 @@
+//! Administration: topics, channels, subscriptions, event types and keys as users see and change them. Every change is
+//! checked whole, committed with the revision that it was made from, and in force before it is answered; one change at
+//! a time. Must not deliver anything, apart from the test message that an operator asks for.
+
+mod change;
+mod channel;
+mod endpoint;
+mod event_type;
+mod key;
+mod list;
+mod patch;
+mod probe;
+mod subscription;
+mod topic;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use channel::{ROTATION_GRACE_DEFAULT, ROTATION_GRACE_MAX};
+pub use key::{ADMIN_KEY_BYTES_MAX, ADMIN_KEY_BYTES_MIN, ADMIN_KEY_NAME, create_key_offline};
+pub use list::ListQuery;
+pub use view::{
+    ChannelState, ChannelView, EventTypeView, KeyCreated, KeyView, Put, ResourceView,
+    RotatedSecret, SubscriptionView, TopicView,
+};

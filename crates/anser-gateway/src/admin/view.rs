@@ -1,0 +1,176 @@
+//! Resources as users see them: what was configured, secrets masked, with name, revision and times.
+
+use anser_core::Timestamp;
+use anser_core::id::ResourceId;
+use anser_core::resource::{ChannelSpec, EventTypeSpec, KeySpec, SubscriptionSpec, TopicSpec};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::config::{ChannelEntry, EventType, Key, Meta, Subscription, Topic};
+use crate::secrets::mask;
+
+/// A resource: what it carries beside its own fields, then these.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct ResourceView<S> {
+    /// Its name, in the case it was created with.
+    pub name: String,
+    /// Its number, never reused.
+    pub id: ResourceId,
+    /// Rises with every change; the `ETag`.
+    pub revision: u64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub updated_at: Timestamp,
+    /// As configured.
+    #[serde(flatten)]
+    pub spec: S,
+}
+
+impl<S> ResourceView<S> {
+    fn new(meta: &Meta, spec: S) -> Self {
+        Self {
+            name: meta.name.clone(),
+            id: meta.id,
+            revision: meta.revision,
+            created_at: meta.created_at,
+            updated_at: meta.updated_at,
+            spec,
+        }
+    }
+}
+
+/// A topic as users see it.
+pub type TopicView = ResourceView<TopicSpec>;
+
+/// An event type as users see it.
+pub type EventTypeView = ResourceView<EventTypeSpec>;
+
+/// A channel as users see it: the secrets of its settings are masked.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct ChannelView {
+    /// Name, numbers and what was configured.
+    #[serde(flatten)]
+    pub resource: ResourceView<ChannelSpec>,
+    /// Whether it delivers.
+    pub state: ChannelState,
+    /// Every attempt has failed since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<Timestamp>,
+    /// Disabled by the gateway since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled_at: Option<Timestamp>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled_reason: Option<String>,
+}
+
+/// Whether a channel delivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ChannelState {
+    /// It does.
+    Active,
+    /// An operator paused it: deliveries wait.
+    Paused,
+    /// The gateway disabled it, as its endpoint is gone or kept failing: deliveries wait until it is enabled.
+    Disabled,
+}
+
+/// A subscription as users see it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct SubscriptionView {
+    /// The topic's name.
+    pub topic: String,
+    /// Name, numbers and what was configured.
+    #[serde(flatten)]
+    pub resource: ResourceView<SubscriptionSpec>,
+}
+
+/// A key as users see it: never its text.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct KeyView {
+    /// Its number, never reused.
+    pub id: ResourceId,
+    /// Rises with every change; the `ETag`.
+    pub revision: u64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub updated_at: Timestamp,
+    /// As asked for.
+    #[serde(flatten)]
+    pub spec: KeySpec,
+}
+
+/// A key just created.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct KeyCreated {
+    /// The key.
+    #[serde(flatten)]
+    pub view: KeyView,
+    /// Its text, shown this once; absent when the key existed already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// A signing secret just made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RotatedSecret {
+    /// Which secret of the channel.
+    pub kind: String,
+    /// The new secret, shown this once.
+    pub secret: String,
+    /// Until when the old one signs too.
+    pub old_until: Timestamp,
+}
+
+/// The answer to a creation or replacement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Put<V> {
+    /// It was not there before.
+    pub created: bool,
+    /// As it is now.
+    pub view: V,
+}
+
+pub(super) fn topic(topic: &Topic) -> TopicView {
+    ResourceView::new(&topic.meta, topic.spec.clone())
+}
+
+pub(super) fn event_type(event_type: &EventType) -> EventTypeView {
+    ResourceView::new(&event_type.meta, event_type.spec.clone())
+}
+
+pub(super) fn channel(entry: &ChannelEntry) -> ChannelView {
+    let mut spec = entry.spec.clone();
+    spec.settings = mask(&entry.manifest.settings, &spec.settings);
+    ChannelView {
+        state: match (entry.endpoint.disabled_at, entry.spec.paused) {
+            (Some(_), _) => ChannelState::Disabled,
+            (None, true) => ChannelState::Paused,
+            (None, false) => ChannelState::Active,
+        },
+        failing_since: entry.endpoint.failing_since,
+        disabled_at: entry.endpoint.disabled_at,
+        disabled_reason: entry.endpoint.disabled_reason.clone(),
+        resource: ResourceView::new(&entry.meta, spec),
+    }
+}
+
+pub(super) fn subscription(subscription: &Subscription) -> SubscriptionView {
+    SubscriptionView {
+        topic: subscription.topic_name.clone(),
+        resource: ResourceView::new(&subscription.meta, subscription.spec.clone()),
+    }
+}
+
+pub(super) fn key(key: &Key) -> KeyView {
+    KeyView {
+        id: key.meta.id,
+        revision: key.meta.revision,
+        created_at: key.meta.created_at,
+        updated_at: key.meta.updated_at,
+        spec: key.spec.clone(),
+    }
+}

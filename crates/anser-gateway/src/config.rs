@@ -1,0 +1,211 @@
+//! The configuration in force: an immutable snapshot, compiled and indexed, replaced as a whole on every change so that
+//! publishing and dispatch never wait for a lock and never see half a change. Must not change anything itself, beyond
+//! creating the system topics that are missing at start.
+
+mod compile;
+mod document;
+mod held;
+mod load;
+mod schema;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anser_core::Timestamp;
+use anser_core::channel::{Channel, Manifest};
+use anser_core::filter::Filter;
+use anser_core::id::ResourceId;
+use anser_core::name::fold;
+use anser_core::resource::{
+    ChannelSpec, EventTypeSpec, KeySpec, Ordering, SubscriptionSpec, TopicSpec,
+};
+use anser_core::retry::RetrySchedule;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use compile::{key as read_key, secret_context};
+pub use document::LoadError;
+pub(crate) use document::{Envelope, subscription_key, write};
+pub use held::{HELD_INTERVALS_MAX, Held};
+pub(crate) use load::{Changes, load_keys};
+pub use load::load;
+pub(crate) use schema::compile_schema;
+
+/// What every resource carries beside its own fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meta {
+    /// Internal number, never reused.
+    pub id: ResourceId,
+    /// Its name, in the case it was created with.
+    pub name: String,
+    /// Rises with every change.
+    pub revision: u64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub updated_at: Timestamp,
+}
+
+/// A topic in force.
+#[derive(Clone)]
+pub struct Topic {
+    /// Name and numbers.
+    pub meta: Meta,
+    /// As configured.
+    pub spec: TopicSpec,
+    /// The compiled `schema`.
+    pub schema: Option<Arc<jsonschema::Validator>>,
+    /// Its subscriptions, by number.
+    pub subscriptions: Vec<Arc<Subscription>>,
+}
+
+/// A subscription in force.
+pub struct Subscription {
+    /// Name and numbers.
+    pub meta: Meta,
+    /// The topic's number.
+    pub topic: ResourceId,
+    /// The topic's name.
+    pub topic_name: String,
+    /// As configured.
+    pub spec: SubscriptionSpec,
+    /// The channel's number.
+    pub channel: ResourceId,
+    /// The compiled filter.
+    pub filter: Filter,
+    /// The compiled schedule.
+    pub retry: RetrySchedule,
+    /// The ordering in force: the subscription's own, `gate` with a CMQ policy, else the channel kind's default.
+    pub ordering: Ordering,
+}
+
+/// A channel in force.
+#[derive(Clone)]
+pub struct ChannelEntry {
+    /// Name and numbers.
+    pub meta: Meta,
+    /// As configured, its secrets decrypted: never shown, never logged.
+    pub spec: ChannelSpec,
+    /// What its kind is and can do.
+    pub manifest: Arc<Manifest>,
+    /// Ready to render and classify.
+    pub channel: Arc<dyn Channel>,
+    /// The kind's default ordering, for direct addresses.
+    pub ordering: Ordering,
+    /// What is remembered of its endpoint.
+    pub endpoint: EndpointState,
+}
+
+/// What the gateway remembers of an endpoint, across restarts (`ConfigKind::Endpoint`, keyed by the channel's number).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndpointState {
+    /// Every attempt has failed since then; `None` while it works.
+    pub failing_since: Option<Timestamp>,
+    /// How many attempts have failed since then.
+    pub failures: u64,
+    /// Disabled by the gateway since then (gone, or failing too long); an operator enables it again.
+    pub disabled_at: Option<Timestamp>,
+    /// Why.
+    pub disabled_reason: Option<String>,
+    /// The share of the auto-disable limit (50, 70, 90) that was last reported.
+    pub reported_percent: u8,
+}
+
+/// A key in force.
+pub struct Key {
+    /// Name and numbers.
+    pub meta: Meta,
+    /// As configured.
+    pub spec: KeySpec,
+    /// SHA-256 of the secret.
+    pub hash: [u8; 32],
+    /// The scope of its dedupe keys: the number of the first key of its line of replacements.
+    pub lineage: u64,
+}
+
+/// An event type in force.
+pub struct EventType {
+    /// Name and numbers.
+    pub meta: Meta,
+    /// As configured.
+    pub spec: EventTypeSpec,
+}
+
+/// Everything configured, at one moment.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    /// By folded name.
+    pub topics: HashMap<String, Arc<Topic>>,
+    /// By number.
+    pub topics_by_id: HashMap<ResourceId, Arc<Topic>>,
+    /// By folded name.
+    pub channels: HashMap<String, Arc<ChannelEntry>>,
+    /// By number.
+    pub channels_by_id: HashMap<ResourceId, Arc<ChannelEntry>>,
+    /// By number.
+    pub subscriptions: HashMap<ResourceId, Arc<Subscription>>,
+    /// By SHA-256 of the secret.
+    pub keys: HashMap<[u8; 32], Arc<Key>>,
+    /// By folded name.
+    pub event_types: HashMap<String, Arc<EventType>>,
+    /// When subscriptions and channels were held, by number; those that never were are absent.
+    pub held: HashMap<ResourceId, Held>,
+    /// The manifest of every kind of channel and its place in the registry, by the kind's name.
+    pub kinds: Arc<BTreeMap<&'static str, (usize, Arc<Manifest>)>>,
+}
+
+impl Snapshot {
+    /// The topic of that name, whatever its case.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.topics.get(&fold(name))
+    }
+
+    /// The channel of that name, whatever its case.
+    #[must_use]
+    pub fn channel(&self, name: &str) -> Option<&Arc<ChannelEntry>> {
+        self.channels.get(&fold(name))
+    }
+
+    /// The subscription of that name on that topic, whatever their case.
+    #[must_use]
+    pub fn subscription(&self, topic: &str, name: &str) -> Option<&Arc<Subscription>> {
+        let wanted = |subscription: &&Arc<Subscription>| {
+            subscription.meta.name.eq_ignore_ascii_case(name)
+        };
+        self.topic(topic)?.subscriptions.iter().find(wanted)
+    }
+
+    /// The event type of that name, whatever its case.
+    #[must_use]
+    pub fn event_type(&self, name: &str) -> Option<&Arc<EventType>> {
+        self.event_types.get(&fold(name))
+    }
+
+    /// The key of that name, whatever its case.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Option<&Arc<Key>> {
+        self.keys
+            .values()
+            .find(|key| key.meta.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether one of these subscriptions and channels is held now.
+    #[must_use]
+    pub fn is_held(&self, ids: &[ResourceId]) -> bool {
+        ids.iter()
+            .filter_map(|id| self.held.get(id))
+            .any(Held::is_open)
+    }
+
+    /// For how long, between two moments, at least one of these subscriptions and channels was held.
+    #[must_use]
+    pub fn held_between(&self, ids: &[ResourceId], from: Timestamp, until: Timestamp) -> Duration {
+        let histories: Vec<&Held> = ids.iter().filter_map(|id| self.held.get(id)).collect();
+        held::union_between(&histories, from, until)
+    }
+}

@@ -1,0 +1,178 @@
+//! From a stored document to what is in force: each resource by itself, decrypted, checked and compiled.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anser_core::channel::{ChannelKind, Manifest};
+use anser_core::filter::Filter;
+use anser_core::id::ResourceId;
+use anser_core::resource::{
+    ChannelSpec, EventTypeSpec, KeySpec, Ordering, SubscriptionSpec, TopicSpec,
+};
+use anser_core::retry::RetrySchedule;
+use anser_core::store::ConfigRow;
+use anser_core::{Problem, Timestamp};
+
+use super::document::{Envelope, LoadError, read, resource};
+use super::held::Held;
+use super::schema::compile_schema;
+use super::{ChannelEntry, EndpointState, EventType, Key, Meta, Snapshot, Subscription, Topic};
+use crate::secrets::{Sealer, parse_hex};
+
+/// The manifest of every kind of channel and its place in the registry.
+pub(super) type Kinds = BTreeMap<&'static str, (usize, Arc<Manifest>)>;
+
+/// Asks every kind for its manifest.
+pub(super) fn kinds(registry: &[Box<dyn ChannelKind>]) -> Kinds {
+    registry
+        .iter()
+        .enumerate()
+        .map(|(place, kind)| {
+            let manifest = kind.manifest();
+            (manifest.kind, (place, Arc::new(manifest)))
+        })
+        .collect()
+}
+
+fn meta<S>(row: &ConfigRow, envelope: &Envelope<S>) -> Meta {
+    Meta {
+        id: row.id,
+        name: envelope.name.clone(),
+        revision: row.revision,
+        created_at: envelope.created_at,
+        updated_at: envelope.updated_at,
+    }
+}
+
+/// A topic, without its subscriptions.
+pub(super) fn topic(row: &ConfigRow) -> Result<Topic, LoadError> {
+    let envelope: Envelope<TopicSpec> = read(row)?;
+    let schema = envelope
+        .spec
+        .schema
+        .as_ref()
+        .map(|schema| compile_schema("schema", schema))
+        .transpose()
+        .map_err(LoadError::refused(row))?;
+    Ok(Topic {
+        meta: meta(row, &envelope),
+        spec: envelope.spec,
+        schema: schema.map(Arc::new),
+        subscriptions: Vec::new(),
+    })
+}
+
+/// What a channel's secrets are bound to. Its number would do too, but is not known before it is stored.
+pub(crate) fn secret_context(key: &str, created_at: Timestamp) -> String {
+    format!("channel {key} {}", created_at.millis())
+}
+
+/// A channel, with a fresh endpoint.
+pub(super) fn channel(
+    row: &ConfigRow,
+    kinds: &Kinds,
+    registry: &[Box<dyn ChannelKind>],
+    sealer: &Sealer,
+) -> Result<ChannelEntry, LoadError> {
+    let mut envelope: Envelope<ChannelSpec> = read(row)?;
+    let Some((place, manifest)) = kinds.get(envelope.spec.kind.as_str()) else {
+        let problem = Problem::invalid(
+            "unknown_kind",
+            "kind",
+            format!("there is no kind of channel {:?}", envelope.spec.kind),
+        );
+        return Err(LoadError::refused(row)(problem));
+    };
+    let context = secret_context(&row.key, envelope.created_at);
+    envelope.spec.settings = sealer
+        .open_settings(&context, &manifest.settings, &envelope.spec.settings)
+        .map_err(|field| LoadError::WrongMasterKey {
+            resource: resource(row),
+            field: format!("settings.{field}"),
+        })?;
+    let channel = registry[*place]
+        .open(&envelope.spec.settings)
+        .map_err(LoadError::refused(row))?;
+    Ok(ChannelEntry {
+        meta: meta(row, &envelope),
+        spec: envelope.spec,
+        manifest: Arc::clone(manifest),
+        channel,
+        ordering: manifest.ordering,
+        endpoint: EndpointState::default(),
+    })
+}
+
+/// The state of an endpoint and when its channel was held, by the channel's number.
+pub(super) fn endpoint(row: &ConfigRow) -> Result<(ResourceId, EndpointState, Held), LoadError> {
+    let channel = row
+        .key
+        .parse()
+        .map_err(|_| LoadError::damaged(row, "its key is no number of a channel"))?;
+    let envelope: Envelope<EndpointState> = read(row)?;
+    Ok((ResourceId(channel), envelope.spec, envelope.held))
+}
+
+/// A subscription and when it was held. Its topic and channel must be in `snapshot`.
+pub(super) fn subscription(
+    row: &ConfigRow,
+    snapshot: &Snapshot,
+) -> Result<(Subscription, Held), LoadError> {
+    let envelope: Envelope<SubscriptionSpec> = read(row)?;
+    let topic = envelope
+        .topic
+        .and_then(|id| snapshot.topics_by_id.get(&id))
+        .ok_or_else(|| LoadError::damaged(row, "its topic is not there"))?;
+    let channel = snapshot
+        .channel(&envelope.spec.channel)
+        .ok_or_else(|| LoadError::damaged(row, "its channel is not there"))?;
+    let spec = &envelope.spec;
+    let filter = Filter::compile("filter", &spec.filter).map_err(LoadError::refused(row))?;
+    let retry = RetrySchedule::compile("retry", &spec.retry).map_err(LoadError::refused(row))?;
+    let subscription = Subscription {
+        meta: meta(row, &envelope),
+        topic: topic.meta.id,
+        topic_name: topic.meta.name.clone(),
+        channel: channel.meta.id,
+        ordering: ordering_of(spec.ordering, &retry, channel.ordering),
+        filter,
+        retry,
+        spec: envelope.spec,
+    };
+    Ok((subscription, envelope.held))
+}
+
+/// The ordering in force: the one asked for, `gate` with a CMQ policy, else the kind's default (`delivery.md`).
+fn ordering_of(asked: Option<Ordering>, retry: &RetrySchedule, default: Ordering) -> Ordering {
+    match asked {
+        Some(ordering) => ordering,
+        None if retry.is_cmq() => Ordering::Gate,
+        None => default,
+    }
+}
+
+/// A key.
+pub(crate) fn key(row: &ConfigRow) -> Result<Key, LoadError> {
+    let envelope: Envelope<KeySpec> = read(row)?;
+    let hash = envelope
+        .hash
+        .as_deref()
+        .and_then(parse_hex)
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| LoadError::damaged(row, "it has no SHA-256 of its secret"))?;
+    Ok(Key {
+        meta: meta(row, &envelope),
+        hash,
+        lineage: envelope.lineage.unwrap_or(row.id.0),
+        spec: envelope.spec,
+    })
+}
+
+/// An event type.
+pub(super) fn event_type(row: &ConfigRow) -> Result<EventType, LoadError> {
+    let envelope: Envelope<EventTypeSpec> = read(row)?;
+    Ok(EventType {
+        meta: meta(row, &envelope),
+        spec: envelope.spec,
+    })
+}
