@@ -1,0 +1,329 @@
+//! One request and its answer over a connection that is there already: shaping the request for the protocol, driving
+//! an HTTP/1.1 connection, reading the body up to the cap. Makes no connection and keeps none.
+
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use anser_core::channel::{Exchange, HttpResponse, SendError, SendErrorKind};
+use anser_core::limits::RESPONSE_BYTES_MAX;
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
+use http_body_util::Full;
+use hyper::body::{Body, Frame, Incoming};
+use hyper::client::conn::{TrySendError, http1, http2};
+use hyper_util::rt::TokioIo;
+use url::{Position, Url};
+
+use super::error::{of_http, unsent};
+use super::proxy::Proxy;
+use super::room::Place;
+use super::trace::{Phase, Trace};
+use super::transport::Transport;
+
+/// The head of an answer, in bytes.
+pub const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Headers of an answer. It is hyper's own default for HTTP/1.1, kept because setting it moves the parser's table from
+/// the stack to the heap; HTTP/2 answers are held to the same number here.
+pub const RESPONSE_HEADERS_MAX: usize = 100;
+
+/// Headers that say how the message is framed or how the connection is used: the sender's to set, never the caller's.
+const FRAMING_HEADERS: [HeaderName; 9] = [
+    HOST,
+    CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+    CONNECTION,
+    UPGRADE,
+    EXPECT,
+    TE,
+    TRAILER,
+    HeaderName::from_static("keep-alive"),
+];
+
+/// What is sent.
+pub(super) type Outgoing = Request<Full<Bytes>>;
+
+/// What came of an attempt on one connection.
+pub(super) enum Tried {
+    /// An answer, or an error after which the request may have been processed.
+    Done(Exchange),
+    /// hyper gave the request back: nothing of it was written, another connection may carry it.
+    NotSent(Box<(Outgoing, SendError)>),
+}
+
+/// A connection that a request can be sent on.
+pub(super) enum Connection {
+    /// HTTP/1.1, for one request at a time.
+    One(Box<Http1>),
+    /// HTTP/2, shared.
+    Two(Http2),
+}
+
+/// The request without the framing headers, whatever the caller put there.
+pub(super) fn outgoing(method: Method, mut headers: HeaderMap, body: Bytes) -> Outgoing {
+    for name in &FRAMING_HEADERS {
+        headers.remove(name);
+    }
+    if body.is_empty() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
+        // hyper announces only bodies that are there; RFC 9110 §8.6 wants it said for these methods.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.headers_mut() = headers;
+    request
+}
+
+/// The request as HTTP/1.1 wants it: origin-form and `host`; absolute-form for a proxy that is asked to pass it on.
+pub(super) fn shape_http1(
+    mut request: Outgoing,
+    url: &Url,
+    proxy: Option<&Proxy>,
+) -> Result<Outgoing, SendError> {
+    let authority = authority(url);
+    let host = HeaderValue::from_str(authority).map_err(|_| unusable(url))?;
+    request.headers_mut().insert(HOST, host);
+    *request.version_mut() = Version::HTTP_11;
+    *request.uri_mut() = match proxy {
+        Some(proxy) if url.scheme() == "http" => {
+            if let Some(value) = &proxy.authorization {
+                let headers = request.headers_mut();
+                headers.insert(PROXY_AUTHORIZATION, value.clone());
+            }
+            absolute(url)?
+        }
+        _ => Uri::try_from(&url[Position::BeforePath..Position::AfterQuery])
+            .map_err(|_| unusable(url))?,
+    };
+    Ok(request)
+}
+
+/// The request as HTTP/2 wants it: scheme and authority in the URI, no `host`.
+pub(super) fn shape_http2(mut request: Outgoing, url: &Url) -> Result<Outgoing, SendError> {
+    request.headers_mut().remove(HOST);
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = absolute(url)?;
+    Ok(request)
+}
+
+/// Host and port as `host` has them: without the scheme's own port, without user and password.
+fn authority(url: &Url) -> &str {
+    &url[Position::BeforeHost..Position::BeforePath]
+}
+
+fn absolute(url: &Url) -> Result<Uri, SendError> {
+    Uri::builder()
+        .scheme(url.scheme())
+        .authority(authority(url))
+        .path_and_query(&url[Position::BeforePath..Position::AfterQuery])
+        .build()
+        .map_err(|_| unusable(url))
+}
+
+fn unusable(url: &Url) -> SendError {
+    unsent(
+        SendErrorKind::Protocol,
+        // Not the whole URL: paths and queries of webhooks carry secrets.
+        format!(
+            "the URL at {} cannot be written as the target of an HTTP request",
+            authority(url)
+        ),
+    )
+}
+
+type Driver = http1::Connection<TokioIo<Transport>, Full<Bytes>>;
+
+/// An HTTP/1.1 connection. Nothing happens on it unless an exchange drives it.
+pub(super) struct Http1 {
+    requests: http1::SendRequest<Full<Bytes>>,
+    /// `None` once the connection has ended.
+    driver: Option<Driver>,
+    peer: SocketAddr,
+    /// The whole of the last answer was read.
+    complete: bool,
+    _place: Place,
+}
+
+impl Http1 {
+    pub(super) fn new(
+        requests: http1::SendRequest<Full<Bytes>>,
+        driver: Driver,
+        peer: SocketAddr,
+        place: Place,
+    ) -> Self {
+        Self {
+            requests,
+            driver: Some(driver),
+            peer,
+            complete: false,
+            _place: place,
+        }
+    }
+
+    /// Another request may follow.
+    pub(super) fn is_reusable(&self) -> bool {
+        self.complete && self.driver.is_some() && self.requests.is_ready()
+    }
+
+    /// Sends `request` and reads its answer. The driver looks for the peer's close before it writes, so a connection
+    /// that was closed while idle gives the request back.
+    pub(super) async fn exchange(&mut self, request: Outgoing, trace: &mut Trace<'_>) -> Tried {
+        self.complete = false;
+        trace.peer = Some(self.peer);
+        trace.phase = Phase::Answer;
+        trace.sent = true;
+        let (driver, requests) = (&mut self.driver, &mut self.requests);
+        let mut answer = pin!(requests.try_send_request(request));
+        let answered = std::future::poll_fn(|cx| {
+            drive(driver, cx);
+            answer.as_mut().poll(cx)
+        })
+        .await;
+        let (head, body) = match answered {
+            Ok(answer) => answer.into_parts(),
+            Err(error) => return not_answered(error, trace),
+        };
+        trace.first_byte();
+        let driver = &mut self.driver;
+        let read = read_body(body, |cx, body| match body.as_mut().poll_frame(cx) {
+            Poll::Pending => {
+                drive(driver, cx);
+                body.as_mut().poll_frame(cx)
+            }
+            ready => ready,
+        })
+        .await;
+        let (bytes, whole) = match read {
+            Ok(read) => read,
+            Err(error) => return Tried::Done(Err(of_http(&error, true))),
+        };
+        if whole && !self.requests.is_ready() {
+            // The end of the body was seen before the driver saw that the connection is free again.
+            std::future::poll_fn(|cx| {
+                drive(&mut self.driver, cx);
+                Poll::Ready(())
+            })
+            .await;
+        }
+        self.complete = whole;
+        Tried::Done(Ok(HttpResponse {
+            status: head.status,
+            headers: head.headers,
+            body: bytes,
+        }))
+    }
+}
+
+/// Lets the connection do what it can. A connection that has ended is dropped: that hands back a request which is
+/// still waiting in it.
+fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
+    let Some(connection) = driver else { return };
+    if let Poll::Ready(ended) = Pin::new(connection).poll(cx) {
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection ended");
+        }
+        *driver = None;
+    }
+}
+
+/// An HTTP/2 connection; clones share it, and it ends when the last one is dropped.
+#[derive(Clone)]
+pub(super) struct Http2 {
+    requests: http2::SendRequest<Full<Bytes>>,
+    peer: SocketAddr,
+    number: u64,
+}
+
+impl Http2 {
+    pub(super) fn new(
+        requests: http2::SendRequest<Full<Bytes>>,
+        peer: SocketAddr,
+        number: u64,
+    ) -> Self {
+        Self {
+            requests,
+            peer,
+            number,
+        }
+    }
+
+    /// Tells it from any other connection of this sender.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.requests.is_closed()
+    }
+
+    pub(super) async fn exchange(&self, request: Outgoing, trace: &mut Trace<'_>) -> Tried {
+        trace.peer = Some(self.peer);
+        trace.shared = Some(self.number);
+        trace.phase = Phase::Answer;
+        trace.sent = true;
+        let answered: Result<Response<Incoming>, _> =
+            self.requests.clone().try_send_request(request).await;
+        let (head, body) = match answered {
+            Ok(answer) => answer.into_parts(),
+            Err(error) => return not_answered(error, trace),
+        };
+        trace.first_byte();
+        if head.headers.len() > RESPONSE_HEADERS_MAX {
+            return Tried::Done(Err(SendError {
+                kind: SendErrorKind::Protocol,
+                sent: true,
+                detail: format!("the answer has more than {RESPONSE_HEADERS_MAX} headers"),
+            }));
+        }
+        let read = read_body(body, |cx, body| body.as_mut().poll_frame(cx)).await;
+        Tried::Done(match read {
+            Ok((bytes, _)) => Ok(HttpResponse {
+                status: head.status,
+                headers: head.headers,
+                body: bytes,
+            }),
+            Err(error) => Err(of_http(&error, true)),
+        })
+    }
+}
+
+fn not_answered(mut error: TrySendError<Outgoing>, trace: &mut Trace<'_>) -> Tried {
+    let request = error.take_message();
+    trace.sent = request.is_none();
+    let error = of_http(&error.into_error(), trace.sent);
+    match request {
+        Some(request) => Tried::NotSent(Box::new((request, error))),
+        None => Tried::Done(Err(error)),
+    }
+}
+
+type Polled = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
+
+/// The body up to the cap, and whether that is all of it. Copied out of hyper's buffer, which is used again that way.
+async fn read_body(
+    body: Incoming,
+    mut poll: impl FnMut(&mut Context<'_>, &mut Pin<&mut Incoming>) -> Polled,
+) -> Result<(Bytes, bool), hyper::Error> {
+    let mut body = pin!(body);
+    let mut bytes = Vec::new();
+    while !body.is_end_stream() {
+        let frame = match std::future::poll_fn(|cx| poll(cx, &mut body)).await {
+            Some(frame) => frame?,
+            None => break,
+        };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let room = RESPONSE_BYTES_MAX - bytes.len();
+        if data.len() > room {
+            bytes.extend_from_slice(&data[..room]);
+            return Ok((Bytes::from(bytes), false));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok((Bytes::from(bytes), true))
+}
