@@ -1,1 +1,68 @@
-//! placeholder
+//! The doors of Anser: so far the native HTTP API. [`serve`] takes a bound listener and a running gateway and answers
+//! until it is told to stop. Whatever comes in passes the same way: read within limits, authenticate, call the gateway,
+//! answer. Must not decide anything that a caller through another door would want decided the same way.
+
+mod activity;
+mod answer;
+mod api;
+mod batch;
+mod body;
+mod call;
+mod guard;
+mod openapi;
+mod operation;
+mod options;
+mod query;
+mod route;
+mod server;
+mod state;
+mod tls;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use anser_gateway::Gateway;
+use axum::Router;
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+pub use options::{
+    BODY_TIMEOUT, CONNECTIONS_MAX, EdgeOptions, HEAD_BYTES_MAX, HEAD_TIMEOUT, IDLE_TIMEOUT, SHUTDOWN_TIMEOUT,
+    STREAMS_MAX, TlsFiles,
+};
+pub use tls::TlsError;
+
+/// Answers on `listener` until `shutdown` completes; then takes no more connections, lets the requests in flight end
+/// within [`EdgeOptions::shutdown_timeout`], and returns.
+///
+/// # Errors
+/// When the TLS files cannot be used at the start. Later changes of them that cannot be used are logged and ignored.
+pub async fn serve(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    options: EdgeOptions,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), TlsError> {
+    let edge = Arc::new(state::Edge::new(gateway, options.clone(), document_bytes));
+    let mut router = Router::new();
+    for route in api::routes() {
+        router = router.route(route.operation.path, route.service);
+    }
+    let router = router
+        .method_not_allowed_fallback(route::method_not_allowed)
+        .fallback(route::no_such_route)
+        .with_state(edge);
+    server::run(listener, router, &options, shutdown).await
+}
+
+/// The OpenAPI 3.1 document of everything that [`serve`] answers.
+#[must_use]
+pub fn openapi() -> Value {
+    let routes = api::routes();
+    openapi::document(routes.iter().map(|route| &route.operation))
+}
+
+fn document_bytes() -> Bytes {
+    openapi().to_string().into()
+}

@@ -1,0 +1,36 @@
+//! The native HTTP API, version 1: one module per noun, each with its rows of the route table and their handlers.
+//! Handlers read, call the gateway and answer; what is decided is decided in the gateway.
+
+mod channel;
+mod cloud_event;
+mod event;
+mod event_type;
+mod key;
+mod look;
+mod paging;
+mod payload;
+mod publish;
+mod resource;
+mod subscription;
+mod system;
+mod topic;
+
+use crate::route::Route;
+
+/// The route table.
+pub(crate) fn routes() -> Vec<Route> {
+    [
+        publish::routes(),
+        event::routes(),
+        look::routes(),
+        topic::routes(),
+        subscription::routes(),
+        channel::routes(),
+        event_type::routes(),
+        key::routes(),
+        system::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,131 @@
+//! TLS of the listener: reads certificate and key, and reads them again when a file changes, so that a renewed
+//! certificate needs no restart. Connections that are open keep the one they began with.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{self, ServerConfig};
+
+use crate::options::TlsFiles;
+
+/// Why the listener has no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is no PEM, or holds something else.
+    #[error("{path} holds no usable PEM: {source}")]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: pem::Error,
+    },
+    /// Certificate and key do not fit together, or are of a kind that is not supported.
+    #[error("certificate and key cannot be used: {0}")]
+    Unusable(#[from] rustls::Error),
+}
+
+/// What tells one state of a file from the next.
+type Stamp = (Option<SystemTime>, u64);
+
+/// The certificate in force.
+pub(crate) struct Tls {
+    files: TlsFiles,
+    stamps: [Stamp; 2],
+    config: Arc<ServerConfig>,
+}
+
+impl Tls {
+    /// Reads the files.
+    pub(crate) async fn load(files: &TlsFiles) -> Result<Self, TlsError> {
+        // The stamps come first: a change between them and the reading is then seen as one, and read once more.
+        let stamps = stamps(files).await?;
+        let certificate = read(&files.certificate).await?;
+        let key = read(&files.key).await?;
+        let config = configure(files, &certificate, &key)?;
+        Ok(Self {
+            files: files.clone(),
+            stamps,
+            config,
+        })
+    }
+
+    /// For the next connection.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.config))
+    }
+
+    /// Reads the files again if one has changed. Files that cannot be used leave the old certificate in force: they
+    /// may be half written.
+    pub(crate) async fn refresh(&mut self) {
+        match stamps(&self.files).await {
+            Ok(stamps) if stamps == self.stamps => return,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the old certificate stays in force");
+                return;
+            }
+        }
+        match Self::load(&self.files).await {
+            Ok(new) => {
+                *self = new;
+                tracing::info!("new certificate in force");
+            }
+            Err(error) => tracing::warn!(%error, "the old certificate stays in force"),
+        }
+    }
+}
+
+async fn stamps(files: &TlsFiles) -> Result<[Stamp; 2], TlsError> {
+    Ok([stamp(&files.certificate).await?, stamp(&files.key).await?])
+}
+
+async fn stamp(path: &Path) -> Result<Stamp, TlsError> {
+    let metadata = tokio::fs::metadata(path)
+        .await
+        .map_err(|source| unreadable(path, source))?;
+    Ok((metadata.modified().ok(), metadata.len()))
+}
+
+async fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    tokio::fs::read(path)
+        .await
+        .map_err(|source| unreadable(path, source))
+}
+
+fn unreadable(path: &Path, source: io::Error) -> TlsError {
+    TlsError::Read {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn configure(files: &TlsFiles, certificate: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
+    let wrong = |path: &Path| {
+        let path = path.to_owned();
+        move |source| TlsError::Pem { path, source }
+    };
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate)
+        .collect::<Result<_, _>>()
+        .map_err(wrong(&files.certificate))?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(wrong(&files.key))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
