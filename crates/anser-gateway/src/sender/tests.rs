@@ -450,6 +450,14 @@ async fn an_attempt_that_is_dropped_closes_its_connection() {
     silent.closed().await;
 }
 
+#[test]
+fn an_attempt_may_move_between_threads() {
+    fn assert_send(_: impl Send) {}
+    let sender = sender();
+    assert_send(sender.send(post("http://hooks.example/"), LONG));
+    assert_send(sender);
+}
+
 #[tokio::test]
 async fn a_look_up_that_hangs_ends_at_the_deadline() {
     struct Silent;
