@@ -40,6 +40,9 @@ impl Message {
     /// # Errors
     /// A [`Problem`] whose field is the path inside the item.
     pub fn accept(item: Item, stamp: Stamp, limits: &Limits) -> Result<Self, Problem> {
+        if let Some(key) = &item.dedupe_key {
+            name::check_text("invalid_text", "dedupe_key", key, KEY_BYTES_MAX)?;
+        }
         let header = header(item.header, stamp, limits)?;
         let body = Body::try_from(item.body)?;
         check_body(&body, limits)?;
