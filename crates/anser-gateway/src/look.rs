@@ -1,0 +1,197 @@
+//! Looking things up: messages, deliveries and attempts as users see them, filtered by what the caller may read; and the
+//! operator's hand on them: manual retry and recall. What the caller may not see is answered as not there.
+
+mod cursor;
+mod deliveries;
+mod gauges;
+mod hand;
+mod messages;
+mod sight;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use anser_core::attempt::{Attempt, PossibleDuplicate};
+use anser_core::id::{DeliveryId, MessageId};
+use anser_core::limits::{PAGE_DEFAULT, PAGE_MAX};
+use anser_core::{Problem, ProblemKind, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+pub use view::Names;
+
+/// A message with its place.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct MessageView {
+    /// Its place on its topic.
+    pub seq: u64,
+    /// The message, byte for byte as stored.
+    #[schemars(with = "anser_core::Message")]
+    pub message: Box<RawValue>,
+}
+
+/// A delivery as users see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DeliveryView {
+    /// Its id.
+    pub id: DeliveryId,
+    /// The message's id.
+    pub message_id: MessageId,
+    /// The topic's name; absent once the topic is deleted.
+    pub topic: Option<String>,
+    /// The subscription's name; absent for a direct address, or once it is deleted.
+    pub subscription: Option<String>,
+    /// The channel's name; absent once it is deleted.
+    pub channel: Option<String>,
+    /// Whom in that channel.
+    pub target: Option<String>,
+    /// Where it stands.
+    pub state: ViewState,
+    /// When it is tried next, for an unfinished one.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// When its message was accepted.
+    pub accepted_at: Timestamp,
+    /// When it ends as expired.
+    pub expires_at: Option<Timestamp>,
+    /// Attempts made.
+    pub attempts: u32,
+    /// False once it was retried by hand, outside the order.
+    pub ordered: bool,
+    /// Why the next attempt may repeat an earlier one.
+    pub possible_duplicate: Option<PossibleDuplicate>,
+    /// The attempts, where asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt_log: Option<Vec<Attempt>>,
+}
+
+/// The state of a delivery as users see it: the stored one, or `held`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ViewState {
+    /// Not tried yet.
+    Pending,
+    /// Failed, waits for its next time.
+    Retrying,
+    /// Behind the head of its lane.
+    Waiting,
+    /// Its subscription is paused or its channel paused or disabled.
+    Held,
+    /// Done.
+    Delivered,
+    /// Given up.
+    Dead,
+    /// Its time ran out.
+    Expired,
+    /// Recalled, or its subscription was deleted.
+    Cancelled,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Page<T> {
+    /// The members.
+    pub items: Vec<T>,
+    /// Where the next page begins; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// Which messages to list.
+#[derive(Debug, Clone, Default)]
+pub struct MessageQuery {
+    /// Only of this topic.
+    pub topic: Option<String>,
+    /// Only of types that match this pattern.
+    pub r#type: Option<String>,
+    /// Only with this tag.
+    pub tag: Option<String>,
+    /// Accepted at or after.
+    pub since: Option<Timestamp>,
+    /// Accepted before.
+    pub until: Option<Timestamp>,
+    /// Oldest first, to follow a topic: an empty page then still carries a cursor.
+    pub follow: bool,
+    /// Members of the page; at most [`anser_core::limits::PAGE_MAX`], 0: [`anser_core::limits::PAGE_DEFAULT`].
+    pub limit: usize,
+    /// Where to go on.
+    pub cursor: Option<String>,
+}
+
+/// Which deliveries to list, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryQuery {
+    /// Only in this state.
+    pub state: Option<ViewState>,
+    /// Only of this subscription: `TOPIC/NAME`.
+    pub subscription: Option<String>,
+    /// Only through this channel.
+    pub channel: Option<String>,
+    /// Only of messages accepted at or after.
+    pub since: Option<Timestamp>,
+    /// Members of the page; at most [`anser_core::limits::PAGE_MAX`], 0: [`anser_core::limits::PAGE_DEFAULT`].
+    pub limit: usize,
+    /// Where to go on.
+    pub cursor: Option<String>,
+}
+
+/// What a recall did to one delivery.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RecallResult {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// What became of it.
+    pub result: RecallOutcome,
+}
+
+/// What a recall does to a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecallOutcome {
+    /// It will not be delivered.
+    Cancelled,
+    /// An attempt is under way: if it fails, it is cancelled then.
+    InFlight,
+    /// Already delivered, and the channel cannot take a message back.
+    Unsupported,
+    /// It had already ended otherwise.
+    Ended,
+}
+
+/// The members of a page as asked for.
+fn page_limit(limit: usize) -> Result<usize, Problem> {
+    match limit {
+        0 => Ok(PAGE_DEFAULT),
+        1..=PAGE_MAX => Ok(limit),
+        _ => Err(Problem::invalid(
+            "out_of_range",
+            "limit",
+            format!("must be between 1 and {PAGE_MAX}"),
+        )),
+    }
+}
+
+fn no_topic(name: &str) -> Problem {
+    missing("topic_not_found", format!("there is no topic {name}"))
+}
+
+fn no_message(id: MessageId) -> Problem {
+    missing(
+        "message_not_found",
+        format!("there is no message {id}; it may have been removed by retention"),
+    )
+}
+
+fn no_delivery(id: DeliveryId) -> Problem {
+    missing(
+        "delivery_not_found",
+        format!("there is no delivery {id}; it may have been removed by retention"),
+    )
+}
+
+fn missing(code: &'static str, detail: String) -> Problem {
+    Problem::new(ProblemKind::NotFound, code, detail)
+}

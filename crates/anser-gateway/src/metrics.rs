@@ -1,0 +1,197 @@
+//! What is counted, and how it is shown to Prometheus. Counting is keyed by internal numbers and costs a map look-up and
+//! an atomic add; names are put on when a scrape renders them, and what no longer exists is dropped then, so the number
+//! of series is bounded by what is configured. Must not ask anything of the gateway: a scrape brings its [`Gauges`].
+
+mod render;
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use anser_core::id::ResourceId;
+use anser_core::outcome::OutcomeClass;
+use anser_core::store::CommitObserver;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+
+pub use render::{Age, CONTENT_TYPE, Gauges};
+
+/// The classes of outcome in the order of their counters.
+const CLASSES: [OutcomeClass; 8] = [
+    OutcomeClass::Delivered,
+    OutcomeClass::Limited,
+    OutcomeClass::RefreshAuth,
+    OutcomeClass::Retry,
+    OutcomeClass::Unknown,
+    OutcomeClass::Rejected,
+    OutcomeClass::Degrade,
+    OutcomeClass::Gone,
+];
+
+/// Everything the gateway counts since its start.
+#[derive(Debug)]
+pub struct Metrics {
+    topics: Counters<ResourceId, TopicCounters>,
+    routes: Counters<Route, RouteCounters>,
+    attempts: Counters<ResourceId, [AtomicU64; CLASSES.len()]>,
+    commits: Histogram,
+    groups: Histogram,
+    latency: Histogram,
+    http_in_flight: AtomicI64,
+}
+
+/// A topic and a channel that its messages go through.
+type Route = (ResourceId, ResourceId);
+
+#[derive(Debug, Default)]
+struct TopicCounters {
+    messages: AtomicU64,
+    bytes: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct RouteCounters {
+    delivered: AtomicU64,
+    retried: AtomicU64,
+    dead: AtomicU64,
+    expired: AtomicU64,
+    cancelled: AtomicU64,
+}
+
+/// Counters by what they count for. An entry is made once and then only read, so the lock is hardly ever waited for.
+#[derive(Debug)]
+struct Counters<K, V>(RwLock<HashMap<K, Arc<V>>>);
+
+impl<K, V> Default for Counters<K, V> {
+    fn default() -> Self {
+        Self(RwLock::default())
+    }
+}
+
+impl<K: Copy + Eq + Hash, V: Default> Counters<K, V> {
+    fn with(&self, key: K, count: impl FnOnce(&V)) {
+        if let Some(counters) = self
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+        {
+            count(counters);
+            return;
+        }
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        count(all.entry(key).or_default());
+    }
+
+    /// Forgets what `keep` does not know any more, and answers the rest.
+    fn retain(&self, keep: impl Fn(&K) -> bool) -> Vec<(K, Arc<V>)> {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|key, _| keep(key));
+        all.iter()
+            .map(|(key, counters)| (*key, Arc::clone(counters)))
+            .collect()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            topics: Counters::default(),
+            routes: Counters::default(),
+            attempts: Counters::default(),
+            // 50 µs to 1.6 s: from a commit without fsync to a disk in trouble.
+            commits: Histogram::new(exponential_buckets(0.000_05, 2.0, 16)),
+            groups: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
+            // 0.5 ms to 4.5 h: from a healthy endpoint to one that was down for a night.
+            latency: Histogram::new(exponential_buckets(0.000_5, 2.0, 26)),
+            http_in_flight: AtomicI64::new(0),
+        }
+    }
+
+    /// `messages` of `bytes` in all were accepted on `topic`.
+    pub fn accepted(&self, topic: ResourceId, messages: u64, bytes: u64) {
+        self.topics.with(topic, |counters| {
+            counters.messages.fetch_add(messages, Ordering::Relaxed);
+            counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+        });
+    }
+
+    /// A delivery was done, `latency` after its message was accepted (or after it was due, for a scheduled one).
+    pub fn delivered(&self, topic: ResourceId, channel: ResourceId, latency: Duration) {
+        self.routes.with((topic, channel), |counters| {
+            counters.delivered.fetch_add(1, Ordering::Relaxed);
+        });
+        self.latency.observe(latency.as_secs_f64());
+    }
+
+    /// A delivery failed and will be tried again.
+    pub fn retried(&self, topic: ResourceId, channel: ResourceId) {
+        self.routes.with((topic, channel), |counters| {
+            counters.retried.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    /// A delivery was given up.
+    pub fn dead(&self, topic: ResourceId, channel: ResourceId) {
+        self.routes.with((topic, channel), |counters| {
+            counters.dead.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    /// A delivery's time ran out.
+    pub fn expired(&self, topic: ResourceId, channel: ResourceId) {
+        self.routes.with((topic, channel), |counters| {
+            counters.expired.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    /// A delivery was recalled.
+    pub fn cancelled(&self, topic: ResourceId, channel: ResourceId) {
+        self.routes.with((topic, channel), |counters| {
+            counters.cancelled.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    /// An attempt through `channel` ended.
+    pub fn attempt(&self, channel: ResourceId, outcome: OutcomeClass) {
+        self.attempts.with(channel, |counters| {
+            if let Some(place) = CLASSES.iter().position(|class| *class == outcome) {
+                counters[place].fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// An HTTP request came in; counted until the guard is dropped.
+    #[must_use]
+    pub fn http_request(self: &Arc<Self>) -> HttpInFlight {
+        self.http_in_flight.fetch_add(1, Ordering::Relaxed);
+        HttpInFlight(Arc::clone(self))
+    }
+}
+
+/// One HTTP request under way; ends when dropped, also when the client goes away.
+#[derive(Debug)]
+pub struct HttpInFlight(Arc<Metrics>);
+
+impl Drop for HttpInFlight {
+    fn drop(&mut self) {
+        self.0.http_in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl CommitObserver for Metrics {
+    fn committed(&self, operations: usize, took: Duration) {
+        self.commits.observe(took.as_secs_f64());
+        let operations = u32::try_from(operations).unwrap_or(u32::MAX);
+        self.groups.observe(f64::from(operations));
+    }
+}

@@ -1,0 +1,322 @@
+//! From counters to the text that Prometheus scrapes (OpenMetrics 1.0). A registry is built for each scrape, so that
+//! names are looked up then and series of deleted topics and channels are gone from the next scrape on.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anser_core::id::ResourceId;
+use anser_core::outcome::OutcomeClass;
+use anser_core::store::Depth;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use super::{CLASSES, Metrics, RouteCounters};
+
+/// The media type of [`Metrics::render`]'s text (OpenMetrics 1.0, "Overall Structure").
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What a scrape shows beside the counters: the state of things now.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    /// The names of the topics that exist.
+    pub topics: HashMap<ResourceId, String>,
+    /// The names of the channels that exist.
+    pub channels: HashMap<ResourceId, String>,
+    /// Unfinished deliveries.
+    pub depths: Vec<Depth>,
+    /// How long the oldest due deliveries have been due.
+    pub ages: Vec<Age>,
+    /// Attempts under way.
+    pub attempts_in_flight: usize,
+    /// The version of this build.
+    pub version: &'static str,
+}
+
+/// For how long the oldest delivery of a topic through a channel has been due.
+#[derive(Debug, Clone, Copy)]
+pub struct Age {
+    /// The topic.
+    pub topic: ResourceId,
+    /// The channel.
+    pub channel: ResourceId,
+    /// Zero when none is due yet.
+    pub due_for: Duration,
+}
+
+type Labels = Vec<(&'static str, String)>;
+type CounterFamily = Family<Labels, Counter>;
+type Seconds = Gauge<f64, AtomicU64>;
+
+impl Metrics {
+    /// The text of one scrape, [`CONTENT_TYPE`].
+    #[must_use]
+    pub fn render(&self, gauges: &Gauges) -> String {
+        let mut registry = Registry::with_prefix("anser");
+        self.topics(&mut registry, gauges);
+        self.routes(&mut registry, gauges);
+        self.attempts(&mut registry, gauges);
+        queues(&mut registry, gauges);
+        self.process(&mut registry, gauges);
+        let mut text = String::new();
+        // Writing to a `String` does not fail; what has been written is the answer in any case.
+        let _ = encode(&mut text, &registry);
+        text
+    }
+
+    fn topics(&self, registry: &mut Registry, gauges: &Gauges) {
+        let (messages, bytes) = (CounterFamily::default(), CounterFamily::default());
+        for (topic, counters) in self
+            .topics
+            .retain(|topic| gauges.topics.contains_key(topic))
+        {
+            let labels = vec![("topic", name(&gauges.topics, topic))];
+            add(&messages, &labels, &counters.messages);
+            add(&bytes, &labels, &counters.bytes);
+        }
+        registry.register("accepted", "Messages accepted, by topic", messages);
+        registry.register(
+            "accepted_bytes",
+            "Bytes of the messages accepted, as stored, by topic",
+            bytes,
+        );
+    }
+
+    fn routes(&self, registry: &mut Registry, gauges: &Gauges) {
+        type Pick = fn(&RouteCounters) -> &AtomicU64;
+        let shown: [(&str, &str, Pick); 5] = [
+            ("delivered", "Deliveries done", |route| &route.delivered),
+            (
+                "retried",
+                "Attempts that failed and will be repeated",
+                |route| &route.retried,
+            ),
+            ("dead", "Deliveries given up", |route| &route.dead),
+            ("expired", "Deliveries whose time ran out", |route| {
+                &route.expired
+            }),
+            ("cancelled", "Deliveries cancelled", |route| {
+                &route.cancelled
+            }),
+        ];
+        let routes = self.routes.retain(|(topic, channel)| {
+            gauges.topics.contains_key(topic) && gauges.channels.contains_key(channel)
+        });
+        for (metric, help, pick) in shown {
+            let family = CounterFamily::default();
+            for ((topic, channel), counters) in &routes {
+                add(&family, &route(gauges, *topic, *channel), pick(counters));
+            }
+            registry.register(metric, format!("{help}, by topic and channel"), family);
+        }
+    }
+
+    fn attempts(&self, registry: &mut Registry, gauges: &Gauges) {
+        let family = CounterFamily::default();
+        let channels = self
+            .attempts
+            .retain(|channel| gauges.channels.contains_key(channel));
+        for (channel, counters) in channels {
+            for (class, counter) in CLASSES.iter().zip(counters.iter()) {
+                let labels = vec![
+                    ("channel", name(&gauges.channels, channel)),
+                    ("outcome", class_name(*class).to_owned()),
+                ];
+                add(&family, &labels, counter);
+            }
+        }
+        registry.register(
+            "attempts",
+            "Attempts made, by channel and class of outcome",
+            family,
+        );
+    }
+
+    fn process(&self, registry: &mut Registry, gauges: &Gauges) {
+        registry.register(
+            "commit_seconds",
+            "Time of one group commit",
+            self.commits.clone(),
+        );
+        registry.register(
+            "commit_operations",
+            "Operations that went into one group commit",
+            self.groups.clone(),
+        );
+        registry.register(
+            "delivery_latency_seconds",
+            "Time from accepting a message to the end of its successful delivery",
+            self.latency.clone(),
+        );
+        let http: Gauge = Gauge::default();
+        http.set(self.http_in_flight.load(Ordering::Relaxed));
+        registry.register("http_requests_in_flight", "HTTP requests under way", http);
+        let attempts: Gauge = Gauge::default();
+        attempts.set(i64::try_from(gauges.attempts_in_flight).unwrap_or(i64::MAX));
+        registry.register("attempts_in_flight", "Attempts under way", attempts);
+        registry.register(
+            "build",
+            "The version of the gateway",
+            Info::new(vec![("version", gauges.version)]),
+        );
+    }
+}
+
+fn queues(registry: &mut Registry, gauges: &Gauges) {
+    let depth = Family::<Labels, Gauge>::default();
+    let bytes = Family::<Labels, Gauge>::default();
+    let age = Family::<Labels, Seconds>::default();
+    let exists = |topic: &ResourceId, channel: &ResourceId| {
+        gauges.topics.contains_key(topic) && gauges.channels.contains_key(channel)
+    };
+    for queue in &gauges.depths {
+        if !exists(&queue.topic, &queue.channel) {
+            continue;
+        }
+        let labels = route(gauges, queue.topic, queue.channel);
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        depth.get_or_create(&labels).inc_by(signed(queue.count));
+        bytes.get_or_create(&labels).inc_by(signed(queue.bytes));
+    }
+    for oldest in &gauges.ages {
+        if !exists(&oldest.topic, &oldest.channel) {
+            continue;
+        }
+        let series = age.get_or_create_owned(&route(gauges, oldest.topic, oldest.channel));
+        series.set(series.get().max(oldest.due_for.as_secs_f64()));
+    }
+    registry.register(
+        "queue_depth",
+        "Deliveries that are not finished, by topic and channel",
+        depth,
+    );
+    registry.register(
+        "queue_bytes",
+        "Bytes of the messages of unfinished deliveries, counted once per delivery, by topic and channel",
+        bytes,
+    );
+    registry.register(
+        "queue_age_seconds",
+        "For how long the oldest due delivery has been due, by topic and channel",
+        age,
+    );
+}
+
+fn add(family: &CounterFamily, labels: &Labels, counter: &AtomicU64) {
+    family
+        .get_or_create(labels)
+        .inc_by(counter.load(Ordering::Relaxed));
+}
+
+fn route(gauges: &Gauges, topic: ResourceId, channel: ResourceId) -> Labels {
+    vec![
+        ("topic", name(&gauges.topics, topic)),
+        ("channel", name(&gauges.channels, channel)),
+    ]
+}
+
+fn name(names: &HashMap<ResourceId, String>, id: ResourceId) -> String {
+    names.get(&id).cloned().unwrap_or_default()
+}
+
+/// The class's name as in the attempts log.
+const fn class_name(class: OutcomeClass) -> &'static str {
+    match class {
+        OutcomeClass::Delivered => "delivered",
+        OutcomeClass::Limited => "limited",
+        OutcomeClass::RefreshAuth => "refresh_auth",
+        OutcomeClass::Retry => "retry",
+        OutcomeClass::Unknown => "unknown",
+        OutcomeClass::Rejected => "rejected",
+        OutcomeClass::Degrade => "degrade",
+        OutcomeClass::Gone => "gone",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anser_core::store::CommitObserver as _;
+
+    fn gauges() -> Gauges {
+        Gauges {
+            topics: HashMap::from([(ResourceId(1), "orders".to_owned())]),
+            channels: HashMap::from([(ResourceId(2), "shop".to_owned())]),
+            depths: vec![Depth {
+                topic: ResourceId(1),
+                channel: ResourceId(2),
+                count: 3,
+                bytes: 768,
+            }],
+            ages: vec![Age {
+                topic: ResourceId(1),
+                channel: ResourceId(2),
+                due_for: Duration::from_millis(1_500),
+            }],
+            attempts_in_flight: 4,
+            version: "1.2.3",
+        }
+    }
+
+    #[test]
+    fn a_scrape_names_topics_channels_and_outcomes() {
+        let metrics = Metrics::new();
+        metrics.accepted(ResourceId(1), 2, 512);
+        metrics.delivered(ResourceId(1), ResourceId(2), Duration::from_millis(3));
+        metrics.retried(ResourceId(1), ResourceId(2));
+        metrics.attempt(ResourceId(2), OutcomeClass::Retry);
+        metrics.committed(5, Duration::from_millis(2));
+        let text = metrics.render(&gauges());
+        for line in [
+            "anser_accepted_total{topic=\"orders\"} 2",
+            "anser_accepted_bytes_total{topic=\"orders\"} 512",
+            "anser_delivered_total{topic=\"orders\",channel=\"shop\"} 1",
+            "anser_retried_total{topic=\"orders\",channel=\"shop\"} 1",
+            "anser_dead_total{topic=\"orders\",channel=\"shop\"} 0",
+            "anser_attempts_total{channel=\"shop\",outcome=\"retry\"} 1",
+            "anser_queue_depth{topic=\"orders\",channel=\"shop\"} 3",
+            "anser_queue_bytes{topic=\"orders\",channel=\"shop\"} 768",
+            "anser_queue_age_seconds{topic=\"orders\",channel=\"shop\"} 1.5",
+            "anser_commit_seconds_count 1",
+            "anser_commit_operations_sum 5.0",
+            "anser_delivery_latency_seconds_count 1",
+            "anser_attempts_in_flight 4",
+            "anser_build_info{version=\"1.2.3\"} 1",
+            "# HELP anser_accepted Messages accepted, by topic.",
+            "# EOF",
+        ] {
+            assert!(
+                text.lines().any(|written| written == line),
+                "{line}\n{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn series_of_what_no_longer_exists_are_dropped() {
+        let metrics = Metrics::new();
+        for topic in 10..200 {
+            metrics.accepted(ResourceId(topic), 1, 1);
+            metrics.dead(ResourceId(topic), ResourceId(2));
+            metrics.attempt(ResourceId(topic), OutcomeClass::Gone);
+        }
+        let text = metrics.render(&gauges());
+        assert!(!text.contains("anser_accepted_total{"), "{text}");
+        assert!(!text.contains("anser_dead_total{"), "{text}");
+        assert_eq!(metrics.topics.retain(|_| true).len(), 0);
+    }
+
+    #[test]
+    fn http_requests_are_counted_while_their_guard_lives() {
+        let metrics = std::sync::Arc::new(Metrics::new());
+        let request = metrics.http_request();
+        let shown = |count: u32| format!("anser_http_requests_in_flight {count}\n");
+        assert!(metrics.render(&gauges()).contains(&shown(1)));
+        drop(request);
+        assert!(metrics.render(&gauges()).contains(&shown(0)));
+    }
+}

@@ -1,0 +1,58 @@
+//! `wait=delivered`: the answer after each delivery's first attempt, or with the states so far when time is up.
+
+use std::time::Duration;
+
+use anser_core::id::{MessageId, Num};
+
+use super::WAIT_DELIVERIES_MAX;
+use super::commit::Committed;
+use crate::gateway::Gateway;
+use crate::look::{DeliveryView, Names};
+
+impl Gateway {
+    /// Waits for the first attempts, at most `limit`, and puts the states on the answers. Everything is stored already:
+    /// what cannot be read now is left out of the answer, and the request still succeeds.
+    pub(super) async fn confirm(&self, committed: &mut Committed, limit: Duration) {
+        if let Some(watched) = committed.watched.take() {
+            // Both ends are fine: all settled, or time is up; the states say which.
+            let _ = tokio::time::timeout(limit, watched).await;
+        }
+        let mut left = WAIT_DELIVERIES_MAX;
+        for (result, num) in &mut committed.results {
+            let (Ok(published), Some(num)) = (result, *num) else {
+                continue;
+            };
+            let Some(views) = self.first_attempts(num, published.id, left).await else {
+                continue;
+            };
+            left = left.saturating_sub(views.len());
+            let all = published
+                .matched
+                .is_some_and(|matched| usize::try_from(matched).is_ok_and(|n| n == views.len()));
+            published.settled = all && views.iter().all(DeliveryView::was_tried);
+            published.deliveries = Some(views);
+        }
+    }
+
+    async fn first_attempts(
+        &self,
+        num: Num,
+        message: MessageId,
+        limit: usize,
+    ) -> Option<Vec<DeliveryView>> {
+        let rows = match self.store.deliveries_of(num, 0, limit).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::warn!(%message, %error, "the deliveries of a waiting publish cannot be read");
+                return None;
+            }
+        };
+        let snapshot = self.config.load();
+        let names = Names::of(&snapshot);
+        Some(
+            rows.iter()
+                .map(|row| DeliveryView::of(row, message, &names))
+                .collect(),
+        )
+    }
+}

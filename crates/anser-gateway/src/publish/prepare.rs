@@ -1,0 +1,233 @@
+//! From items to messages that are ready to be committed: checked, stamped, routed. Does no I/O; a topic's backlog is
+//! read from the store's memory, and only where the topic bounds it.
+
+use std::time::Duration;
+
+use anser_core::limits::KEY_BYTES_MAX;
+use anser_core::message::{Item, Stamp};
+use anser_core::name::check_text;
+use anser_core::store::{Dedupe, NewMessage};
+use anser_core::{Message, Problem, ProblemKind, Timestamp};
+use bytes::Bytes;
+
+use super::route::{self, Budget, TOO_MANY_DELIVERIES};
+use super::{OnUnroutable, PublishOptions, schema};
+use crate::auth::Principal;
+use crate::config::{Snapshot, Topic};
+use crate::gateway::Gateway;
+use crate::intake::Staged;
+
+/// Bytes that the header and the envelope take beside the body, for one allocation of the document.
+const ENVELOPE_BYTES: usize = 512;
+
+/// One publish request.
+pub(super) struct Request<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) topic: &'a Topic,
+    pub(super) principal: &'a Principal,
+    pub(super) options: &'a PublishOptions,
+}
+
+/// The items of a request after preparation: refused ones with their reason, the others in order.
+pub(super) struct Prepared {
+    pub(super) staged: Vec<Staged>,
+    /// For each item why it was refused; `None`: it is the next of `staged`.
+    pub(super) refused: Vec<Option<Problem>>,
+}
+
+impl Prepared {
+    /// Refuses a request that would wait for more than `most` deliveries.
+    pub(super) fn check_width(&self, most: usize) -> Result<(), Problem> {
+        let width: usize = self
+            .staged
+            .iter()
+            .map(|staged| staged.new.deliveries.len())
+            .sum();
+        if width > most {
+            return Err(Problem::new(
+                ProblemKind::TooLarge,
+                TOO_MANY_DELIVERIES,
+                format!(
+                    "a request that waits may make at most {most} deliveries, this one makes {width}"
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Gateway {
+    /// # Errors
+    /// What refuses the whole request; with `atomic` the first refusal.
+    pub(super) fn prepare(
+        &self,
+        request: &Request<'_>,
+        items: Vec<Result<Item, Problem>>,
+    ) -> Result<Prepared, Problem> {
+        let mut budget = Budget::new();
+        let mut room = self.room(request.topic);
+        let batch = items.len() > 1;
+        let mut prepared = Prepared {
+            staged: Vec::with_capacity(items.len()),
+            refused: Vec::with_capacity(items.len()),
+        };
+        for (i, item) in items.into_iter().enumerate() {
+            let staged = item
+                .and_then(|item| self.stage(request, item, &mut budget))
+                .and_then(|staged| take_room(&mut room, request, staged));
+            match staged {
+                Ok(staged) => {
+                    prepared.staged.push(staged);
+                    prepared.refused.push(None);
+                }
+                Err(problem) if problem.code == TOO_MANY_DELIVERIES => return Err(problem),
+                Err(problem) if request.options.atomic => {
+                    return Err(in_batch(problem, batch, i));
+                }
+                Err(problem) => prepared.refused.push(Some(problem)),
+            }
+        }
+        Ok(prepared)
+    }
+
+    /// Checks, stamps and routes one item.
+    pub(super) fn stage(
+        &self,
+        request: &Request<'_>,
+        item: Item,
+        budget: &mut Budget,
+    ) -> Result<Staged, Problem> {
+        let (topic, options) = (request.topic, request.options);
+        let now = self.clock.now();
+        let dedupe = dedupe(request, &item, now)?;
+        let message = Message::accept(item, self.stamp(request, now), &self.options.limits)?;
+        if let Some(schema) = &topic.schema {
+            schema::check(schema, &message)?;
+        }
+        route::check_rights(&message.header, request.principal)?;
+        let deliveries =
+            route::deliveries(request.snapshot, topic, &message, request.principal, budget)?;
+        if deliveries.is_empty() && options.mandatory {
+            return Err(unroutable(topic));
+        }
+        let document = document(&message, self.options.limits.message_bytes_max)?;
+        Ok(Staged {
+            report_unroutable: deliveries.is_empty() && options.on_unroutable == OnUnroutable::Keep,
+            new: NewMessage {
+                id: message.header.id,
+                topic: topic.meta.id,
+                time: now,
+                document,
+                dedupe,
+                delete_at: message.header.delete_at,
+                deliveries,
+            },
+            message,
+        })
+    }
+
+    fn stamp(&self, request: &Request<'_>, now: Timestamp) -> Stamp {
+        Stamp {
+            id: self.ids.next(now, &*self.random),
+            time: now,
+            topic: request.topic.meta.name.clone(),
+            from: request.principal.sender.clone(),
+        }
+    }
+
+    /// Bytes that the topic's backlog may still take; `None`: it has no bound.
+    fn room(&self, topic: &Topic) -> Option<u64> {
+        let most = topic.spec.max_bytes?;
+        let waiting: u64 = self
+            .store
+            .depths()
+            .iter()
+            .filter(|depth| depth.topic == topic.meta.id)
+            .map(|depth| depth.bytes)
+            .sum();
+        Some(most.saturating_sub(waiting))
+    }
+}
+
+/// Puts an item's place in its batch before the field, where there is a batch.
+pub(super) fn in_batch(problem: Problem, batch: bool, place: usize) -> Problem {
+    if batch {
+        problem.within(&format!("[{place}]"))
+    } else {
+        problem
+    }
+}
+
+fn dedupe(request: &Request<'_>, item: &Item, now: Timestamp) -> Result<Option<Dedupe>, Problem> {
+    let Some(key) = &item.dedupe_key else {
+        return Ok(None);
+    };
+    check_text("invalid_text", "dedupe_key", key, KEY_BYTES_MAX)?;
+    let window = request.topic.spec.dedupe_window;
+    if window == 0 {
+        return Ok(None);
+    }
+    Ok(Some(Dedupe {
+        lineage: request.principal.lineage,
+        key: key.clone(),
+        fingerprint: item.fingerprint(),
+        expires_at: now.plus(Duration::from_secs(window)),
+    }))
+}
+
+fn unroutable(topic: &Topic) -> Problem {
+    Problem::new(
+        ProblemKind::Invalid,
+        "unroutable",
+        format!(
+            "no subscription of {} takes this message and it has no address; nothing was stored, as `mandatory` asks",
+            topic.meta.name
+        ),
+    )
+}
+
+/// A message that nothing is to deliver takes no room: the bound is on what waits.
+fn take_room(
+    room: &mut Option<u64>,
+    request: &Request<'_>,
+    staged: Staged,
+) -> Result<Staged, Problem> {
+    let Some(left) = room else {
+        return Ok(staged);
+    };
+    let bytes = staged.new.document.len() as u64;
+    let needed = bytes.saturating_mul(staged.new.deliveries.len() as u64);
+    match left.checked_sub(needed) {
+        Some(rest) => *left = rest,
+        None => {
+            return Err(Problem::new(
+                ProblemKind::TooMany,
+                "topic_full",
+                format!(
+                    "the messages of {} that wait for delivery have reached its max_bytes; try again when some are delivered",
+                    request.topic.meta.name
+                ),
+            ));
+        }
+    }
+    Ok(staged)
+}
+
+/// The message as it is stored and sent, in one allocation.
+fn document(message: &Message, most: usize) -> Result<Bytes, Problem> {
+    let body = message.body.data().map_or(0, |data| data.get().len());
+    let mut json = Vec::with_capacity(body + ENVELOPE_BYTES);
+    serde_json::to_writer(&mut json, message)
+        .map_err(|error| Problem::new(ProblemKind::Internal, "internal", error.to_string()))?;
+    if json.len() > most {
+        return Err(Problem::new(
+            ProblemKind::TooLarge,
+            "too_large",
+            format!(
+                "a message may have at most {most} bytes as stored, this one has {}; send large data as a link",
+                json.len()
+            ),
+        ));
+    }
+    Ok(Bytes::from(json))
+}

@@ -1,0 +1,166 @@
+//! Where an accepted message goes: the subscriptions of its topic that take it, and its direct addresses. Pure: decides
+//! from the configuration and the message alone.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use anser_core::id::ResourceId;
+use anser_core::limits::DELIVERIES_PER_REQUEST_MAX;
+use anser_core::message::Header;
+use anser_core::name::Address;
+use anser_core::store::NewDelivery;
+use anser_core::{Message, Problem, ProblemKind, Timestamp};
+
+use crate::auth::Principal;
+use crate::config::{ChannelEntry, Snapshot, Topic};
+use crate::lane::lane;
+
+/// When the deliveries of one message may start and when they end.
+#[derive(Clone, Copy)]
+struct Times {
+    due: Timestamp,
+    scheduled: bool,
+    expires_at: Option<Timestamp>,
+}
+
+impl Times {
+    fn of(header: &Header, topic: &Topic) -> Self {
+        let aged = topic
+            .spec
+            .max_age
+            .map(|seconds| header.time.plus(Duration::from_secs(seconds)));
+        let ends = [header.expires_at, header.delete_at, aged];
+        let due = header.not_before.unwrap_or(header.time).max(header.time);
+        Self {
+            due,
+            scheduled: due > header.time,
+            expires_at: ends.into_iter().flatten().min(),
+        }
+    }
+}
+
+/// How many more deliveries the request may make.
+pub(super) struct Budget(usize);
+
+impl Budget {
+    pub(super) const fn new() -> Self {
+        Self(DELIVERIES_PER_REQUEST_MAX)
+    }
+
+    fn take(&mut self) -> Result<(), Problem> {
+        self.0 = self.0.checked_sub(1).ok_or_else(too_many)?;
+        Ok(())
+    }
+}
+
+/// The code of a request that makes more deliveries than it may; it refuses the whole request, not an item.
+pub(super) const TOO_MANY_DELIVERIES: &str = "too_many_deliveries";
+
+fn too_many() -> Problem {
+    Problem::new(
+        ProblemKind::TooLarge,
+        TOO_MANY_DELIVERIES,
+        format!(
+            "one request may make at most {DELIVERIES_PER_REQUEST_MAX} deliveries; split it, or narrow the filters"
+        ),
+    )
+}
+
+/// The deliveries of `message` on `topic`.
+///
+/// # Errors
+/// 422 `unknown_channel`, 403 for an address outside the caller's rights, 413 `too_many_deliveries`.
+pub(super) fn deliveries(
+    snapshot: &Snapshot,
+    topic: &Topic,
+    message: &Message,
+    principal: &Principal,
+    budget: &mut Budget,
+) -> Result<Vec<NewDelivery>, Problem> {
+    let header = &message.header;
+    let times = Times::of(header, topic);
+    let mut routed = Vec::with_capacity(topic.subscriptions.len() + header.to.len());
+    for subscription in &topic.subscriptions {
+        if !subscription.filter.matches(message) {
+            continue;
+        }
+        budget.take()?;
+        let (group, target) = (subscription.meta.id, subscription.spec.target.as_deref());
+        routed.push(NewDelivery {
+            group,
+            channel: subscription.channel,
+            target: target.map(str::to_owned),
+            lane: lane(subscription.ordering, group, target, header),
+            due: times.due,
+            scheduled: times.scheduled,
+            expires_at: times.expires_at,
+        });
+    }
+    if !header.to.is_empty() {
+        direct(snapshot, header, times, principal, budget, &mut routed)?;
+    }
+    Ok(routed)
+}
+
+/// An address given twice is one destination.
+fn direct(
+    snapshot: &Snapshot,
+    header: &Header,
+    times: Times,
+    principal: &Principal,
+    budget: &mut Budget,
+    routed: &mut Vec<NewDelivery>,
+) -> Result<(), Problem> {
+    let mut seen: HashSet<(ResourceId, Option<String>)> = HashSet::new();
+    for (i, text) in header.to.iter().enumerate() {
+        let (channel, target) = resolve(snapshot, principal, i, text)?;
+        if !seen.insert((channel.meta.id, target.clone())) {
+            continue;
+        }
+        budget.take()?;
+        let group = channel.meta.id;
+        routed.push(NewDelivery {
+            group,
+            channel: group,
+            lane: lane(channel.ordering, group, target.as_deref(), header),
+            target,
+            due: times.due,
+            scheduled: times.scheduled,
+            expires_at: times.expires_at,
+        });
+    }
+    Ok(())
+}
+
+fn resolve<'a>(
+    snapshot: &'a Snapshot,
+    principal: &Principal,
+    place: usize,
+    text: &str,
+) -> Result<(&'a ChannelEntry, Option<String>), Problem> {
+    let field = || format!("header.to[{place}]");
+    let address = Address::parse(&field(), text)?;
+    principal.require_target(&field(), text)?;
+    let channel = snapshot.channel(&address.channel).ok_or_else(|| {
+        Problem::invalid(
+            "unknown_channel",
+            field(),
+            format!("there is no channel {}; create it first", address.channel),
+        )
+    })?;
+    Ok((channel, address.target))
+}
+
+/// Checks the fields that say where an answer goes: they address somebody too.
+///
+/// # Errors
+/// 403, naming the address.
+pub(super) fn check_rights(header: &Header, principal: &Principal) -> Result<(), Problem> {
+    if let Some(conversation) = &header.conversation {
+        principal.require_target("header.conversation.id", &conversation.id)?;
+    }
+    if header.reply_to.is_some() {
+        principal.require_direct("header.reply_to")?;
+    }
+    Ok(())
+}
