@@ -1,0 +1,157 @@
+//! The obvious model of the contract: maps under a mutex, nothing durable. Fit for tests of other crates, and what the
+//! SQLite store is compared with. It keeps everything until it is swept or dropped.
+
+mod state;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anser_core::Timestamp;
+use anser_core::attempt::Attempt;
+use anser_core::id::{DeliveryId, MessageId, Num};
+use anser_core::store::{
+    Append, Appended, Claim, Claimed, ConfigChange, ConfigRow, DeliveryPage, DeliveryRow,
+    DeliveryScan, Depth, Group, MessageRow, MessageScan, NewDelivery, Result, Retention, Settled,
+    Settlement, Store, StoreError, StoreInfo, Swept,
+};
+use async_trait::async_trait;
+
+use state::State;
+
+/// The installation's number of every memory store: tests like it to stand still.
+const INSTALLATION: u64 = 1_000_000_001;
+
+/// A store that forgets everything with its process.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, unless the store is closed.
+    fn open(&self) -> Result<MutexGuard<'_, State>> {
+        let state = self.state();
+        if state.closed {
+            return Err(StoreError::Permanent("the store is closed".into()));
+        }
+        Ok(state)
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn info(&self) -> StoreInfo {
+        StoreInfo {
+            installation: INSTALLATION,
+            epoch: 1,
+            clean: true,
+            highest_id: None,
+            highest_num: Num(0),
+        }
+    }
+
+    async fn append(&self, append: Append) -> Result<Vec<Appended>> {
+        self.open()?.append(&append)
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claimed> {
+        Ok(self.open()?.claim(&claim))
+    }
+
+    async fn groups(&self) -> Result<Vec<(Group, Timestamp)>> {
+        Ok(self.open()?.groups())
+    }
+
+    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>> {
+        Ok(self.open()?.settle(&settlements))
+    }
+
+    async fn reopen(&self, delivery: DeliveryId, due: Timestamp) -> Result<Option<DeliveryRow>> {
+        Ok(self.open()?.reopen(delivery, due))
+    }
+
+    async fn enqueue(
+        &self,
+        message: Num,
+        deliveries: Vec<NewDelivery>,
+    ) -> Result<Option<Vec<DeliveryRow>>> {
+        self.open()?.enqueue(message, &deliveries)
+    }
+
+    async fn cancel_group(
+        &self,
+        group: Group,
+        keep: Vec<DeliveryId>,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<usize> {
+        Ok(self.open()?.cancel_group(group, &keep, at, limit))
+    }
+
+    async fn message(&self, id: MessageId) -> Result<Option<MessageRow>> {
+        Ok(self.open()?.message(id))
+    }
+
+    async fn messages(&self, nums: Vec<Num>) -> Result<Vec<MessageRow>> {
+        Ok(self.open()?.messages(&nums))
+    }
+
+    async fn scan_messages(&self, scan: MessageScan) -> Result<Vec<MessageRow>> {
+        Ok(self.open()?.scan_messages(&scan))
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>> {
+        Ok(self.open()?.delivery(id))
+    }
+
+    async fn deliveries_of(
+        &self,
+        message: Num,
+        from: u32,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRow>> {
+        Ok(self.open()?.deliveries_of(message, from, limit))
+    }
+
+    async fn scan_deliveries(&self, scan: DeliveryScan) -> Result<DeliveryPage> {
+        Ok(self.open()?.scan_deliveries(&scan))
+    }
+
+    async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>> {
+        Ok(self.open()?.attempts(delivery))
+    }
+
+    fn depths(&self) -> Vec<Depth> {
+        self.state().depths()
+    }
+
+    async fn config_apply(&self, changes: Vec<ConfigChange>) -> Result<Vec<ConfigRow>> {
+        self.open()?.config_apply(&changes)
+    }
+
+    async fn config_list(&self) -> Result<Vec<ConfigRow>> {
+        Ok(self.open()?.config_list())
+    }
+
+    async fn sweep(&self, retention: Retention) -> Result<Swept> {
+        Ok(self.open()?.sweep(&retention))
+    }
+
+    async fn probe(&self) -> Result<()> {
+        self.open().map(drop)
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.open()?.closed = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,355 @@
+//! The embedded default: SQLite with a write-ahead log, synced at every commit, one writer thread with group commit and
+//! readers beside it. Damage is reported, never taken for an end: a checksum in every row, and a look at the log before
+//! SQLite recovers it. A failed write or sync halts the writer for good: every later call answers `Permanent`, and the
+//! process must end and read anew what the disk really holds.
+
+mod ack;
+mod attempts;
+mod depth;
+mod error;
+mod failure;
+mod meta;
+mod opening;
+mod read;
+mod readers;
+mod row;
+mod schema;
+mod space;
+mod wal;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anser_core::Timestamp;
+use anser_core::attempt::Attempt;
+use anser_core::clock::Clock;
+use anser_core::id::{DeliveryId, MessageId, Num};
+use anser_core::random::Random;
+use anser_core::store::{
+    Append, Appended, Claim, Claimed, CommitObserver, ConfigChange, ConfigRow, DeliveryPage,
+    DeliveryRow, DeliveryScan, Depth, Group, MessageRow, MessageScan, NewDelivery, Result,
+    Retention, Settled, Settlement, Store, StoreError, StoreInfo, Swept,
+};
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+
+pub use error::OpenError;
+pub use opening::Verify;
+
+use depth::Depths;
+use opening::{Opened, Opening};
+use readers::Reader;
+use space::Space;
+use writer::{Answer, Counters, Job, Op, Writer};
+
+/// How to open the data.
+pub struct SqliteOptions {
+    /// The data directory; made when missing, for its owner only.
+    pub dir: PathBuf,
+    /// Free bytes on its file system below which `append` and `enqueue` answer `Full`; `None`: the larger of 256 MiB and
+    /// 2 %; 0: none.
+    pub reserve_bytes: Option<u64>,
+    /// How thoroughly the data is checked first.
+    pub verify: Verify,
+    /// Told of every commit.
+    pub observer: Option<Arc<dyn CommitObserver>>,
+    /// For measuring commits and spacing questions to the file system.
+    pub clock: Arc<dyn Clock>,
+    /// For the installation's number.
+    pub random: Arc<dyn Random>,
+    /// Pages the database may have at most; `None`: as many as the disk takes.
+    pub max_page_count: Option<u32>,
+}
+
+impl SqliteOptions {
+    /// The usual settings for a data directory.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        Self {
+            dir: dir.into(),
+            reserve_bytes: None,
+            verify: Verify::Auto,
+            observer: None,
+            clock,
+            random,
+            max_page_count: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for SqliteOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteOptions")
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The embedded store. Dropped without [`Store::close`], it leaves its files as a crash would.
+pub struct SqliteStore {
+    info: StoreInfo,
+    depths: Arc<Depths>,
+    jobs: Option<mpsc::Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+    /// For claims and single rows.
+    near: Option<Reader>,
+    /// For lists.
+    far: Option<Reader>,
+}
+
+impl SqliteStore {
+    /// Opens the data, or makes it. Blocks: it reads all of small data and the unfinished part of large.
+    ///
+    /// # Errors
+    /// Another owner, a newer schema, damage, or a file system that refuses; see [`OpenError`].
+    pub fn open(options: SqliteOptions) -> std::result::Result<Self, OpenError> {
+        let opening = Opening {
+            dir: &options.dir,
+            verify: options.verify,
+            max_page_count: options.max_page_count,
+            random: &*options.random,
+        };
+        let Opened {
+            database,
+            connection,
+            ack,
+            lock,
+            info,
+            depths,
+            log,
+            revision,
+            resource,
+        } = opening.open()?;
+        let failed = |failure| opening.failed(&failure);
+        let near = Reader::start(&database, "anser-store-near").map_err(failed)?;
+        let far = Reader::start(&database, "anser-store-far").map_err(failed)?;
+        let depths = Arc::new(depths);
+        let writer = Writer {
+            connection,
+            ack,
+            lock,
+            space: Space::new(
+                options.dir.clone(),
+                options.reserve_bytes,
+                Arc::clone(&options.clock),
+            ),
+            depths: Arc::clone(&depths),
+            observer: options.observer,
+            clock: options.clock,
+            counters: Counters {
+                num: info.highest_num.0,
+                log,
+                highest_id: info.highest_id,
+                revision,
+                resource,
+            },
+        };
+        let (jobs, queue) = mpsc::channel(writer::QUEUE_MAX);
+        let writer = std::thread::Builder::new()
+            .name("anser-store-writer".to_owned())
+            .spawn(move || writer.run(queue))
+            .map_err(|source| OpenError::Io {
+                dir: options.dir,
+                source,
+            })?;
+        Ok(Self {
+            info,
+            depths,
+            jobs: Some(jobs),
+            writer: Some(writer),
+            near: Some(near),
+            far: Some(far),
+        })
+    }
+
+    async fn write(&self, op: Op) -> Result<Answer> {
+        let (reply, answer) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or_else(writer::closed)?;
+        jobs.send(Job { op, reply })
+            .await
+            .map_err(|_| writer::closed())?;
+        // Without an answer the writer is gone, and with it the knowledge of what it did last.
+        answer.await.map_err(|_| StoreError::Unknown)?
+    }
+
+    fn near(&self) -> Result<&Reader> {
+        self.near.as_ref().ok_or_else(writer::closed)
+    }
+
+    fn far(&self) -> Result<&Reader> {
+        self.far.as_ref().ok_or_else(writer::closed)
+    }
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("info", &self.info)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for SqliteStore {
+    /// Ends the threads and waits for them, so that the data can be opened again at once.
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(writer) = self.writer.take() {
+            // A panic there was answered as `Unknown`.
+            drop(writer.join());
+        }
+        for reader in [self.near.take(), self.far.take()].into_iter().flatten() {
+            reader.join();
+        }
+    }
+}
+
+/// The answer of the kind that belongs to the request.
+macro_rules! expect_answer {
+    ($answer:expr, $kind:path) => {
+        match $answer {
+            $kind(value) => Ok(value),
+            _ => Err(StoreError::Unknown),
+        }
+    };
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn info(&self) -> StoreInfo {
+        self.info.clone()
+    }
+
+    async fn append(&self, append: Append) -> Result<Vec<Appended>> {
+        expect_answer!(self.write(Op::Append(append)).await?, Answer::Appended)
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claimed> {
+        self.near()?
+            .read(move |connection| read::claim(connection, &claim))
+            .await
+    }
+
+    async fn groups(&self) -> Result<Vec<(Group, Timestamp)>> {
+        self.far()?.read(read::groups).await
+    }
+
+    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>> {
+        expect_answer!(self.write(Op::Settle(settlements)).await?, Answer::Settled)
+    }
+
+    async fn reopen(&self, delivery: DeliveryId, due: Timestamp) -> Result<Option<DeliveryRow>> {
+        expect_answer!(
+            self.write(Op::Reopen { delivery, due }).await?,
+            Answer::Reopened
+        )
+    }
+
+    async fn enqueue(
+        &self,
+        message: Num,
+        deliveries: Vec<NewDelivery>,
+    ) -> Result<Option<Vec<DeliveryRow>>> {
+        expect_answer!(
+            self.write(Op::Enqueue {
+                message,
+                deliveries
+            })
+            .await?,
+            Answer::Enqueued
+        )
+    }
+
+    async fn cancel_group(
+        &self,
+        group: Group,
+        keep: Vec<DeliveryId>,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<usize> {
+        let op = Op::Cancel {
+            group,
+            keep,
+            at,
+            limit,
+        };
+        expect_answer!(self.write(op).await?, Answer::Cancelled)
+    }
+
+    async fn message(&self, id: MessageId) -> Result<Option<MessageRow>> {
+        self.near()?
+            .read(move |connection| read::message(connection, id))
+            .await
+    }
+
+    async fn messages(&self, nums: Vec<Num>) -> Result<Vec<MessageRow>> {
+        self.near()?
+            .read(move |connection| read::messages(connection, &nums))
+            .await
+    }
+
+    async fn scan_messages(&self, scan: MessageScan) -> Result<Vec<MessageRow>> {
+        self.far()?
+            .read(move |connection| read::scan_messages(connection, &scan))
+            .await
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>> {
+        self.near()?
+            .read(move |connection| read::delivery(connection, id))
+            .await
+    }
+
+    async fn deliveries_of(
+        &self,
+        message: Num,
+        from: u32,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRow>> {
+        self.far()?
+            .read(move |connection| read::deliveries_of(connection, message, from, limit))
+            .await
+    }
+
+    async fn scan_deliveries(&self, scan: DeliveryScan) -> Result<DeliveryPage> {
+        self.far()?
+            .read(move |connection| read::scan_deliveries(connection, &scan))
+            .await
+    }
+
+    async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>> {
+        self.far()?
+            .read(move |connection| read::attempts(connection, delivery))
+            .await
+    }
+
+    fn depths(&self) -> Vec<Depth> {
+        self.depths.list()
+    }
+
+    async fn config_apply(&self, changes: Vec<ConfigChange>) -> Result<Vec<ConfigRow>> {
+        expect_answer!(
+            self.write(Op::Configure(changes)).await?,
+            Answer::Configured
+        )
+    }
+
+    async fn config_list(&self) -> Result<Vec<ConfigRow>> {
+        self.far()?.read(read::config_list).await
+    }
+
+    async fn sweep(&self, retention: Retention) -> Result<Swept> {
+        expect_answer!(self.write(Op::Sweep(retention)).await?, Answer::Swept)
+    }
+
+    async fn probe(&self) -> Result<()> {
+        self.write(Op::Probe).await.map(drop)
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.near()?.stop().await;
+        self.far()?.stop().await;
+        self.write(Op::Close).await.map(drop)
+    }
+}

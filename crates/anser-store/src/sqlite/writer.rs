@@ -1,0 +1,475 @@
+//! The one writer: a thread that takes whatever has gathered, does it in one transaction, syncs, and answers all. The
+//! next group forms meanwhile, so its size adapts to the disk. A member that fails is taken out and the rest is done
+//! again, so no member spoils another.
+
+mod append;
+mod configure;
+mod settle;
+mod statements;
+mod sweep;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use anser_core::Timestamp;
+use anser_core::clock::Clock;
+use anser_core::id::{DeliveryId, MessageId, Num};
+use anser_core::store::{
+    Append, Appended, CommitObserver, ConfigChange, ConfigRow, DeliveryRow, Group, NewDelivery,
+    Retention, Settled, Settlement, StoreError, Swept,
+};
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::ack::AckFile;
+use super::depth::{DepthChanges, Depths};
+use super::failure::Failure;
+use super::meta::{self, Fact};
+use super::space::Space;
+use statements::Statements;
+
+/// Requests that wait for the writer; more callers wait in line.
+pub(super) const QUEUE_MAX: usize = 4096;
+/// Requests taken into one commit.
+const GROUP_REQUESTS_MAX: usize = 1024;
+/// Rows after which no further request is taken into a commit.
+const GROUP_ROWS_MAX: usize = 10_000;
+/// Frames in the write-ahead log after which it is folded into the database: 16 MiB.
+const CHECKPOINT_FRAMES: u32 = 4096;
+
+/// What the writer is asked to do.
+#[derive(Debug)]
+pub(super) enum Op {
+    Append(Append),
+    Settle(Vec<Settlement>),
+    Reopen {
+        delivery: DeliveryId,
+        due: Timestamp,
+    },
+    Enqueue {
+        message: Num,
+        deliveries: Vec<NewDelivery>,
+    },
+    Cancel {
+        group: Group,
+        keep: Vec<DeliveryId>,
+        at: Timestamp,
+        limit: usize,
+    },
+    Configure(Vec<ConfigChange>),
+    Sweep(Retention),
+    Probe,
+    Close,
+}
+
+impl Op {
+    /// About how many rows it writes.
+    fn rows(&self) -> usize {
+        match self {
+            Self::Append(append) => append
+                .messages
+                .iter()
+                .map(|message| 1 + message.deliveries.len())
+                .sum(),
+            Self::Settle(settlements) => settlements.len(),
+            Self::Enqueue { deliveries, .. } => deliveries.len(),
+            Self::Cancel { limit, .. } => *limit,
+            Self::Sweep(retention) => retention.limit,
+            Self::Configure(changes) => changes.len(),
+            Self::Reopen { .. } | Self::Probe | Self::Close => 1,
+        }
+    }
+
+    /// Whether it brings new work and is refused while the disk is short of room.
+    fn is_growth(&self) -> bool {
+        matches!(self, Self::Append(_) | Self::Enqueue { .. })
+    }
+}
+
+/// What the writer answers, one kind per kind of request.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Appended(Vec<Appended>),
+    Settled(Vec<Settled>),
+    Reopened(Option<DeliveryRow>),
+    Enqueued(Option<Vec<DeliveryRow>>),
+    Cancelled(usize),
+    Configured(Vec<ConfigRow>),
+    Swept(Swept),
+    Done,
+}
+
+type Reply = Result<Answer, StoreError>;
+
+/// A request and where its answer goes.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) op: Op,
+    pub(super) reply: oneshot::Sender<Reply>,
+}
+
+/// The numbers the store gives out, as of the newest transaction.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counters {
+    /// The last message number given out.
+    pub(super) num: u64,
+    /// The last record of the attempts log.
+    pub(super) log: u64,
+    /// The greatest message id.
+    pub(super) highest_id: Option<MessageId>,
+    /// The last revision of the configuration.
+    pub(super) revision: u64,
+    /// The last resource number given out.
+    pub(super) resource: u64,
+}
+
+/// What the writer thread owns.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) ack: AckFile,
+    /// Keeps other processes out for as long as it is open.
+    pub(super) lock: std::fs::File,
+    pub(super) space: Space,
+    pub(super) depths: Arc<Depths>,
+    pub(super) observer: Option<Arc<dyn CommitObserver>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) counters: Counters,
+}
+
+impl Writer {
+    /// Serves requests until all senders are gone or one asks to close.
+    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let (closing, halted) = match Session::begin(&mut self) {
+            Ok(mut session) => (session.serve(&mut jobs), session.halted.take()),
+            Err(failure) => (None, Some(failure.answer())),
+        };
+        if let Some(reply) = closing {
+            // Whoever asked may have given up waiting; the data is closed all the same.
+            drop(reply.send(match halted.clone() {
+                Some(error) => Err(error),
+                None => self.close().map(|()| Answer::Done),
+            }));
+        }
+        jobs.close();
+        let error = halted.unwrap_or_else(closed);
+        while let Some(job) = jobs.blocking_recv() {
+            drop(job.reply.send(Err(error.clone())));
+        }
+    }
+
+    /// Marks the data as properly closed and folds the log into the database.
+    fn close(self) -> Result<(), StoreError> {
+        let Self {
+            connection,
+            ack,
+            lock,
+            counters,
+            ..
+        } = self;
+        let finish = || -> Result<(), Failure> {
+            let transaction = connection.unchecked_transaction()?;
+            meta::set_number(&connection, Fact::HighestNum, counters.num)?;
+            meta::set_number(&connection, Fact::Clean, 1)?;
+            transaction.commit()?;
+            ack.release().map_err(ack_failure)?;
+            let config = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            connection.set_db_config(config, false)?;
+            Ok(())
+        };
+        finish().map_err(|failure| failure.answer())?;
+        connection
+            .close()
+            .map_err(|(_, error)| Failure::from(error).answer())?;
+        drop(lock);
+        Ok(())
+    }
+}
+
+/// The answer to calls after the close.
+pub(super) fn closed() -> StoreError {
+    StoreError::Permanent("the store is closed".into())
+}
+
+fn ack_failure(error: std::io::Error) -> Failure {
+    Failure::Sql(rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR),
+        Some(format!("{}: {error}", super::ack::FILE)),
+    ))
+}
+
+/// One writing session: the connection's prepared statements and what is staged for the next commit.
+struct Session<'c> {
+    connection: &'c Connection,
+    statements: Statements<'c>,
+    ack: &'c AckFile,
+    space: &'c mut Space,
+    depths: &'c Depths,
+    observer: Option<&'c dyn CommitObserver>,
+    clock: &'c dyn Clock,
+    /// As committed.
+    committed: &'c mut Counters,
+    /// As they will be when the transaction commits.
+    counters: Counters,
+    /// Numbers were used, or the newest message removed, in a way that no stored message shows.
+    keep_counters: bool,
+    changes: DepthChanges,
+    log: settle::LogRecord,
+    cursors: sweep::Cursors,
+    /// Why nothing more is written: what is on the disk is unknown.
+    halted: Option<StoreError>,
+    checkpoint_at: u32,
+}
+
+impl<'c> Session<'c> {
+    fn begin(writer: &'c mut Writer) -> Result<Self, Failure> {
+        let counters = writer.counters;
+        Ok(Self {
+            connection: &writer.connection,
+            statements: Statements::prepare(&writer.connection)?,
+            ack: &writer.ack,
+            space: &mut writer.space,
+            depths: &writer.depths,
+            observer: writer.observer.as_deref(),
+            clock: &*writer.clock,
+            committed: &mut writer.counters,
+            counters,
+            keep_counters: false,
+            changes: DepthChanges::default(),
+            log: settle::LogRecord::default(),
+            cursors: sweep::Cursors::default(),
+            halted: None,
+            checkpoint_at: CHECKPOINT_FRAMES,
+        })
+    }
+
+    /// Serves until there is nobody left to serve, or somebody asks to close.
+    fn serve(&mut self, jobs: &mut mpsc::Receiver<Job>) -> Option<oneshot::Sender<Reply>> {
+        let mut gathered = VecDeque::new();
+        let mut buffer = Vec::new();
+        loop {
+            if gathered.is_empty() && jobs.blocking_recv_many(&mut buffer, GROUP_REQUESTS_MAX) == 0
+            {
+                return None;
+            }
+            gathered.extend(buffer.drain(..));
+            let (group, closing) = take_group(&mut gathered);
+            self.commit_group(group);
+            if let Some(reply) = closing {
+                for job in gathered {
+                    drop(job.reply.send(Err(closed())));
+                }
+                return Some(reply);
+            }
+        }
+    }
+
+    fn commit_group(&mut self, group: Vec<Job>) {
+        if group.is_empty() {
+            return;
+        }
+        let began = self.clock.monotonic();
+        let mut replies: Vec<Option<Reply>> = Vec::new();
+        let short = group.iter().any(|job| job.op.is_growth()) && self.space.is_short();
+        replies.extend(
+            group
+                .iter()
+                .map(|job| (short && job.op.is_growth()).then_some(Err(StoreError::Full))),
+        );
+        let frames = self.run(&group, &mut replies);
+        let operations = group.len();
+        for (job, reply) in group.into_iter().zip(replies) {
+            // Nobody waits any more when the caller gave up; what was done stays done.
+            drop(job.reply.send(reply.unwrap_or(Err(StoreError::Unknown))));
+        }
+        if let Some(observer) = self.observer {
+            observer.committed(operations, self.clock.monotonic().saturating_sub(began));
+        }
+        if frames.is_some_and(|frames| frames >= self.checkpoint_at) {
+            self.checkpoint();
+        }
+    }
+
+    /// Does every request that has no reply yet, without those that fail; answers the frames in the log.
+    fn run(&mut self, group: &[Job], replies: &mut [Option<Reply>]) -> Option<u32> {
+        loop {
+            if let Some(error) = &self.halted {
+                fill(replies, error);
+                return None;
+            }
+            if replies.iter().all(Option::is_some) {
+                return None;
+            }
+            let mut answers: Vec<Option<Answer>> = Vec::new();
+            match self.attempt(group, replies, &mut answers) {
+                Ok(frames) => {
+                    for (reply, answer) in replies.iter_mut().zip(answers) {
+                        if let Some(answer) = answer {
+                            *reply = Some(Ok(answer));
+                        }
+                    }
+                    return Some(frames);
+                }
+                Err((failed, failure)) => self.take_out(group, replies, failed, &failure),
+            }
+        }
+    }
+
+    /// One transaction. On failure nothing of it is stored, and the index tells whose fault it was, if anybody's.
+    fn attempt(
+        &mut self,
+        group: &[Job],
+        replies: &[Option<Reply>],
+        answers: &mut Vec<Option<Answer>>,
+    ) -> Result<u32, (Option<usize>, Failure)> {
+        self.statements
+            .begin
+            .execute([])
+            .map_err(|error| (None, error.into()))?;
+        for (index, (job, reply)) in group.iter().zip(replies).enumerate() {
+            answers.push(match reply {
+                Some(_) => None,
+                None => Some(
+                    self.perform(&job.op)
+                        .map_err(|failure| (Some(index), failure))?,
+                ),
+            });
+        }
+        self.finish().map_err(|failure| (None, failure))
+    }
+
+    fn perform(&mut self, op: &Op) -> Result<Answer, Failure> {
+        Ok(match op {
+            Op::Append(append) => Answer::Appended(self.append(append)?),
+            Op::Settle(settlements) => Answer::Settled(self.settle(settlements)?),
+            Op::Reopen { delivery, due } => Answer::Reopened(self.reopen(*delivery, *due)?),
+            Op::Enqueue {
+                message,
+                deliveries,
+            } => Answer::Enqueued(self.enqueue(*message, deliveries)?),
+            Op::Cancel {
+                group,
+                keep,
+                at,
+                limit,
+            } => Answer::Cancelled(self.cancel_group(*group, keep, *at, *limit)?),
+            Op::Configure(changes) => Answer::Configured(self.configure(changes)?),
+            Op::Sweep(retention) => Answer::Swept(self.sweep(retention)?),
+            Op::Probe => {
+                let probes = meta::number(self.connection, Fact::Probe)?.unwrap_or(0);
+                meta::set_number(self.connection, Fact::Probe, probes.wrapping_add(1))?;
+                Answer::Done
+            }
+            Op::Close => Answer::Done,
+        })
+    }
+
+    /// Commits what was done and makes it known as acknowledged.
+    fn finish(&mut self) -> Result<u32, Failure> {
+        self.flush_log()?;
+        if self.keep_counters {
+            meta::set_number(self.connection, Fact::HighestNum, self.counters.num)?;
+            if let Some(id) = self.counters.highest_id {
+                meta::set_highest_id(self.connection, id)?;
+            }
+        }
+        self.statements.commit.execute([])?;
+        *self.committed = self.counters;
+        self.keep_counters = false;
+        self.depths.apply(&mut self.changes);
+        self.ack.acknowledge().map_err(ack_failure)
+    }
+
+    /// Undoes the transaction and gives those that must not be tried again their replies.
+    fn take_out(
+        &mut self,
+        group: &[Job],
+        replies: &mut [Option<Reply>],
+        failed: Option<usize>,
+        failure: &Failure,
+    ) {
+        self.undo();
+        let answer = failure.answer();
+        if failure.is_fatal() {
+            tracing::error!(%failure, "a write to the disk failed: nothing more is written");
+            self.halted = Some(StoreError::Permanent(format!(
+                "a write to the disk failed ({failure}); what was stored last is unknown, so the process must end and \
+                 read it anew"
+            )));
+            return;
+        }
+        let growth_left = |replies: &[Option<Reply>]| {
+            let mut open = group.iter().zip(replies);
+            open.any(|(job, reply)| reply.is_none() && job.op.is_growth())
+        };
+        match failed {
+            _ if failure.is_full() && growth_left(replies) => {
+                for (job, reply) in group.iter().zip(replies.iter_mut()) {
+                    if reply.is_none() && job.op.is_growth() {
+                        *reply = Some(Err(StoreError::Full));
+                    }
+                }
+            }
+            Some(index) => replies[index] = Some(Err(answer)),
+            None => fill(replies, &answer),
+        }
+    }
+
+    fn undo(&mut self) {
+        // A full disk makes SQLite roll back by itself.
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            self.halted = Some(StoreError::Permanent(format!("a rollback failed: {error}")));
+        }
+        self.counters = *self.committed;
+        self.keep_counters = false;
+        self.changes.truncate(0);
+        self.log.clear();
+    }
+
+    /// Folds the log into the database. What readers still need stays; the next try comes a little later then.
+    fn checkpoint(&mut self) {
+        let folded = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+                Ok((row.get::<_, u32>(1)?, row.get::<_, u32>(2)?))
+            });
+        match folded {
+            Ok((frames, done)) if done >= frames => self.checkpoint_at = CHECKPOINT_FRAMES,
+            Ok((frames, _)) => self.checkpoint_at = frames.saturating_add(CHECKPOINT_FRAMES),
+            Err(error) => {
+                let failure = Failure::from(error);
+                tracing::warn!(%failure, "the log could not be folded into the database");
+                if failure.is_fatal() {
+                    self.halted = Some(StoreError::Permanent(format!(
+                        "a sync of the database failed ({failure}); the process must end and read it anew"
+                    )));
+                }
+                self.checkpoint_at = self.checkpoint_at.saturating_add(CHECKPOINT_FRAMES);
+            }
+        }
+    }
+}
+
+/// The next requests that fit one commit, and the reply of the one that asks to close after them.
+fn take_group(gathered: &mut VecDeque<Job>) -> (Vec<Job>, Option<oneshot::Sender<Reply>>) {
+    let mut group = Vec::new();
+    let mut rows = 0;
+    while let Some(job) = gathered.pop_front() {
+        if matches!(job.op, Op::Close) {
+            return (group, Some(job.reply));
+        }
+        rows += job.op.rows();
+        group.push(job);
+        if rows >= GROUP_ROWS_MAX {
+            break;
+        }
+    }
+    (group, None)
+}
+
+fn fill(replies: &mut [Option<Reply>], error: &StoreError) {
+    for reply in replies {
+        reply.get_or_insert_with(|| Err(error.clone()));
+    }
+}
