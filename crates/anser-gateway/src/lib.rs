@@ -1,1 +1,23 @@
-//! placeholder
+//! The use cases of Anser: publish, dispatch, administration, look-ups, authentication. Doors (`anser-edge`) call
+//! [`Gateway`]; it calls the store, the channels and the one HTTP sender. Must not know a platform's name, an HTTP
+//! route or a command-line flag.
+
+pub mod accepted;
+pub mod admin;
+pub mod auth;
+pub mod config;
+pub mod dispatch;
+#[cfg(test)]
+mod fixture;
+pub mod gateway;
+mod intake;
+pub mod lane;
+mod life;
+pub mod look;
+pub mod metrics;
+pub mod publish;
+mod refusal;
+pub mod secrets;
+pub mod sender;
+
+pub use gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};

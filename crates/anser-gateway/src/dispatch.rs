@@ -1,0 +1,136 @@
+//! Dispatch: takes committed deliveries to their endpoints. [`plan`] decides (pure), `shell` does the I/O in one task,
+//! [`Handle`] is how the rest of the gateway talks to it. Must not know HTTP routes or any platform.
+
+pub mod plan;
+
+mod attempt;
+mod facts;
+mod inbox;
+mod jobs;
+mod shell;
+mod watchers;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anser_core::Timestamp;
+use anser_core::attempt::Attempt;
+use anser_core::clock::Clock;
+use anser_core::id::{DeliveryId, Num, ResourceId};
+use anser_core::random::Random;
+use anser_core::store::{DeliveryRow, Group, SharedStore, StoreError};
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::accepted::Accepted;
+use crate::config::{EndpointState, Snapshot};
+use crate::metrics::Metrics;
+use crate::sender::Sender;
+
+pub(crate) use attempt::probe;
+pub use inbox::Handle;
+pub use plan::PlanOptions;
+
+/// What the dispatcher works with.
+pub struct Parts {
+    /// Durable state.
+    pub store: SharedStore,
+    /// The configuration in force.
+    pub config: Arc<ArcSwap<Snapshot>>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Jitter.
+    pub random: Arc<dyn Random>,
+    /// The one HTTP sender.
+    pub sender: Arc<Sender>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Where operator messages and endpoint states go.
+    pub notices: mpsc::UnboundedSender<Notice>,
+}
+
+/// What the dispatcher tells the rest of the gateway.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// A delivery ended as dead.
+    Dead {
+        /// As it ended.
+        row: Box<DeliveryRow>,
+        /// Why.
+        reason: String,
+        /// The last attempt, when there was one.
+        attempt: Option<Box<Attempt>>,
+    },
+    /// The store failed for good: the process must end.
+    Failed(String),
+    /// An endpoint's state changed and is to be remembered.
+    Endpoint {
+        /// Its channel.
+        channel: ResourceId,
+        /// What to remember.
+        state: EndpointState,
+        /// What to tell the operator, if anything.
+        event: Option<EndpointEvent>,
+    },
+}
+
+/// What the operator is told of an endpoint, on `$ops`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndpointEvent {
+    /// `endpoint.failing`: so many percent of the way to being disabled.
+    Failing(u8),
+    /// `endpoint.disabled`.
+    Disabled,
+    /// `endpoint.recovered`.
+    Recovered,
+}
+
+/// What became of one delivery of a recalled message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recalled {
+    /// It will not be delivered.
+    Cancelled,
+    /// Under way: cancelled when the attempt fails.
+    InFlight,
+    /// It had ended before, in this state.
+    Ended(anser_core::delivery::DeliveryState),
+}
+
+/// Starts the dispatcher. The task ends, having settled or returned what was in flight, after [`Handle::stop`].
+pub fn start(parts: Parts, options: PlanOptions) -> (Handle, tokio::task::JoinHandle<()>) {
+    let handle = Handle::default();
+    let shell = shell::Shell::new(parts, options, handle.clone());
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the dispatcher's one task; Gateway::shutdown waits for it"
+    )]
+    let task = tokio::spawn(shell.run());
+    (handle, task)
+}
+
+/// Answers of commands that the dispatcher carries out.
+type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// Commands other than offers.
+enum Command {
+    /// The configuration was replaced.
+    ConfigChanged,
+    /// The group's destination is gone: end what is unfinished.
+    CancelGroup(Group, Answer<usize>),
+    /// Cancel what can still be cancelled of a message.
+    Recall(Num, Answer<Vec<(DeliveryId, Recalled)>>),
+    /// Tell when each of these had its first attempt settled, or ended.
+    Watch(Vec<DeliveryId>, oneshot::Sender<()>),
+    /// Stop starting; finish within the limit.
+    Stop(Duration),
+}
+
+/// Deliveries committed elsewhere that the dispatcher may start.
+struct Offer {
+    row: DeliveryRow,
+    accepted: Option<Arc<Accepted>>,
+}
+
+/// When the earliest unfinished head of each group was due, for the queue-age metric.
+pub type OldestDue = BTreeMap<Group, Timestamp>;

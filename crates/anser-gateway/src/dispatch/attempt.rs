@@ -1,0 +1,346 @@
+//! One attempt: message, channel, render, request, send, classify, and its entry for the log. Decides nothing about
+//! what comes next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anser_core::attempt::{Attempt, Timing};
+use anser_core::channel::{Context, Exchange, HttpRequest, Report, Request, SendErrorKind};
+use anser_core::delivery::DeliveryState;
+use anser_core::id::{DeliveryId, Num};
+use anser_core::limits::{RESPONSE_BYTES_KEPT_ON_SUCCESS, RESPONSE_BYTES_MAX};
+use anser_core::outcome::Outcome;
+use anser_core::resource::AttemptLog;
+use anser_core::store::{DeliveryRow, MessageRow, StoreError};
+use anser_core::{Message, Problem, Timestamp};
+use http::HeaderMap;
+
+use super::Parts;
+use crate::accepted::Accepted;
+use crate::config::{ChannelEntry, Snapshot, Subscription};
+use crate::sender::Sender;
+
+/// Headers whose values are shown as [`MASK`], beside those that a channel marks as sensitive: their names contain one
+/// of these.
+const SECRET_NAMES: [&str; 7] = [
+    "auth", "cookie", "secret", "token", "password", "api-key", "apikey",
+];
+/// What stands in the log for a secret.
+const MASK: &str = "********";
+/// Pause after the store failed to give the message.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// An attempt that ended.
+pub(super) struct Done {
+    pub(super) row: DeliveryRow,
+    pub(super) outcome: Outcome,
+    pub(super) attempt: Attempt,
+    pub(super) timed_out: bool,
+    pub(super) unlogged: bool,
+    /// The destination was deleted meanwhile.
+    pub(super) gone: bool,
+}
+
+/// Who a delivery goes to, by the configuration in force.
+pub(super) struct Destination {
+    pub(super) subscription: Option<Arc<Subscription>>,
+    pub(super) channel: Arc<ChannelEntry>,
+}
+
+/// The destination of a delivery; `None` when it was deleted.
+pub(super) fn destination(config: &Snapshot, row: &DeliveryRow) -> Option<Destination> {
+    let subscription = config.subscriptions.get(&row.group).cloned();
+    let channel = subscription
+        .as_ref()
+        .map_or(row.group, |subscription| subscription.channel);
+    let channel = config.channels_by_id.get(&channel)?.clone();
+    Some(Destination {
+        subscription,
+        channel,
+    })
+}
+
+/// What is known of an attempt while it runs.
+struct Trial {
+    row: DeliveryRow,
+    started: Timestamp,
+    log: AttemptLog,
+    degraded: Vec<String>,
+    headers: HeaderMap,
+}
+
+/// Makes one attempt.
+pub(super) async fn run(
+    parts: Arc<Parts>,
+    row: DeliveryRow,
+    accepted: Option<Arc<Accepted>>,
+    installation: u64,
+) -> Done {
+    let started = parts.clock.now();
+    let config = parts.config.load_full();
+    let mut trial = Trial {
+        row,
+        started,
+        log: AttemptLog::Summary,
+        degraded: Vec::new(),
+        headers: HeaderMap::new(),
+    };
+    let Some(destination) = destination(&config, &trial.row) else {
+        let outcome = Outcome::Rejected {
+            code: "destination_deleted".to_owned(),
+            text: "the subscription or channel is gone".to_owned(),
+        };
+        return Done {
+            gone: true,
+            ..trial.end(outcome, None)
+        };
+    };
+    trial.log = destination
+        .subscription
+        .as_ref()
+        .map_or(AttemptLog::default(), |subscription| {
+            subscription.spec.attempt_log
+        });
+    let accepted = match accepted {
+        Some(accepted) => accepted,
+        None => match load(&parts, trial.row.id.num()).await {
+            Ok(accepted) => accepted,
+            Err(outcome) => return trial.end(outcome, None),
+        },
+    };
+    let (outcome, report) = send(
+        &parts.sender,
+        &mut trial,
+        &destination,
+        &accepted.message,
+        installation,
+    )
+    .await;
+    trial.end(outcome, report)
+}
+
+/// Reads the message back, when it is no longer in memory.
+async fn load(parts: &Parts, num: Num) -> Result<Arc<Accepted>, Outcome> {
+    let rejected = |code: &str, text: String| Outcome::Rejected {
+        code: code.to_owned(),
+        text,
+    };
+    match parts.store.messages(vec![num]).await {
+        Ok(rows) => match rows.into_iter().next().map(read) {
+            Some(Ok(accepted)) => Ok(accepted),
+            Some(Err(problem)) => Err(rejected("damaged", problem.to_string())),
+            None => Err(rejected(
+                "removed",
+                "the message has been removed".to_owned(),
+            )),
+        },
+        Err(StoreError::Corrupt(what)) => Err(rejected("damaged", what)),
+        Err(error) => {
+            tracing::warn!(%error, "a message could not be read for its delivery");
+            Err(Outcome::Limited { wait: READ_AGAIN })
+        }
+    }
+}
+
+/// A stored message, ready to be sent.
+pub(super) fn read(row: MessageRow) -> Result<Arc<Accepted>, Problem> {
+    let message = Message::from_json(&row.document)?;
+    Ok(Arc::new(Accepted {
+        num: row.num,
+        topic: row.topic,
+        message,
+        document: row.document,
+    }))
+}
+
+async fn send(
+    sender: &Sender,
+    trial: &mut Trial,
+    destination: &Destination,
+    message: &Message,
+    installation: u64,
+) -> (Outcome, Option<Report>) {
+    let subscription = destination.subscription.as_deref();
+    let row = trial.row.clone();
+    let context = Context {
+        now: trial.started,
+        delivery: row.id,
+        num: row.id.num(),
+        attempt: row.attempts + 1,
+        possible_duplicate: row.possible_duplicate,
+        subscription: subscription.map(|subscription| subscription.meta.name.as_str()),
+        format: subscription.and_then(|subscription| subscription.spec.format.as_deref()),
+        target: row.target.as_deref(),
+        installation,
+        fail_fast_4xx: subscription.is_some_and(|subscription| subscription.spec.fail_fast_4xx),
+        cmq_policy: subscription.is_some_and(|subscription| subscription.retry.is_cmq()),
+    };
+    let unsendable = |problem: Problem| Outcome::Rejected {
+        code: problem.code.to_owned(),
+        text: problem.to_string(),
+    };
+    let channel = &destination.channel.channel;
+    let plan = match channel.render(message, &context) {
+        Ok(plan) => plan,
+        Err(problem) => return (unsendable(problem), None),
+    };
+    trial.degraded = plan.degraded;
+    let deadline = Duration::from_secs(destination.channel.spec.timeout);
+    let mut last = (Outcome::Delivered { platform_id: None }, None);
+    for step in &plan.steps {
+        let Request::Http(request) = match channel.request(step, message, &context) {
+            Ok(request) => request,
+            Err(problem) => return (unsendable(problem), None),
+        };
+        trial.keep_headers(&request);
+        let report = sender.send(request, deadline).await;
+        let outcome = channel.classify(step, &report.exchange, &context);
+        let delivered = matches!(outcome, Outcome::Delivered { .. });
+        last = (outcome, Some(report));
+        if !delivered {
+            break;
+        }
+    }
+    last
+}
+
+/// Sends one message outside of every topic and lane, for an operator who wants to see whether a channel works.
+pub(crate) async fn probe(
+    sender: &Sender,
+    channel: Arc<ChannelEntry>,
+    message: &Message,
+    installation: u64,
+) -> Attempt {
+    let now = message.header.time;
+    let row = DeliveryRow {
+        id: DeliveryId::new(Num(0), 0),
+        topic: channel.meta.id,
+        group: channel.meta.id,
+        channel: channel.meta.id,
+        target: None,
+        lane: None,
+        state: DeliveryState::Pending,
+        due: now,
+        expires_at: None,
+        accepted: now,
+        first_attempt: None,
+        attempts: 0,
+        attempts_before: 0,
+        scheduled: false,
+        ordered: false,
+        possible_duplicate: None,
+        checkpoint: None,
+        bytes: 0,
+    };
+    let mut trial = Trial {
+        row,
+        started: now,
+        log: AttemptLog::Full,
+        degraded: Vec::new(),
+        headers: HeaderMap::new(),
+    };
+    let destination = Destination {
+        subscription: None,
+        channel,
+    };
+    let (outcome, report) = send(sender, &mut trial, &destination, message, installation).await;
+    trial.end(outcome, report).attempt
+}
+
+impl Trial {
+    /// Names and values only cost a copy of shared bytes; they are turned into text only if they are logged.
+    fn keep_headers(&mut self, request: &HttpRequest) {
+        self.headers = request.headers.clone();
+    }
+
+    fn end(self, outcome: Outcome, report: Option<Report>) -> Done {
+        let delivered = matches!(outcome, Outcome::Delivered { .. });
+        let (timing, peer, exchange) = match report {
+            Some(report) => (
+                report.timing,
+                report.peer.map(|peer| peer.to_string()),
+                Some(report.exchange),
+            ),
+            None => (Timing::default(), None, None),
+        };
+        let full = !delivered || self.log == AttemptLog::Full;
+        let attempt = Attempt {
+            number: self.row.attempts + 1,
+            started: self.started,
+            timing,
+            peer,
+            status: exchange
+                .as_ref()
+                .and_then(|exchange| exchange.as_ref().ok())
+                .map(|response| response.status.as_u16()),
+            outcome: outcome.class(),
+            error: reason(&outcome),
+            degraded: self.degraded,
+            possible_duplicate: self.row.possible_duplicate,
+            next: None,
+            request_headers: if full {
+                shown(&self.headers)
+            } else {
+                Vec::new()
+            },
+            response_headers: match &exchange {
+                Some(Ok(response)) if full => shown(&response.headers),
+                _ => Vec::new(),
+            },
+            response: body(exchange.as_ref(), delivered),
+        };
+        let timed_out =
+            matches!(&exchange, Some(Err(error)) if error.kind == SendErrorKind::TimedOut);
+        let unlogged = delivered && self.log == AttemptLog::Failures;
+        Done {
+            row: self.row,
+            outcome,
+            attempt,
+            timed_out,
+            unlogged,
+            gone: false,
+        }
+    }
+}
+
+fn reason(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Delivered { .. } => None,
+        Outcome::Limited { wait } => {
+            Some(format!("the endpoint asks to wait {} s", wait.as_secs()))
+        }
+        Outcome::RefreshAuth => Some("the credentials must be renewed".to_owned()),
+        Outcome::Rejected { code, text } => Some(format!("{code}: {text}")),
+        Outcome::Retry { reason }
+        | Outcome::Unknown { reason }
+        | Outcome::Degrade { reason }
+        | Outcome::Gone { reason } => Some(reason.clone()),
+    }
+}
+
+fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
+    let is_secret = |name: &str| SECRET_NAMES.iter().any(|part| name.contains(part));
+    let text = |name: &str, value: &http::HeaderValue| {
+        if value.is_sensitive() || is_secret(name) {
+            MASK.to_owned()
+        } else {
+            String::from_utf8_lossy(value.as_bytes()).into_owned()
+        }
+    };
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), text(name.as_str(), value)))
+        .collect()
+}
+
+fn body(exchange: Option<&Exchange>, delivered: bool) -> String {
+    let Some(Ok(response)) = exchange else {
+        return String::new();
+    };
+    let most = if delivered {
+        RESPONSE_BYTES_KEPT_ON_SUCCESS
+    } else {
+        RESPONSE_BYTES_MAX
+    };
+    String::from_utf8_lossy(&response.body[..response.body.len().min(most)]).into_owned()
+}

@@ -1,0 +1,864 @@
+//! The dispatcher's decisions, as a state machine without I/O: which due deliveries to hold in memory, which to start
+//! next, when to wait and for what. It is told what happened and asked what to do; the shell around it does the rest.
+//!
+//! A *group* (a subscription, or a directly addressed channel) owns bounded windows of due deliveries, one for first
+//! attempts and one for retries; what does not fit stays on disk and is claimed when there is room. A *scope* (a
+//! channel, or channels sharing a bucket) owns the endpoint's slots, rate, pause and breaker. Must not read a clock,
+//! touch the store or know a channel's kind.
+
+mod breaker;
+mod bucket;
+mod endpoint;
+mod group;
+mod scope;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anser_core::Timestamp;
+use anser_core::delivery::DeliveryState;
+use anser_core::id::{DeliveryId, Num, ResourceId};
+use anser_core::resource::Rate;
+use anser_core::store::{Claim, ClaimClass, Claimed, DeliveryRow, Group};
+
+pub use endpoint::Endpoints;
+pub use verdict::{Policy, Verdict, decide};
+
+use crate::accepted::Accepted;
+use group::{GroupState, Ready};
+use scope::{Permit, ScopeState};
+
+/// Settings of the plan. Every one is a bound.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanOptions {
+    /// Attempts under way, in all.
+    pub in_flight_max: usize,
+    /// Deliveries held in memory, in all; a few per group may exceed it, so that no group starves.
+    pub window_max: usize,
+    /// Deliveries held in memory per group and class.
+    pub group_window_max: usize,
+    /// Bytes of messages held in memory; beyond it they are read again when their turn comes.
+    pub message_bytes_max: usize,
+    /// Attempts under way to one endpoint, to begin with.
+    pub endpoint_slots_first: usize,
+    /// Attempts under way to one endpoint, at most.
+    pub endpoint_slots_max: usize,
+    /// Claims under way.
+    pub claims_max: usize,
+    /// An endpoint that has failed for so long, and so often, is disabled.
+    pub disable_after: Duration,
+    /// See `disable_after`.
+    pub disable_failures: u64,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        Self {
+            in_flight_max: 4_096,
+            window_max: 100_000,
+            group_window_max: 512,
+            message_bytes_max: 64 * 1024 * 1024,
+            endpoint_slots_first: 4,
+            endpoint_slots_max: 32,
+            claims_max: 16,
+            disable_after: Duration::from_secs(5 * 24 * 3600),
+            disable_failures: 100,
+        }
+    }
+}
+
+/// The time, both ways: `wall` for what is stored, `mono` for pauses and rates, which a clock that is set must not touch.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// Wall time.
+    pub wall: Timestamp,
+    /// Monotonic time.
+    pub mono: Duration,
+}
+
+/// A limiter scope: a channel's number, or the hash of a bucket's name with the top bit set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope(pub u64);
+
+/// What the plan knows of a group's configuration.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GroupFacts {
+    /// Its limiter scope.
+    pub scope: Scope,
+    /// Its channel.
+    pub channel: ResourceId,
+    /// Ordering `gate`.
+    pub gate: bool,
+    /// Paused, or its channel paused or disabled.
+    pub held: bool,
+    /// The breaker does not apply.
+    pub no_breaker: bool,
+    /// The subscription's own rate.
+    pub rate: Option<Rate>,
+}
+
+/// Configuration, as far as the plan needs it.
+pub trait Facts: Send + Sync {
+    /// A group's facts; `None` when its destination is gone.
+    fn group(&self, group: Group) -> Option<GroupFacts>;
+    /// A scope's rate.
+    fn scope_rate(&self, scope: Scope) -> Option<Rate>;
+}
+
+/// What to do with a delivery whose turn has come.
+#[derive(Debug)]
+pub struct Start {
+    /// The delivery.
+    pub row: DeliveryRow,
+    /// Its message, if it is still in memory.
+    pub accepted: Option<Arc<Accepted>>,
+    /// What to do.
+    pub action: StartAction,
+}
+
+/// What to do with a delivery whose turn has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartAction {
+    /// Try it; it holds a slot until [`Plan::finished`].
+    Attempt,
+    /// Its scheduled time has come: settle it as `Join`. No slot.
+    Join,
+    /// Its time ran out: settle it as `Expired`. No slot.
+    Expire,
+}
+
+/// How an attempt ended, as far as the plan minds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The endpoint took it.
+    Success,
+    /// The endpoint answered, but will never take this one: no sign of ill health.
+    Refusal,
+    /// It failed.
+    Failure,
+    /// It failed by running out of time.
+    TimedOut,
+    /// The endpoint asks for a pause.
+    Limited(Duration),
+}
+
+/// A delivery as it was settled.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// As it stands now.
+    pub row: DeliveryRow,
+    /// Its endpoint asked for a pause: it keeps its place in front.
+    pub parked: bool,
+}
+
+struct Flight {
+    group: Group,
+    scope: Scope,
+    retry: bool,
+    failing: bool,
+    cancelled: bool,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Group(Group, bool),
+    Scope(Scope),
+}
+
+/// The state machine.
+pub struct Plan {
+    options: PlanOptions,
+    facts: Arc<dyn Facts>,
+    groups: HashMap<Group, GroupState>,
+    scopes: HashMap<Scope, ScopeState>,
+    /// Scopes that may be able to start something, each once.
+    ready: VecDeque<Scope>,
+    /// Scopes that last failed and wait for a share of the slots set aside for such.
+    failing_waiting: VecDeque<Scope>,
+    flights: HashMap<DeliveryId, Flight>,
+    failing_in_flight: usize,
+    windowed: usize,
+    message_bytes: usize,
+    /// Messages whose recall is under way: nothing of them is taken in.
+    recalling: HashSet<Num>,
+    claims: usize,
+    claims_wanted: BTreeSet<(Group, bool)>,
+    wall_timers: BinaryHeap<Reverse<(Timestamp, Timer)>>,
+    mono_timers: BinaryHeap<Reverse<(Duration, Timer)>>,
+}
+
+impl Plan {
+    /// An empty plan.
+    #[must_use]
+    pub fn new(options: PlanOptions, facts: Arc<dyn Facts>) -> Self {
+        Self {
+            options,
+            facts,
+            groups: HashMap::new(),
+            scopes: HashMap::new(),
+            ready: VecDeque::new(),
+            failing_waiting: VecDeque::new(),
+            flights: HashMap::new(),
+            failing_in_flight: 0,
+            windowed: 0,
+            message_bytes: 0,
+            recalling: HashSet::new(),
+            claims: 0,
+            claims_wanted: BTreeSet::new(),
+            wall_timers: BinaryHeap::new(),
+            mono_timers: BinaryHeap::new(),
+        }
+    }
+
+    /// Attempts under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Deliveries held in memory.
+    #[must_use]
+    pub fn windowed(&self) -> usize {
+        self.windowed
+    }
+
+    /// Takes a new configuration; answers the groups whose destination is gone.
+    pub fn configure(&mut self, facts: Arc<dyn Facts>, now: Now) -> Vec<Group> {
+        self.facts = facts;
+        let mut gone = Vec::new();
+        for group in self.groups.keys().copied().collect::<Vec<_>>() {
+            let facts = self.facts.group(group);
+            if facts.is_none() {
+                gone.push(group);
+            }
+            if let Some(state) = self.groups.get_mut(&group) {
+                state.facts = facts;
+            }
+            self.attach(group, facts);
+            self.want_claims(group);
+        }
+        for scope in self.scopes.keys().copied().collect::<Vec<_>>() {
+            let rate = self.facts.scope_rate(scope);
+            if let Some(state) = self.scopes.get_mut(&scope) {
+                state.set_rate(rate, now);
+            }
+            self.wake_scope(scope);
+        }
+        gone
+    }
+
+    /// There may be deliveries of `group` on disk, the earliest due at `due`. Answers whether its destination exists.
+    pub fn backlog(&mut self, group: Group, due: Timestamp, now: Now) -> bool {
+        let known = self.group_mut(group).facts.is_some();
+        for retry in [false, true] {
+            self.due_later(group, retry, due, now);
+        }
+        known
+    }
+
+    /// A committed delivery that is due or will be.
+    pub fn offer(&mut self, row: DeliveryRow, accepted: Option<Arc<Accepted>>, now: Now) {
+        let done = row.state.is_final()
+            || row.state == DeliveryState::Waiting
+            || self.recalling.contains(&row.id.num());
+        if done || self.group_mut(row.group).held.contains(&row.id) {
+            return;
+        }
+        let retry = row.state == DeliveryState::Retrying;
+        let (group, due) = (row.group, row.due);
+        let room = self.windowed < self.options.window_max;
+        let cap = self.window_cap(group);
+        let class = self.group_mut(group).class_mut(retry);
+        let fits = class.window.len() < if room { cap } else { WINDOW_MIN };
+        if due <= now.wall && !class.more && class.claim.is_none() && fits {
+            self.push(group, retry, Ready { row, accepted }, now);
+            self.wake_group(group);
+            return;
+        }
+        self.due_later(group, retry, due, now);
+    }
+
+    /// What a claim found.
+    pub fn loaded(
+        &mut self,
+        group: Group,
+        class: ClaimClass,
+        found: Claimed,
+        mut messages: HashMap<Num, Arc<Accepted>>,
+        now: Now,
+    ) {
+        self.claims = self.claims.saturating_sub(1);
+        let retry = class == ClaimClass::Retry;
+        let state = self.group_mut(group);
+        let gate = state.facts.is_some_and(|facts| facts.gate);
+        let Some(claim) = state.class_mut(retry).claim.take() else {
+            return;
+        };
+        if retry {
+            state.retries_known = true;
+        }
+        let class = state.class_mut(retry);
+        class.more = found.more || claim.missed;
+        for row in found.deliveries {
+            let recalled = self.recalling.contains(&row.id.num());
+            if recalled
+                || claim.released.contains(&row.id)
+                || self.group_mut(group).held.contains(&row.id)
+            {
+                continue;
+            }
+            if gate && retry {
+                self.group_mut(group).failed.insert(row.id);
+            }
+            let accepted = messages.get(&row.id.num()).cloned();
+            self.push(group, retry, Ready { row, accepted }, now);
+        }
+        messages.clear();
+        if let Some(due) = found.next_due {
+            self.due_later(group, retry, due, now);
+        }
+        self.want_claims(group);
+        self.wake_group(group);
+        self.forget_if_idle(group);
+    }
+
+    /// A claim failed; it is wanted again.
+    pub fn load_failed(&mut self, group: Group, class: ClaimClass) {
+        self.claims = self.claims.saturating_sub(1);
+        let class = self.group_mut(group).class_mut(class == ClaimClass::Retry);
+        class.claim = None;
+        class.more = true;
+        self.want_claims(group);
+    }
+
+    /// The next claim to make, if any.
+    pub fn next_claim(&mut self, now: Now) -> Option<Claim> {
+        while self.claims < self.options.claims_max {
+            let (group, retry) = self.claims_wanted.pop_first()?;
+            let cap = self.window_cap(group);
+            let Some(state) = self.groups.get_mut(&group) else {
+                continue;
+            };
+            let Some(facts) = state.facts else { continue };
+            // A gate must know of every failed delivery before it lets anything else through.
+            let gate_retries = facts.gate && retry && !state.retries_known;
+            let class = state.class_mut(retry);
+            if class.claim.is_some()
+                || (!class.more && !gate_retries)
+                || class.window.len() > cap / 2
+            {
+                continue;
+            }
+            class.claim = Some(group::ClaimUnderWay::default());
+            class.more = false;
+            let limit = cap.saturating_sub(class.window.len()).max(1);
+            let exclude = state.held.iter().copied().collect();
+            self.claims += 1;
+            return Some(Claim {
+                group,
+                class: if retry {
+                    ClaimClass::Retry
+                } else {
+                    ClaimClass::First
+                },
+                due_until: if facts.gate && retry {
+                    Timestamp::FAR_FUTURE
+                } else {
+                    now.wall
+                },
+                exclude,
+                limit,
+            });
+        }
+        None
+    }
+
+    /// The next delivery whose turn has come, if any.
+    pub fn next_start(&mut self, now: Now) -> Option<Start> {
+        for _ in 0..self.ready.len() {
+            if self.flights.len() >= self.options.in_flight_max {
+                return None;
+            }
+            let scope = self.ready.pop_front()?;
+            if let Some(start) = self.start_from(scope, now) {
+                return Some(start);
+            }
+        }
+        None
+    }
+
+    /// An attempt ended; its slot is free, its delivery is being settled.
+    pub fn finished(&mut self, delivery: DeliveryId, ending: Ending, now: Now) {
+        let Some(flight) = self.flights.remove(&delivery) else {
+            return;
+        };
+        if flight.failing {
+            self.failing_in_flight -= 1;
+            self.wake_failing();
+        }
+        if matches!(ending, Ending::Failure | Ending::TimedOut) {
+            self.close_gate(flight.group, delivery);
+        }
+        let no_breaker = self
+            .groups
+            .get(&flight.group)
+            .and_then(|group| group.facts)
+            .is_some_and(|facts| facts.no_breaker);
+        if let Some(scope) = self.scopes.get_mut(&flight.scope) {
+            scope.ended(
+                flight.retry,
+                ending,
+                no_breaker,
+                self.options.endpoint_slots_max,
+                now,
+            );
+        }
+        self.wake_scope(flight.scope);
+    }
+
+    /// Whether a delivery in flight, or being settled, was recalled meanwhile.
+    #[must_use]
+    pub fn is_cancelled(&self, delivery: DeliveryId) -> bool {
+        self.flights
+            .get(&delivery)
+            .is_some_and(|flight| flight.cancelled)
+    }
+
+    /// Whether an attempt of this delivery is under way.
+    #[must_use]
+    pub fn is_in_flight(&self, delivery: DeliveryId) -> bool {
+        self.flights.contains_key(&delivery)
+    }
+
+    /// A settlement was committed (`Some`), or found stale (`None`).
+    pub fn settled(
+        &mut self,
+        delivery: DeliveryId,
+        group: Group,
+        row: Option<Kept>,
+        promoted: Option<DeliveryRow>,
+        now: Now,
+    ) {
+        self.group_mut(group).held.remove(&delivery);
+        for retry in [false, true] {
+            if let Some(claim) = self.group_mut(group).class_mut(retry).claim.as_mut() {
+                claim.released.insert(delivery);
+                // What was released may be due again by the time the claim is answered.
+                claim.missed = true;
+            }
+        }
+        match row {
+            None => self.due_later(group, true, now.wall, now),
+            Some(Kept { row, .. })
+                if row.state.is_final() || row.state == DeliveryState::Waiting =>
+            {
+                let state = self.group_mut(group);
+                if state.failed.remove(&delivery) && state.failed.is_empty() {
+                    self.wake_group(group);
+                }
+            }
+            Some(Kept { row, parked }) => self.keep(row, parked, now),
+        }
+        if let Some(row) = promoted {
+            self.offer(row, None, now);
+        }
+        self.forget_if_idle(group);
+    }
+
+    /// Drops what waits of a group whose destination is gone and marks what is in flight; answers what is in flight or
+    /// being settled, which must be left to end by itself.
+    pub fn drop_group(&mut self, group: Group) -> Vec<DeliveryId> {
+        let dropped = self
+            .groups
+            .get_mut(&group)
+            .map(GroupState::drain)
+            .unwrap_or_default();
+        for ready in dropped {
+            self.released(&ready);
+        }
+        self.flag_flights(|flight, _| flight.group == group);
+        self.groups
+            .get(&group)
+            .map(|state| state.held.iter().copied().collect())
+            .unwrap_or_default()
+    }
+
+    /// Begins the recall of a message: drops what waits, marks what is in flight, takes nothing of it in until
+    /// [`Plan::recalled`]. Answers as [`Plan::drop_group`].
+    pub fn recall(&mut self, num: Num) -> Vec<DeliveryId> {
+        self.recalling.insert(num);
+        let mut dropped = Vec::new();
+        for state in self.groups.values_mut() {
+            dropped.extend(state.remove_message(num));
+        }
+        for ready in dropped {
+            self.released(&ready);
+        }
+        self.flag_flights(|_, id| id.num() == num);
+        self.groups
+            .values()
+            .flat_map(|state| state.held.iter().copied())
+            .filter(|id| id.num() == num)
+            .collect()
+    }
+
+    /// The recall of a message is done.
+    pub fn recalled(&mut self, num: Num) {
+        self.recalling.remove(&num);
+    }
+
+    /// Fires what has come due. Call before asking for claims and starts.
+    pub fn tick(&mut self, now: Now) {
+        while self
+            .wall_timers
+            .peek()
+            .is_some_and(|Reverse((at, _))| *at <= now.wall)
+        {
+            if let Some(Reverse((_, timer))) = self.wall_timers.pop() {
+                self.fire(&timer, now);
+            }
+        }
+        while self
+            .mono_timers
+            .peek()
+            .is_some_and(|Reverse((at, _))| *at <= now.mono)
+        {
+            if let Some(Reverse((_, timer))) = self.mono_timers.pop() {
+                self.fire(&timer, now);
+            }
+        }
+    }
+
+    /// How long nothing will change by time alone; `None`: for ever.
+    #[must_use]
+    pub fn sleep(&self, now: Now) -> Option<Duration> {
+        let wall = self
+            .wall_timers
+            .peek()
+            .map(|Reverse((at, _))| at.since(now.wall));
+        let mono = self
+            .mono_timers
+            .peek()
+            .map(|Reverse((at, _))| at.saturating_sub(now.mono));
+        wall.into_iter().chain(mono).min()
+    }
+
+    /// When the earliest delivery in memory of each group was due.
+    pub fn oldest_due(&self) -> impl Iterator<Item = (Group, Timestamp)> + '_ {
+        self.groups
+            .iter()
+            .filter_map(|(group, state)| state.oldest_due().map(|due| (*group, due)))
+    }
+}
+
+/// Deliveries that each class of a group may hold even when memory is short, so that none starves.
+const WINDOW_MIN: usize = 8;
+/// Deliveries that each class of a group may hold while its endpoint fails: it will not need more soon.
+const WINDOW_FAILING: usize = 32;
+
+impl Plan {
+    fn group_mut(&mut self, group: Group) -> &mut GroupState {
+        if !self.groups.contains_key(&group) {
+            let facts = self.facts.group(group);
+            self.groups.insert(group, GroupState::new(facts));
+            self.attach(group, facts);
+            self.want_claims(group);
+        }
+        self.groups
+            .entry(group)
+            .or_insert_with(|| GroupState::new(None))
+    }
+
+    /// Makes the group's scope and puts the group on its round.
+    fn attach(&mut self, group: Group, facts: Option<GroupFacts>) {
+        let Some(facts) = facts else { return };
+        let rate = self.facts.scope_rate(facts.scope);
+        let slots = self.options.endpoint_slots_first;
+        let scope = self
+            .scopes
+            .entry(facts.scope)
+            .or_insert_with(|| ScopeState::new(rate, slots));
+        scope.add_group(group);
+    }
+
+    fn window_cap(&self, group: Group) -> usize {
+        let failing = self
+            .groups
+            .get(&group)
+            .and_then(|state| state.facts)
+            .and_then(|facts| self.scopes.get(&facts.scope))
+            .is_some_and(ScopeState::is_failing);
+        match (self.windowed >= self.options.window_max, failing) {
+            (true, _) => WINDOW_MIN,
+            (false, true) => WINDOW_FAILING.min(self.options.group_window_max),
+            (false, false) => self.options.group_window_max,
+        }
+    }
+
+    /// Takes a delivery into its window, and wakes the group when it is due.
+    fn push(&mut self, group: Group, retry: bool, mut ready: Ready, now: Now) {
+        let bytes = ready.bytes();
+        if self.message_bytes + bytes > self.options.message_bytes_max {
+            ready.accepted = None;
+        } else {
+            self.message_bytes += bytes;
+        }
+        if ready.row.due > now.wall {
+            self.wall_timers
+                .push(Reverse((ready.row.due, Timer::Group(group, retry))));
+        }
+        self.windowed += 1;
+        let state = self.group_mut(group);
+        state.held.insert(ready.row.id);
+        state.class_mut(retry).push(ready);
+    }
+
+    /// A delivery left the windows without being started.
+    fn released(&mut self, ready: &Ready) {
+        self.taken(ready);
+        self.group_mut(ready.row.group).held.remove(&ready.row.id);
+    }
+
+    fn taken(&mut self, ready: &Ready) {
+        self.windowed -= 1;
+        self.message_bytes -= ready.bytes();
+    }
+
+    /// An unfinished delivery goes back to wait: in memory where its place must be kept (it was parked, or a gate waits
+    /// for it), else on disk.
+    fn keep(&mut self, row: DeliveryRow, parked: bool, now: Now) {
+        let (group, retry) = (row.group, row.state == DeliveryState::Retrying);
+        let gate = self.group_mut(group).facts.is_some_and(|facts| facts.gate);
+        if gate && retry {
+            self.group_mut(group).failed.insert(row.id);
+        }
+        if parked || (gate && retry) || row.due <= now.wall {
+            self.push(
+                group,
+                retry,
+                Ready {
+                    row,
+                    accepted: None,
+                },
+                now,
+            );
+            self.wake_group(group);
+        } else {
+            self.due_later(group, retry, row.due, now);
+        }
+    }
+
+    /// Something of the group is on disk, due at `due`.
+    fn due_later(&mut self, group: Group, retry: bool, due: Timestamp, now: Now) {
+        let class = self.group_mut(group).class_mut(retry);
+        if let Some(claim) = class.claim.as_mut() {
+            claim.missed |= due <= now.wall;
+        }
+        if due <= now.wall {
+            class.more = true;
+            self.want_claims(group);
+        } else if class.next_due.is_none_or(|next| due < next) {
+            class.next_due = Some(due);
+            self.wall_timers
+                .push(Reverse((due, Timer::Group(group, retry))));
+        }
+    }
+
+    fn want_claims(&mut self, group: Group) {
+        let Some(state) = self.groups.get(&group) else {
+            return;
+        };
+        let Some(facts) = state.facts.filter(|facts| !facts.held) else {
+            return;
+        };
+        if facts.gate && !state.retries_known {
+            self.claims_wanted.insert((group, true));
+            return;
+        }
+        for retry in [false, true] {
+            if state.class(retry).more {
+                self.claims_wanted.insert((group, retry));
+            }
+        }
+    }
+
+    fn wake_group(&mut self, group: Group) {
+        if let Some(facts) = self.groups.get(&group).and_then(|state| state.facts) {
+            if let Some(scope) = self.scopes.get_mut(&facts.scope) {
+                scope.add_group(group);
+            }
+            self.wake_scope(facts.scope);
+        }
+    }
+
+    fn wake_scope(&mut self, scope: Scope) {
+        if let Some(state) = self.scopes.get_mut(&scope)
+            && !state.queued
+        {
+            state.queued = true;
+            self.ready.push_back(scope);
+        }
+    }
+
+    fn fire(&mut self, timer: &Timer, now: Now) {
+        match *timer {
+            Timer::Scope(scope) => self.wake_scope(scope),
+            Timer::Group(group, retry) => {
+                if let Some(state) = self.groups.get_mut(&group) {
+                    let class = state.class_mut(retry);
+                    if class.next_due.is_some_and(|due| due <= now.wall) {
+                        class.next_due = None;
+                        class.more = true;
+                        if let Some(claim) = class.claim.as_mut() {
+                            claim.missed = true;
+                        }
+                    }
+                    self.want_claims(group);
+                    self.wake_group(group);
+                }
+            }
+        }
+    }
+
+    /// Starts one delivery of a scope, or finds out why it cannot.
+    fn start_from(&mut self, scope: Scope, now: Now) -> Option<Start> {
+        let state = self.scopes.get_mut(&scope)?;
+        state.queued = false;
+        for _ in 0..state.group_count() {
+            let state = self.scopes.get_mut(&scope)?;
+            let group = state.next_group()?;
+            let failing = state.is_failing();
+            let Some(group_state) = self.groups.get_mut(&group) else {
+                state.remove_group(group);
+                continue;
+            };
+            let Some(facts) = group_state.facts.filter(|facts| facts.scope == scope) else {
+                state.remove_group(group);
+                continue;
+            };
+            if facts.held || !group_state.has_ready(now.wall) {
+                if !group_state.has_any() {
+                    state.remove_group(group);
+                }
+                continue;
+            }
+            if let Some(start) = group_state.take_unattempted(now.wall) {
+                self.taken(&start.0);
+                self.wake_scope(scope);
+                self.refill(group);
+                return Some(Start {
+                    row: start.0.row,
+                    accepted: start.0.accepted,
+                    action: start.1,
+                });
+            }
+            if failing && self.failing_in_flight >= self.options.in_flight_max / 2 {
+                state.queued = true;
+                self.failing_waiting.push_back(scope);
+                return None;
+            }
+            match state.permit(facts.no_breaker, now) {
+                Permit::Full => return None,
+                Permit::At(at) => {
+                    self.mono_timers.push(Reverse((at, Timer::Scope(scope))));
+                    return None;
+                }
+                Permit::Yes => {}
+            }
+            if let Some(at) = group_state.rate_wait(facts.rate, now) {
+                self.mono_timers.push(Reverse((at, Timer::Scope(scope))));
+                continue;
+            }
+            return self.begin(scope, group, failing, now);
+        }
+        None
+    }
+
+    fn begin(&mut self, scope: Scope, group: Group, failing: bool, now: Now) -> Option<Start> {
+        let (slots, retries) = self
+            .scopes
+            .get(&scope)
+            .map(|state| (state.slots(), state.retries_in_flight()))?;
+        let (ready, retry) = self.groups.get_mut(&group)?.take(now, slots, retries)?;
+        self.taken(&ready);
+        let no_breaker = self
+            .groups
+            .get(&group)
+            .and_then(|state| state.facts)
+            .is_some_and(|facts| facts.no_breaker);
+        if let Some(state) = self.scopes.get_mut(&scope) {
+            state.began(retry, no_breaker, now);
+        }
+        self.failing_in_flight += usize::from(failing);
+        self.flights.insert(
+            ready.row.id,
+            Flight {
+                group,
+                scope,
+                retry,
+                failing,
+                cancelled: false,
+            },
+        );
+        self.wake_scope(scope);
+        self.refill(group);
+        Some(Start {
+            row: ready.row,
+            accepted: ready.accepted,
+            action: StartAction::Attempt,
+        })
+    }
+
+    fn refill(&mut self, group: Group) {
+        let cap = self.window_cap(group);
+        if let Some(state) = self.groups.get(&group)
+            && [false, true]
+                .into_iter()
+                .any(|retry| state.class(retry).more && state.class(retry).window.len() <= cap / 2)
+        {
+            self.want_claims(group);
+        }
+    }
+
+    fn flag_flights(&mut self, concerned: impl Fn(&Flight, DeliveryId) -> bool) {
+        for (id, flight) in &mut self.flights {
+            flight.cancelled |= concerned(flight, *id);
+        }
+    }
+
+    /// Lets scopes that last failed have the slots that came free of those set aside for them.
+    fn wake_failing(&mut self) {
+        let free = (self.options.in_flight_max / 2).saturating_sub(self.failing_in_flight);
+        for _ in 0..free.min(self.failing_waiting.len()) {
+            let Some(scope) = self.failing_waiting.pop_front() else {
+                return;
+            };
+            if let Some(state) = self.scopes.get_mut(&scope) {
+                state.queued = false;
+            }
+            self.wake_scope(scope);
+        }
+    }
+
+    /// At the first sign of a failure, before it is even stored, nothing more passes the gate.
+    fn close_gate(&mut self, group: Group, delivery: DeliveryId) {
+        if let Some(state) = self.groups.get_mut(&group)
+            && state.facts.is_some_and(|facts| facts.gate)
+        {
+            state.failed.insert(delivery);
+        }
+    }
+
+    /// A group with nothing in memory and nothing on disk needs no state.
+    fn forget_if_idle(&mut self, group: Group) {
+        if self.groups.get(&group).is_some_and(GroupState::is_idle) {
+            self.groups.remove(&group);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! One limiter scope: the slots of an endpoint, its rate, its pause and its breaker, shared by the groups that send
+//! through it, which take turns.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use anser_core::resource::Rate;
+use anser_core::store::Group;
+
+use super::breaker::{Breaker, Gate};
+use super::bucket::Bucket;
+use super::{Ending, Now};
+
+/// Whether a scope may start an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Permit {
+    /// Yes.
+    Yes,
+    /// Not before this (monotonic).
+    At(Duration),
+    /// Not before an attempt ends.
+    Full,
+}
+
+/// A scope's state.
+pub(super) struct ScopeState {
+    /// In the plan's ready queue, or waiting for a share of the failing ones' slots.
+    pub(super) queued: bool,
+    groups: VecDeque<Group>,
+    slots: usize,
+    in_flight: usize,
+    retries_in_flight: usize,
+    failing: bool,
+    paused_until: Duration,
+    bucket: Option<Bucket>,
+    breaker: Breaker,
+}
+
+impl ScopeState {
+    pub(super) fn new(rate: Option<Rate>, slots: usize) -> Self {
+        Self {
+            queued: false,
+            groups: VecDeque::new(),
+            slots,
+            in_flight: 0,
+            retries_in_flight: 0,
+            failing: false,
+            paused_until: Duration::ZERO,
+            bucket: rate.map(|rate| Bucket::new(rate, Duration::ZERO)),
+            breaker: Breaker::default(),
+        }
+    }
+
+    pub(super) fn set_rate(&mut self, rate: Option<Rate>, now: Now) {
+        match (rate, self.bucket.as_mut()) {
+            (Some(rate), Some(bucket)) => bucket.set_rate(rate),
+            (Some(rate), None) => self.bucket = Some(Bucket::new(rate, now.mono)),
+            (None, _) => self.bucket = None,
+        }
+    }
+
+    pub(super) fn add_group(&mut self, group: Group) {
+        if !self.groups.contains(&group) {
+            self.groups.push_back(group);
+        }
+    }
+
+    pub(super) fn remove_group(&mut self, group: Group) {
+        self.groups.retain(|other| *other != group);
+    }
+
+    pub(super) fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// The group whose turn it is.
+    pub(super) fn next_group(&mut self) -> Option<Group> {
+        let group = self.groups.pop_front()?;
+        self.groups.push_back(group);
+        Some(group)
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.slots
+    }
+
+    pub(super) fn retries_in_flight(&self) -> usize {
+        self.retries_in_flight
+    }
+
+    /// Whether its last attempt failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing
+    }
+
+    /// Whether an attempt may start now. Takes nothing.
+    pub(super) fn permit(&self, no_breaker: bool, now: Now) -> Permit {
+        if self.in_flight >= self.slots {
+            return Permit::Full;
+        }
+        if now.mono < self.paused_until {
+            return Permit::At(self.paused_until);
+        }
+        if !no_breaker {
+            match self.breaker.check(now.mono) {
+                Gate::Open => {}
+                Gate::Until(at) => return Permit::At(at),
+                Gate::Probing => return Permit::Full,
+            }
+        }
+        self.bucket
+            .as_ref()
+            .and_then(|bucket| bucket.wait(now.mono))
+            .map_or(Permit::Yes, Permit::At)
+    }
+
+    /// An attempt that [`ScopeState::permit`] allowed starts.
+    pub(super) fn began(&mut self, retry: bool, no_breaker: bool, now: Now) {
+        self.in_flight += 1;
+        self.retries_in_flight += usize::from(retry);
+        if !no_breaker {
+            self.breaker.began(now.mono);
+        }
+        if let Some(bucket) = self.bucket.as_mut() {
+            // `permit` saw the token, so this cannot fail.
+            let _ = bucket.take(now.mono);
+        }
+    }
+
+    /// An attempt ended. Slots grow with success up to `slots_max`, shrink to one after a time-out and halve after
+    /// another failure.
+    pub(super) fn ended(
+        &mut self,
+        retry: bool,
+        ending: Ending,
+        no_breaker: bool,
+        slots_max: usize,
+        now: Now,
+    ) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.retries_in_flight = self.retries_in_flight.saturating_sub(usize::from(retry));
+        match ending {
+            Ending::Success | Ending::Refusal => {
+                self.slots = (self.slots + 1).min(slots_max);
+                self.failing = false;
+            }
+            Ending::Failure => {
+                self.slots = (self.slots / 2).max(1);
+                self.failing = true;
+            }
+            Ending::TimedOut => {
+                self.slots = 1;
+                self.failing = true;
+            }
+            Ending::Limited(wait) => self.paused_until = self.paused_until.max(now.mono + wait),
+        }
+        if !no_breaker {
+            match ending {
+                Ending::Success | Ending::Refusal => self.breaker.ended(false, now.mono),
+                Ending::Failure | Ending::TimedOut => self.breaker.ended(true, now.mono),
+                Ending::Limited(_) => self.breaker.undecided(now.mono),
+            }
+        }
+    }
+}

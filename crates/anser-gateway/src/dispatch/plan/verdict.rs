@@ -1,0 +1,161 @@
+//! From an outcome to what the delivery becomes: the one place that knows retries, expiry, exhaustion and recall.
+
+use std::time::Duration;
+
+use anser_core::Timestamp;
+use anser_core::attempt::PossibleDuplicate;
+use anser_core::outcome::Outcome;
+use anser_core::resource::OnExhausted;
+use anser_core::retry::RetrySchedule;
+use anser_core::store::{DeliveryRow, Settle};
+
+use super::Ending;
+
+/// The rules in force for a delivery.
+#[derive(Debug, Clone)]
+pub struct Policy<'a> {
+    /// When a failed attempt is repeated.
+    pub retry: &'a RetrySchedule,
+    /// What an exhausted delivery does.
+    pub on_exhausted: OnExhausted,
+    /// For how much of the time since the first attempt it was held.
+    pub held: Duration,
+    /// It was recalled, or its destination deleted, while under way.
+    pub cancelled: bool,
+}
+
+/// What follows from an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What the delivery becomes.
+    pub settle: Settle,
+    /// How the attempt ended for its endpoint.
+    pub ending: Ending,
+    /// Why it is dead, when it is.
+    pub dead: Option<String>,
+    /// The endpoint is to be disabled, for this reason.
+    pub gone: Option<String>,
+}
+
+/// Delay of a `block`ing head whose schedule has run out.
+const BLOCKED_DELAY: Duration = Duration::from_secs(512);
+/// Pause before a delivery whose credentials or form are to be changed is tried again.
+const AGAIN_SOON: Duration = Duration::from_secs(1);
+
+/// What a delivery becomes after an attempt that began at `row`'s state; `random` is in `[0, 1)`.
+#[must_use]
+pub fn decide(
+    row: &DeliveryRow,
+    outcome: &Outcome,
+    timed_out: bool,
+    policy: &Policy<'_>,
+    random: f64,
+    now: Timestamp,
+) -> Verdict {
+    let failure = if timed_out {
+        Ending::TimedOut
+    } else {
+        Ending::Failure
+    };
+    match outcome {
+        Outcome::Delivered { .. } => verdict(Settle::Delivered, Ending::Success),
+        Outcome::Rejected { code, text } => Verdict {
+            dead: Some(format!("rejected: {code} {text}")),
+            ..verdict(Settle::Dead, Ending::Refusal)
+        },
+        Outcome::Limited { wait } => limited(row, *wait, policy, now),
+        Outcome::Retry { reason } => again(row, None, reason, failure, policy, random, now),
+        Outcome::Unknown { reason } => again(
+            row,
+            Some(PossibleDuplicate::Unknown),
+            reason,
+            failure,
+            policy,
+            random,
+            now,
+        ),
+        Outcome::RefreshAuth => retry_at(row, now.plus(AGAIN_SOON), None, failure, policy),
+        Outcome::Degrade { .. } => {
+            retry_at(row, now.plus(AGAIN_SOON), None, Ending::Refusal, policy)
+        }
+        Outcome::Gone { reason } => Verdict {
+            gone: Some(reason.clone()),
+            ..again(row, None, reason, failure, policy, random, now)
+        },
+    }
+}
+
+fn verdict(settle: Settle, ending: Ending) -> Verdict {
+    Verdict {
+        settle,
+        ending,
+        dead: None,
+        gone: None,
+    }
+}
+
+fn limited(row: &DeliveryRow, wait: Duration, policy: &Policy<'_>, now: Timestamp) -> Verdict {
+    if policy.cancelled {
+        return verdict(Settle::Cancelled, Ending::Limited(wait));
+    }
+    let at = until_expiry(row, now.plus(wait));
+    verdict(Settle::Park { at }, Ending::Limited(wait))
+}
+
+/// Age counts from the first attempt and stands still while held.
+fn age(row: &DeliveryRow, policy: &Policy<'_>, now: Timestamp) -> Duration {
+    row.first_attempt
+        .map_or(Duration::ZERO, |first| now.since(first))
+        .saturating_sub(policy.held)
+}
+
+fn again(
+    row: &DeliveryRow,
+    duplicate: Option<PossibleDuplicate>,
+    reason: &str,
+    ending: Ending,
+    policy: &Policy<'_>,
+    random: f64,
+    now: Timestamp,
+) -> Verdict {
+    let attempts = row.attempts.saturating_sub(row.attempts_before) + 1;
+    match (
+        policy
+            .retry
+            .delay_after(attempts, age(row, policy, now), random),
+        policy.on_exhausted,
+    ) {
+        (Some(delay), _) => retry_at(row, now.plus(delay), duplicate, ending, policy),
+        (None, OnExhausted::Block) => {
+            retry_at(row, now.plus(BLOCKED_DELAY), duplicate, ending, policy)
+        }
+        (None, OnExhausted::Dead) if policy.cancelled => verdict(Settle::Cancelled, ending),
+        (None, OnExhausted::Dead) => Verdict {
+            dead: Some(format!("exhausted after {attempts} attempts: {reason}")),
+            ..verdict(Settle::Dead, ending)
+        },
+    }
+}
+
+fn retry_at(
+    row: &DeliveryRow,
+    at: Timestamp,
+    duplicate: Option<PossibleDuplicate>,
+    ending: Ending,
+    policy: &Policy<'_>,
+) -> Verdict {
+    if policy.cancelled {
+        return verdict(Settle::Cancelled, ending);
+    }
+    let settle = Settle::Retry {
+        at: until_expiry(row, at),
+        possible_duplicate: duplicate,
+        checkpoint: None,
+    };
+    verdict(settle, ending)
+}
+
+/// A delivery that expires before it is due again is due when it expires, to end then.
+fn until_expiry(row: &DeliveryRow, at: Timestamp) -> Timestamp {
+    row.expires_at.map_or(at, |expiry| at.min(expiry))
+}

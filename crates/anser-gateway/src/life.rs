@@ -1,0 +1,256 @@
+//! How the gateway starts, what it does beside requests (operator messages, retention), and how it ends. Must not
+//! decide anything about a delivery.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use anser_core::id::IdGenerator;
+use anser_core::name::TOPIC_OPS;
+use anser_core::store::{Retention, StoreError};
+use anser_core::{Problem, ProblemKind};
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::config;
+use crate::dispatch::{self, EndpointEvent, Notice};
+use crate::gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};
+use crate::intake::Intake;
+
+/// Rows that one retention step may remove: small, so that publishing never waits long behind one.
+const SWEEP_ROWS_MAX: usize = 500;
+
+impl Gateway {
+    /// Loads the configuration, finds what earlier runs left unfinished and starts to dispatch.
+    ///
+    /// # Errors
+    /// The store does not answer, or its configuration cannot be used.
+    pub async fn start(parts: Parts, options: GatewayOptions) -> Result<Arc<Self>, StartError> {
+        let snapshot = config::load(
+            &*parts.store,
+            &parts.registry,
+            &parts.sealer,
+            parts.clock.now(),
+        )
+        .await?;
+        let config = Arc::new(ArcSwap::from_pointee(snapshot));
+        let (notices, noticed) = mpsc::unbounded_channel();
+        let shared = dispatch::Parts {
+            store: parts.store.clone(),
+            config: config.clone(),
+            clock: parts.clock.clone(),
+            random: parts.random.clone(),
+            sender: parts.sender.clone(),
+            metrics: parts.metrics.clone(),
+            notices,
+        };
+        let (handle, dispatcher) = dispatch::start(shared, options.dispatch);
+        let info = parts.store.info();
+        let gateway = Arc::new(Self {
+            ids: IdGenerator::above(info.highest_id),
+            store: parts.store,
+            config,
+            clock: parts.clock,
+            random: parts.random,
+            sender: parts.sender,
+            guard: parts.guard,
+            sealer: parts.sealer,
+            registry: parts.registry,
+            metrics: parts.metrics,
+            info,
+            options,
+            dispatch: handle,
+            intake: Intake::default(),
+            admin_lock: tokio::sync::Mutex::new(()),
+            tasks: std::sync::Mutex::new(Vec::new()),
+            phase: watch::Sender::new(Phase::Running),
+        });
+        let tasks = vec![
+            spawn(commit_unconfirmed(gateway.clone())),
+            dispatcher,
+            spawn(report_notices(gateway.clone(), noticed)),
+            spawn(sweep(gateway.clone())),
+        ];
+        *gateway.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+        Ok(gateway)
+    }
+
+    /// Whether the gateway can take and deliver messages now.
+    ///
+    /// # Errors
+    /// 503 `stopping`, `store_failed` or `store_stalled`.
+    pub fn readiness(&self) -> Result<(), Problem> {
+        let unavailable =
+            |code, detail: &str| Err(Problem::new(ProblemKind::Unavailable, code, detail));
+        match &*self.phase.borrow() {
+            Phase::Running if self.dispatch.stalled() => unavailable(
+                "store_stalled",
+                "the store does not take commits; see the log",
+            ),
+            Phase::Running => Ok(()),
+            Phase::Stopping => unavailable("stopping", "the gateway is shutting down"),
+            Phase::Failed(why) => unavailable("store_failed", why),
+        }
+    }
+
+    /// Resolves when the store has failed for good and the process must end; answers why.
+    pub async fn failed(&self) -> String {
+        let mut phase = self.phase.subscribe();
+        loop {
+            if let Phase::Failed(why) = &*phase.borrow_and_update() {
+                return why.clone();
+            }
+            if phase.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Ends the gateway: starts nothing more, lets attempts in flight finish within `limit` or returns them, and
+    /// closes the store.
+    ///
+    /// # Errors
+    /// The store's, when its last commit failed.
+    pub async fn shutdown(&self, limit: Duration) -> Result<(), StoreError> {
+        self.phase.send_if_modified(|phase| {
+            let running = *phase == Phase::Running;
+            if running {
+                *phase = Phase::Stopping;
+            }
+            running
+        });
+        self.intake.close();
+        self.dispatch.stop(limit);
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the gateway ended badly");
+            }
+        }
+        self.store.close().await
+    }
+
+    async fn take_notice(&self, notice: Notice) {
+        let result = match notice {
+            Notice::Dead {
+                row,
+                reason,
+                attempt,
+            } => self
+                .publish_dead(&row, &reason, attempt.as_deref())
+                .await
+                .map(drop),
+            Notice::Endpoint {
+                channel,
+                state,
+                event,
+            } => {
+                let name = self
+                    .config
+                    .load()
+                    .channels_by_id
+                    .get(&channel)
+                    .map(|channel| channel.meta.name.clone());
+                let report = event.map(|event| endpoint_report(event, name.as_deref(), &state));
+                let stored = self.endpoint_changed(channel, state).await;
+                match (stored, report, name) {
+                    (Ok(()), Some((r#type, data)), Some(name)) => self
+                        .publish_system(TOPIC_OPS, r#type, data, Some(name))
+                        .await
+                        .map(drop),
+                    (stored, _, _) => stored,
+                }
+            }
+            Notice::Failed(why) => {
+                self.phase.send_replace(Phase::Failed(why));
+                Ok(())
+            }
+        };
+        if let Err(problem) = result {
+            tracing::error!(%problem, "an operator message could not be published");
+        }
+    }
+
+    /// One retention pass.
+    async fn sweep_all(&self) -> Result<(), StoreError> {
+        loop {
+            let swept = self.store.sweep(self.retention()).await?;
+            if !swept.more || *self.phase.borrow() != Phase::Running {
+                return Ok(());
+            }
+            // Publishing goes between the steps.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn retention(&self) -> Retention {
+        let now = self.clock.now();
+        let topics = &self.config.load().topics_by_id;
+        let before = |seconds: u64| now.minus(Duration::from_secs(seconds));
+        Retention {
+            messages_before: topics
+                .values()
+                .map(|topic| (topic.meta.id, before(topic.spec.retention)))
+                .collect(),
+            default_before: before(anser_core::resource::TopicSpec::default().retention),
+            dead_before: now.minus(self.options.dead_retention),
+            attempts_before: now.minus(self.options.attempt_retention),
+            now,
+            limit: SWEEP_ROWS_MAX,
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the supervisor: Gateway::shutdown waits for every task it starts"
+)]
+fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(task)
+}
+
+async fn commit_unconfirmed(gateway: Arc<Gateway>) {
+    gateway.commit_unconfirmed().await;
+}
+
+/// Ends when the dispatcher, the only one with notices, has ended.
+async fn report_notices(gateway: Arc<Gateway>, mut notices: mpsc::UnboundedReceiver<Notice>) {
+    while let Some(notice) = notices.recv().await {
+        gateway.take_notice(notice).await;
+    }
+}
+
+async fn sweep(gateway: Arc<Gateway>) {
+    let mut phase = gateway.phase.subscribe();
+    loop {
+        tokio::select! {
+            changed = phase.changed() => if changed.is_err() || *phase.borrow() != Phase::Running { return },
+            () = tokio::time::sleep(gateway.options.sweep_interval) => {
+                gateway.sender.close_expired();
+                if let Err(error) = gateway.sweep_all().await {
+                    tracing::warn!(%error, "retention did not finish its pass");
+                }
+            }
+        }
+    }
+}
+
+fn endpoint_report(
+    event: EndpointEvent,
+    channel: Option<&str>,
+    state: &config::EndpointState,
+) -> (&'static str, serde_json::Value) {
+    let (r#type, percent) = match event {
+        EndpointEvent::Failing(percent) => ("endpoint.failing", Some(percent)),
+        EndpointEvent::Disabled => ("endpoint.disabled", Some(100)),
+        EndpointEvent::Recovered => ("endpoint.recovered", None),
+    };
+    let data = serde_json::json!({
+        "channel": channel,
+        "percent": percent,
+        "failing_since": state.failing_since,
+        "failures": state.failures,
+        "reason": state.disabled_reason,
+    });
+    (r#type, data)
+}
