@@ -65,8 +65,14 @@ pub(crate) enum Verdict {
 
 impl Judge {
     /// For a new connection.
-    pub(crate) fn new(activity: Arc<Activity>, head_timeout: Duration, idle_timeout: Duration) -> Self {
-        let ticks = idle_timeout.as_nanos().div_ceil(head_timeout.as_nanos().max(1));
+    pub(crate) fn new(
+        activity: Arc<Activity>,
+        head_timeout: Duration,
+        idle_timeout: Duration,
+    ) -> Self {
+        let ticks = idle_timeout
+            .as_nanos()
+            .div_ceil(head_timeout.as_nanos().max(1));
         Self {
             activity,
             idle_ticks_max: u32::try_from(ticks).unwrap_or(u32::MAX).max(1),
@@ -111,7 +117,11 @@ impl<S> Watched<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_read(cx, buf);
         if result.is_ready() {
@@ -122,7 +132,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
     }
 

@@ -87,13 +87,24 @@ pub(crate) fn status(kind: ProblemKind) -> StatusCode {
 /// An error.
 pub(crate) fn problem(problem: &Problem) -> Answer {
     if problem.kind == ProblemKind::Internal {
-        tracing::error!(code = problem.code, detail = problem.detail, "a request failed");
+        tracing::error!(
+            code = problem.code,
+            detail = problem.detail,
+            "a request failed"
+        );
     }
-    let mut answer = document(status(problem.kind), PROBLEM_JSON, &ProblemBody::from(problem));
+    let mut answer = document(
+        status(problem.kind),
+        PROBLEM_JSON,
+        &ProblemBody::from(problem),
+    );
     let headers = answer.headers_mut();
     match problem.kind {
         ProblemKind::Unauthenticated => {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"anser\""));
+            headers.insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"anser\""),
+            );
         }
         ProblemKind::TooMany | ProblemKind::Unavailable => {
             headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
@@ -116,7 +127,11 @@ pub(crate) fn no_content() -> Answer {
 }
 
 /// Bytes of a given media type.
-pub(crate) fn bytes(status: StatusCode, media_type: &'static str, bytes: impl Into<Bytes>) -> Answer {
+pub(crate) fn bytes(
+    status: StatusCode,
+    media_type: &'static str,
+    bytes: impl Into<Bytes>,
+) -> Answer {
     let mut answer = Response::new(Body::from(bytes.into()));
     *answer.status_mut() = status;
     answer
@@ -125,12 +140,20 @@ pub(crate) fn bytes(status: StatusCode, media_type: &'static str, bytes: impl In
     answer
 }
 
-fn document<T: Serialize + ?Sized>(status: StatusCode, media_type: &'static str, value: &T) -> Answer {
+fn document<T: Serialize + ?Sized>(
+    status: StatusCode,
+    media_type: &'static str,
+    value: &T,
+) -> Answer {
     match serde_json::to_vec(value) {
         Ok(json) => bytes(status, media_type, json),
         Err(error) => {
             tracing::error!(%error, "an answer could not be written as JSON");
-            bytes(StatusCode::INTERNAL_SERVER_ERROR, PROBLEM_JSON, Bytes::new())
+            bytes(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                PROBLEM_JSON,
+                Bytes::new(),
+            )
         }
     }
 }

@@ -48,10 +48,19 @@ pub(crate) fn read<T>(
         return Err(Problem::new(
             ProblemKind::TooLarge,
             "too_many_messages",
-            format!("one request may have at most {most} messages, this one has {}", members.count),
+            format!(
+                "one request may have at most {most} messages, this one has {}",
+                members.count
+            ),
         ));
     }
-    Ok(Batch::Many(members.raw.iter().map(|raw| parse(raw.get().as_bytes())).collect()))
+    Ok(Batch::Many(
+        members
+            .raw
+            .iter()
+            .map(|raw| parse(raw.get().as_bytes()))
+            .collect(),
+    ))
 }
 
 /// The members of an array as they stand, kept up to the format's own limit and counted beyond it.
@@ -75,7 +84,12 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 while raw.len() < anser_core::limits::BATCH_MESSAGES_MAX {
                     match seq.next_element()? {
                         Some(member) => raw.push(member),
-                        None => return Ok(Members { count: raw.len(), raw }),
+                        None => {
+                            return Ok(Members {
+                                count: raw.len(),
+                                raw,
+                            });
+                        }
                     }
                 }
                 let mut count = raw.len();
@@ -97,7 +111,10 @@ mod tests {
         match items(json.as_bytes(), most) {
             Ok(Batch::Single(_)) => Ok((1, Vec::new())),
             Ok(Batch::Many(many)) => {
-                let codes = many.iter().filter_map(|item| item.as_ref().err()).map(|problem| problem.code);
+                let codes = many
+                    .iter()
+                    .filter_map(|item| item.as_ref().err())
+                    .map(|problem| problem.code);
                 Ok((many.len(), codes.collect()))
             }
             Err(problem) => Err(problem.code),
@@ -108,7 +125,10 @@ mod tests {
     fn one_or_many() {
         const ITEM: &str = r#"{"body":{"data":1}}"#;
         assert_eq!(count(&format!(" \n{ITEM}"), 9), Ok((1, vec![])));
-        assert_eq!(count(&format!(" [{ITEM}, 1, {ITEM}, {{}}]"), 9), Ok((4, vec!["invalid_field"; 2])));
+        assert_eq!(
+            count(&format!(" [{ITEM}, 1, {ITEM}, {{}}]"), 9),
+            Ok((4, vec!["invalid_field"; 2]))
+        );
         assert_eq!(count("[]", 9), Ok((0, vec![])));
         for (json, code) in [
             ("", "malformed_json"),

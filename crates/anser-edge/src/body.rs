@@ -46,7 +46,11 @@ pub(crate) async fn read(mut body: Body, most: usize, limit: Duration) -> Result
 }
 
 /// `None` when there is more than `most`.
-async fn gather(body: &mut Body, most: usize, announced: usize) -> Result<Option<Bytes>, axum::Error> {
+async fn gather(
+    body: &mut Body,
+    most: usize,
+    announced: usize,
+) -> Result<Option<Bytes>, axum::Error> {
     // A body that came in one piece, as small ones do, is taken as it is, without a copy.
     let Some(first) = data(body).await? else {
         return Ok(Some(Bytes::new()));

@@ -46,7 +46,12 @@ impl Call {
             .template
             .split('/')
             .zip(self.parts.uri.path().split('/'))
-            .find(|(template, _)| template.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) == Some(name))
+            .find(|(template, _)| {
+                template
+                    .strip_prefix('{')
+                    .and_then(|rest| rest.strip_suffix('}'))
+                    == Some(name)
+            })
             .map_or("", |(_, segment)| segment);
         percent_decode_str(segment).decode_utf8().map_err(|_| {
             Problem::new(
@@ -62,10 +67,19 @@ impl Call {
     ///
     /// # Errors
     /// 404 with `code`: an id of another form names nothing.
-    pub(crate) fn id<T: std::str::FromStr>(&self, name: &str, code: &'static str) -> Result<T, Problem> {
+    pub(crate) fn id<T: std::str::FromStr>(
+        &self,
+        name: &str,
+        code: &'static str,
+    ) -> Result<T, Problem> {
         let text = self.param(name)?;
-        text.parse()
-            .map_err(|_| Problem::new(ProblemKind::NotFound, code, format!("{text:?} is not an id of this kind")))
+        text.parse().map_err(|_| {
+            Problem::new(
+                ProblemKind::NotFound,
+                code,
+                format!("{text:?} is not an id of this kind"),
+            )
+        })
     }
 
     /// The query parameters.
@@ -89,9 +103,14 @@ impl Call {
     /// A header that may be given several times, as texts.
     pub(crate) fn headers(&self, name: &HeaderName) -> impl Iterator<Item = Result<&str, Problem>> {
         let name = name.clone();
-        self.parts.headers.get_all(&name).into_iter().map(move |value| {
-            std::str::from_utf8(value.as_bytes()).map_err(|_| invalid_header(&name, "is not UTF-8"))
-        })
+        self.parts
+            .headers
+            .get_all(&name)
+            .into_iter()
+            .map(move |value| {
+                std::str::from_utf8(value.as_bytes())
+                    .map_err(|_| invalid_header(&name, "is not UTF-8"))
+            })
     }
 
     /// The names of all headers, each once, in lower case.
@@ -120,7 +139,8 @@ impl Call {
         if let Some(coding) = self.header(&CONTENT_ENCODING)?
             && !coding.eq_ignore_ascii_case("identity")
         {
-            let problem = unsupported("unsupported_encoding", "bodies are taken uncompressed only").accepted("identity");
+            let problem = unsupported("unsupported_encoding", "bodies are taken uncompressed only")
+                .accepted("identity");
             body::discard(self.body).await;
             return Err(problem);
         }
@@ -136,7 +156,9 @@ impl Call {
         if !media_type.is_empty() && !is_json(&media_type) {
             let problem = unsupported(
                 "unsupported_media_type",
-                &format!("this call takes JSON, not {media_type}; say so in the content-type header"),
+                &format!(
+                    "this call takes JSON, not {media_type}; say so in the content-type header"
+                ),
             )
             .accepted("application/json");
             body::discard(self.body).await;
@@ -155,7 +177,13 @@ impl Call {
         let mut fields: Map<String, Value> = self.json().await?;
         let name = match fields.remove("name") {
             Some(Value::String(name)) => name,
-            Some(_) => return Err(Problem::invalid("invalid_field", "name", "must be a string")),
+            Some(_) => {
+                return Err(Problem::invalid(
+                    "invalid_field",
+                    "name",
+                    "must be a string",
+                ));
+            }
             None => return Err(Problem::invalid("invalid_field", "name", "is required")),
         };
         // Through text once more: only then is what is wrong named the same way everywhere.
@@ -174,7 +202,9 @@ impl Call {
         if text == "*" {
             return Ok(None);
         }
-        let revision = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let revision = text
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'));
         match revision.and_then(|digits| digits.parse().ok()) {
             Some(revision) => Ok(Some(revision)),
             None => Err(Problem::new(
@@ -198,5 +228,10 @@ fn unsupported(code: &'static str, detail: &str) -> Problem {
 }
 
 fn invalid_header(name: &HeaderName, what: &str) -> Problem {
-    Problem::new(ProblemKind::Malformed, "invalid_header", format!("the header {name} {what}")).field(name.as_str())
+    Problem::new(
+        ProblemKind::Malformed,
+        "invalid_header",
+        format!("the header {name} {what}"),
+    )
+    .field(name.as_str())
 }

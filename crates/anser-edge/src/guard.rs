@@ -47,23 +47,33 @@ fn host(parts: &Parts) -> Option<&str> {
 }
 
 fn text<'a>(parts: &'a Parts, name: &HeaderName) -> Option<&'a str> {
-    parts.headers.get(name).and_then(|value| value.to_str().ok())
+    parts
+        .headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
 }
 
 fn is_local(name: &str, trusted_hosts: &[String]) -> bool {
     let name = name.trim_end_matches('.');
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let address = name
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
     address.is_ok_and(|address| address.is_loopback())
         || name.eq_ignore_ascii_case("localhost")
         || name.to_ascii_lowercase().ends_with(".localhost")
-        || trusted_hosts.iter().any(|trusted| trusted.eq_ignore_ascii_case(name))
+        || trusted_hosts
+            .iter()
+            .any(|trusted| trusted.eq_ignore_ascii_case(name))
 }
 
 fn foreign_host(host: &str) -> Problem {
     Problem::new(
         ProblemKind::Forbidden,
         "foreign_host",
-        format!("without a key the gateway answers on loopback names only, the request is for {host:?}"),
+        format!(
+            "without a key the gateway answers on loopback names only, the request is for {host:?}"
+        ),
     )
     .accepted("localhost, 127.0.0.1, [::1], or a trusted host of the configuration")
 }
@@ -107,17 +117,44 @@ mod tests {
             (&[("host", "127.0.0.1.evil.example")], HOST_REFUSED),
             (&[("host", "localhost@evil.example")], HOST_REFUSED),
             (&[("host", "10.0.0.1")], HOST_REFUSED),
-            (&[("host", "localhost:8620"), ("origin", "http://localhost:8620")], Ok(())),
-            (&[("host", "localhost:8620"), ("origin", "http://localhost:3000")], ORIGIN_REFUSED),
-            (&[("host", "localhost:8620"), ("origin", "https://evil.example")], ORIGIN_REFUSED),
+            (
+                &[
+                    ("host", "localhost:8620"),
+                    ("origin", "http://localhost:8620"),
+                ],
+                Ok(()),
+            ),
+            (
+                &[
+                    ("host", "localhost:8620"),
+                    ("origin", "http://localhost:3000"),
+                ],
+                ORIGIN_REFUSED,
+            ),
+            (
+                &[
+                    ("host", "localhost:8620"),
+                    ("origin", "https://evil.example"),
+                ],
+                ORIGIN_REFUSED,
+            ),
             (&[("host", "localhost"), ("origin", "null")], ORIGIN_REFUSED),
-            (&[("host", "localhost"), ("sec-fetch-site", "cross-site")], ORIGIN_REFUSED),
-            (&[("host", "localhost"), ("sec-fetch-site", "same-origin")], Ok(())),
+            (
+                &[("host", "localhost"), ("sec-fetch-site", "cross-site")],
+                ORIGIN_REFUSED,
+            ),
+            (
+                &[("host", "localhost"), ("sec-fetch-site", "same-origin")],
+                Ok(()),
+            ),
             (&[("host", "localhost"), ("sec-fetch-site", "none")], Ok(())),
         ];
         for (headers, expected) in cases {
             assert_eq!(judge("/v1/topics", headers), *expected, "{headers:?}");
         }
-        assert_eq!(judge("http://evil.example/v1/topics", &[("host", "localhost")]), HOST_REFUSED);
+        assert_eq!(
+            judge("http://evil.example/v1/topics", &[("host", "localhost")]),
+            HOST_REFUSED
+        );
     }
 }

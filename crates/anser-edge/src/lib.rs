@@ -28,8 +28,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 pub use options::{
-    BODY_TIMEOUT, CONNECTIONS_MAX, EdgeOptions, HEAD_BYTES_MAX, HEAD_TIMEOUT, IDLE_TIMEOUT, SHUTDOWN_TIMEOUT,
-    STREAMS_MAX, TlsFiles,
+    BODY_TIMEOUT, CONNECTIONS_MAX, EdgeOptions, HEAD_BYTES_MAX, HEAD_TIMEOUT, IDLE_TIMEOUT,
+    SHUTDOWN_TIMEOUT, STREAMS_MAX, TlsFiles,
 };
 pub use tls::TlsError;
 

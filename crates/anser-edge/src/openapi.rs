@@ -3,7 +3,6 @@
 
 use anser_core::message::Message;
 use anser_core::resource::Scope;
-use http::Method;
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -26,8 +25,14 @@ pub(crate) fn document<'a>(operations: impl Iterator<Item = &'a Operation>) -> V
     generator.subschema_for::<Message>();
     let problem = generator.subschema_for::<ProblemBody<'static>>();
     let mut paths: Map<String, Value> = Map::new();
+    let mut problems: Map<String, Value> = Map::new();
     for operation in operations {
-        let entry = describe(operation, &problem, &mut generator);
+        for status in operation.problem_statuses() {
+            problems
+                .entry(status.to_string())
+                .or_insert_with(|| problem_response(status, &problem));
+        }
+        let entry = describe(operation, &mut generator);
         if let Value::Object(methods) = paths.entry(operation.path).or_insert_with(|| json!({})) {
             methods.insert(operation.method.as_str().to_ascii_lowercase(), entry);
         }
@@ -44,12 +49,13 @@ pub(crate) fn document<'a>(operations: impl Iterator<Item = &'a Operation>) -> V
         "paths": paths,
         "components": {
             "schemas": generator.take_definitions(true),
+            "responses": problems,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key. `anser serve --dev` asks for none."}},
         },
     })
 }
 
-fn describe(operation: &Operation, problem: &Schema, generator: &mut SchemaGenerator) -> Value {
+fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     let mut entry = Map::new();
     entry.insert("operationId".into(), operation.id.into());
     entry.insert("tags".into(), json!([tag(operation.path)]));
@@ -57,7 +63,10 @@ fn describe(operation: &Operation, problem: &Schema, generator: &mut SchemaGener
     if !operation.description.is_empty() {
         entry.insert("description".into(), operation.description.into());
     }
-    let scopes = operation.scopes.iter().map(|scope| json!({"key": [word(*scope)]}));
+    let scopes = operation
+        .scopes
+        .iter()
+        .map(|scope| json!({"key": [word(*scope)]}));
     entry.insert("security".into(), scopes.collect());
     let parameters = parameters(operation, generator);
     if !parameters.is_empty() {
@@ -66,12 +75,14 @@ fn describe(operation: &Operation, problem: &Schema, generator: &mut SchemaGener
     if let Some(body) = &operation.body {
         entry.insert("requestBody".into(), request_body(body, generator));
     }
-    entry.insert("responses".into(), responses(operation, problem, generator));
+    entry.insert("responses".into(), responses(operation, generator));
     entry.into()
 }
 
 fn tag(path: &str) -> &str {
-    let mut words = path.split('/').filter(|word| !word.is_empty() && *word != "v1");
+    let mut words = path
+        .split('/')
+        .filter(|word| !word.is_empty() && *word != "v1");
     match words.next() {
         Some(word) if path.starts_with("/v1/") => {
             // `/v1/topics/{topic}/subscriptions` belongs with the subscriptions.
@@ -92,7 +103,9 @@ fn parameters(operation: &Operation, generator: &mut SchemaGenerator) -> Vec<Val
         .split('/')
         .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
     {
-        parameters.push(json!({"name": name, "in": "path", "required": true, "schema": path_schema(name)}));
+        parameters.push(
+            json!({"name": name, "in": "path", "required": true, "schema": path_schema(name)}),
+        );
     }
     if let Some(query) = operation.query {
         parameters.extend(query_parameters(&query(generator), generator));
@@ -116,13 +129,21 @@ fn path_schema(name: &str) -> Value {
 
 /// The properties of a query's struct are its parameters.
 fn query_parameters(schema: &Schema, generator: &SchemaGenerator) -> Vec<Value> {
-    let name = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
+    let name = schema
+        .get("$ref")
+        .and_then(Value::as_str)
+        .and_then(|path| path.rsplit('/').next());
     let resolved = name.and_then(|name| generator.definitions().get(name));
-    let properties = resolved.unwrap_or(schema.as_value()).get("properties").and_then(Value::as_object);
+    let properties = resolved
+        .unwrap_or(schema.as_value())
+        .get("properties")
+        .and_then(Value::as_object);
     let mut parameters = Vec::new();
     for (name, schema) in properties.into_iter().flatten() {
         let mut schema = schema.clone();
-        let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+        let description = schema
+            .as_object_mut()
+            .and_then(|schema| schema.remove("description"));
         parameters.push(json!({"name": name, "in": "query", "required": false, "description": description, "schema": without_null(schema)}));
     }
     parameters
@@ -138,15 +159,20 @@ fn without_null(mut schema: Value) -> Value {
             *types = only.clone();
         }
     }
-    let single = schema.get_mut("anyOf").and_then(Value::as_array_mut).and_then(|forms| {
-        forms.retain(|form| form.get("type").is_none_or(|word| word != "null"));
-        (forms.len() == 1).then(|| forms.remove(0))
-    });
+    let single = schema
+        .get_mut("anyOf")
+        .and_then(Value::as_array_mut)
+        .and_then(|forms| {
+            forms.retain(|form| form.get("type").is_none_or(|word| word != "null"));
+            (forms.len() == 1).then(|| forms.remove(0))
+        });
     single.unwrap_or(schema)
 }
 
 fn request_body(body: &RequestBody, generator: &mut SchemaGenerator) -> Value {
-    let schema = body.schema.map_or_else(|| json!({}), |schema| schema(generator).to_value());
+    let schema = body
+        .schema
+        .map_or_else(|| json!({}), |schema| schema(generator).to_value());
     let content: Map<String, Value> = body
         .media_types
         .iter()
@@ -155,33 +181,40 @@ fn request_body(body: &RequestBody, generator: &mut SchemaGenerator) -> Value {
     json!({"required": true, "content": content})
 }
 
-fn responses(operation: &Operation, problem: &Schema, generator: &mut SchemaGenerator) -> Value {
+fn responses(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     let mut responses = Map::new();
     for answer in &operation.answers {
         responses.insert(answer.status.to_string(), success(answer, generator));
     }
     for status in operation.problem_statuses() {
-        let mut response = json!({"description": reason(status), "content": {PROBLEM_JSON: {"schema": problem}}});
-        let header = match status {
-            401 => Some("WWW-Authenticate"),
-            429 | 503 => Some("Retry-After"),
-            _ => None,
-        };
-        if let Some(header) = header {
-            response["headers"] = json!({header: {"schema": {"type": "string"}}});
-        }
-        // A route may succeed and fail with one status: `/readyz` answers 503 with its own document.
-        responses.entry(status.to_string()).or_insert(response);
+        let reference = json!({"$ref": format!("#/components/responses/{status}")});
+        responses.entry(status.to_string()).or_insert(reference);
     }
-    // Set by axum for every GET, which also serves HEAD with the same answer and no body.
-    debug_assert!(operation.method != Method::HEAD, "HEAD comes with GET");
     responses.into()
+}
+
+/// A problem's response, shared by all operations.
+fn problem_response(status: u16, schema: &Schema) -> Value {
+    let mut response =
+        json!({"description": reason(status), "content": {PROBLEM_JSON: {"schema": schema}}});
+    let header = match status {
+        401 => Some("WWW-Authenticate"),
+        429 | 503 => Some("Retry-After"),
+        _ => None,
+    };
+    if let Some(header) = header {
+        response["headers"] = json!({header: {"schema": {"type": "string"}}});
+    }
+    response
 }
 
 fn success(answer: &Success, generator: &mut SchemaGenerator) -> Value {
     let mut response = json!({"description": answer.description});
     if let Some((media_type, schema)) = answer.content {
-        let schema = schema.map_or_else(|| json!({"type": "string"}), |schema| schema(generator).to_value());
+        let schema = schema.map_or_else(
+            || json!({"type": "string"}),
+            |schema| schema(generator).to_value(),
+        );
         response["content"] = json!({media_type: {"schema": schema}});
     }
     if answer.revision {

@@ -49,7 +49,12 @@ pub(crate) struct Success {
 }
 
 impl Operation {
-    pub(crate) fn new(method: Method, path: &'static str, id: &'static str, summary: &'static str) -> Self {
+    pub(crate) fn new(
+        method: Method,
+        path: &'static str,
+        id: &'static str,
+        summary: &'static str,
+    ) -> Self {
         Self {
             method,
             path,
@@ -98,12 +103,19 @@ impl Operation {
 
     /// Changes a resource: takes `If-Match`.
     pub(crate) fn conditional(self) -> Self {
-        self.header("If-Match", "The ETag of the resource: refuse with 412 if it has changed since.")
-            .problems(&[409, 412])
+        self.header(
+            "If-Match",
+            "The ETag of the resource: refuse with 412 if it has changed since.",
+        )
+        .problems(&[409, 412])
     }
 
     pub(crate) fn answer<T: JsonSchema>(self, status: u16, description: &'static str) -> Self {
-        self.success(status, description, Some((crate::answer::JSON, Some(schema_of::<T>))))
+        self.success(
+            status,
+            description,
+            Some((crate::answer::JSON, Some(schema_of::<T>))),
+        )
     }
 
     pub(crate) fn answer_text(self, media_type: &'static str, description: &'static str) -> Self {

@@ -6,7 +6,10 @@ use std::fmt;
 
 use anser_core::Problem;
 use serde::de::value::CowStrDeserializer;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer as _, MapAccess, Visitor};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer as _, MapAccess,
+    Visitor,
+};
 use url::form_urlencoded;
 
 /// Reads the part of a request target after `?`.
@@ -29,7 +32,11 @@ pub(crate) fn none(query: Option<&str>) -> Result<(), Problem> {
 }
 
 fn unknown(name: &str, known: &[&str]) -> Problem {
-    let problem = Problem::invalid("unknown_parameter", name, format!("there is no parameter {name} here"));
+    let problem = Problem::invalid(
+        "unknown_parameter",
+        name,
+        format!("there is no parameter {name} here"),
+    );
     if known.is_empty() {
         return problem;
     }
@@ -50,7 +57,11 @@ impl std::error::Error for Refused {}
 
 impl serde::de::Error for Refused {
     fn custom<T: fmt::Display>(text: T) -> Self {
-        Self(Box::new(Problem::invalid("invalid_parameter", "", text.to_string())))
+        Self(Box::new(Problem::invalid(
+            "invalid_parameter",
+            "",
+            text.to_string(),
+        )))
     }
 }
 
@@ -91,7 +102,10 @@ struct Pairs<'de> {
 impl<'de> MapAccess<'de> for Pairs<'de> {
     type Error = Refused;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refused> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Refused> {
         let Some((name, value)) = self.pairs.next() else {
             return Ok(None);
         };
@@ -146,7 +160,11 @@ impl<'de> Deserializer<'de> for Text<'de> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Refused> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -159,10 +177,16 @@ impl<'de> Deserializer<'de> for Text<'de> {
         let words: CowStrDeserializer<'de, Refused> = self.0.into_deserializer();
         words
             .deserialize_enum(name, variants, visitor)
-            .map_err(|_| Refused(Box::new(
-                Problem::invalid("invalid_parameter", "", "is not one of the words that are accepted")
+            .map_err(|_| {
+                Refused(Box::new(
+                    Problem::invalid(
+                        "invalid_parameter",
+                        "",
+                        "is not one of the words that are accepted",
+                    )
                     .accepted(variants.join(", ")),
-            )))
+                ))
+            })
     }
 
     serde::forward_to_deserialize_any! {
@@ -196,12 +220,20 @@ mod tests {
 
     #[test]
     fn reads_what_is_known() {
-        let read: Parameters =
-            read(Some("limit=5&word=two&atomic=true&since=2026-11-23T01%3A00%3A00Z&text=a%20b+c")).unwrap();
-        assert_eq!((read.limit, read.word, read.atomic), (Some(5), Some(Word::Two), true));
+        let read: Parameters = read(Some(
+            "limit=5&word=two&atomic=true&since=2026-11-23T01%3A00%3A00Z&text=a%20b+c",
+        ))
+        .unwrap();
+        assert_eq!(
+            (read.limit, read.word, read.atomic),
+            (Some(5), Some(Word::Two), true)
+        );
         assert_eq!(read.since.unwrap().to_string(), "2026-11-23T01:00:00.000Z");
         assert_eq!(read.text.as_deref(), Some("a b c"));
-        assert_eq!(super::read::<Parameters>(None).unwrap(), Parameters::default());
+        assert_eq!(
+            super::read::<Parameters>(None).unwrap(),
+            Parameters::default()
+        );
     }
 
     #[test]
@@ -218,7 +250,11 @@ mod tests {
             ("=", "unknown_parameter", ""),
         ] {
             let problem = read::<Parameters>(Some(query)).unwrap_err();
-            assert_eq!((problem.code, problem.field.as_deref()), (code, Some(field)), "{query}");
+            assert_eq!(
+                (problem.code, problem.field.as_deref()),
+                (code, Some(field)),
+                "{query}"
+            );
         }
         assert!(none(Some("")).is_ok());
         assert_eq!(none(Some("a")).unwrap_err().code, "unknown_parameter");

@@ -57,6 +57,7 @@ where
     let service = on(
         filter(&operation),
         move |State(edge): State<Arc<Edge>>, request: Request<Body>| async move {
+            let _counted = edge.gateway.metrics().http_request();
             let (parts, body) = request.into_parts();
             let caller = if open(&edge.options) {
                 Ok(Principal::system())
@@ -70,7 +71,9 @@ where
                 Ok(principal)
             });
             match admitted {
-                Ok(principal) => settle(handler(Call::new(edge, parts, body, template), principal).await),
+                Ok(principal) => {
+                    settle(handler(Call::new(edge, parts, body, template), principal).await)
+                }
                 Err(problem) => {
                     body::discard(body).await;
                     answer::problem(&problem)
@@ -91,6 +94,7 @@ where
     let service = on(
         filter(&operation),
         move |State(edge): State<Arc<Edge>>, request: Request<Body>| async move {
+            let _counted = edge.gateway.metrics().http_request();
             let (parts, body) = request.into_parts();
             match query::none(parts.uri.query()) {
                 Ok(()) => settle(handler(Call::new(edge, parts, body, template)).await),
@@ -156,7 +160,10 @@ pub(crate) async fn no_such_route(request: Request<Body>) -> Answer {
     answer::problem(&Problem::new(
         ProblemKind::NotFound,
         "no_such_route",
-        format!("there is nothing at {}; /openapi.json lists what there is", parts.uri.path()),
+        format!(
+            "there is nothing at {}; /openapi.json lists what there is",
+            parts.uri.path()
+        ),
     ))
 }
 
@@ -167,6 +174,9 @@ pub(crate) async fn method_not_allowed(request: Request<Body>) -> Answer {
     answer::problem(&Problem::new(
         ProblemKind::MethodNotAllowed,
         "method_not_allowed",
-        format!("{} cannot be used here; the allow header names what can", parts.method),
+        format!(
+            "{} cannot be used here; the allow header names what can",
+            parts.method
+        ),
     ))
 }

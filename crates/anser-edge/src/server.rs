@@ -33,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Answered to a connection above the cap, before anything is read of it.
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\ncontent-length: 187\r\nconnection: close\r\n\r\n\
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\ncontent-length: 189\r\nconnection: close\r\n\r\n\
 {\"type\":\"https://anser.dev/problems/too_many_connections\",\"title\":\"Not ready\",\"status\":503,\"code\":\"too_many_connections\",\"detail\":\"the listener has no connection to spare, try again later\"}";
 
 /// Serves `router` on `listener` until `shutdown` completes and the requests in flight have ended.
@@ -109,7 +109,12 @@ struct Door {
 }
 
 impl Door {
-    async fn open(self, stream: TcpStream, acceptor: Option<TlsAcceptor>, stopping: watch::Receiver<()>) {
+    async fn open(
+        self,
+        stream: TcpStream,
+        acceptor: Option<TlsAcceptor>,
+        stopping: watch::Receiver<()>,
+    ) {
         // An answer is one small write: waiting for more would only delay it.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection was gone before it was served");
@@ -188,7 +193,10 @@ async fn drain(mut connections: JoinSet<()>, limit: Duration) {
         }
     };
     if timeout(limit, all).await.is_err() {
-        tracing::warn!(connections = connections.len(), "requests in flight did not end in time and are cut off");
+        tracing::warn!(
+            connections = connections.len(),
+            "requests in flight did not end in time and are cut off"
+        );
         connections.shutdown().await;
     }
 }
@@ -210,7 +218,14 @@ mod tests {
     fn the_refusal_says_its_own_length() {
         let text = std::str::from_utf8(TOO_MANY).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{}", body.len());
-        assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["status"], 503);
+        assert!(
+            head.contains(&format!("content-length: {}\r\n", body.len())),
+            "{}",
+            body.len()
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(body).unwrap()["status"],
+            503
+        );
     }
 }

@@ -18,7 +18,11 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    pub(crate) fn new(gateway: Arc<Gateway>, options: EdgeOptions, make_document: fn() -> Bytes) -> Self {
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        options: EdgeOptions,
+        make_document: fn() -> Bytes,
+    ) -> Self {
         Self {
             gateway,
             options,

@@ -113,7 +113,11 @@ fn unreadable(path: &Path, source: io::Error) -> TlsError {
     }
 }
 
-fn configure(files: &TlsFiles, certificate: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
+fn configure(
+    files: &TlsFiles,
+    certificate: &[u8],
+    key: &[u8],
+) -> Result<Arc<ServerConfig>, TlsError> {
     let wrong = |path: &Path| {
         let path = path.to_owned();
         move |source| TlsError::Pem { path, source }
@@ -128,4 +132,68 @@ fn configure(files: &TlsFiles, certificate: &[u8], key: &[u8]) -> Result<Arc<Ser
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+
+    fn copy(name: &str, folder: &Path) -> TlsFiles {
+        let files = TlsFiles {
+            certificate: folder.join("tls.crt"),
+            key: folder.join("tls.key"),
+        };
+        // Of another length each time: the file system's clock may not tell two writes apart.
+        let padding = "\n".repeat(name.len());
+        for (kind, to) in [("crt", &files.certificate), ("key", &files.key)] {
+            let pem = std::fs::read_to_string(format!("{FIXTURES}/{name}.{kind}")).unwrap();
+            std::fs::write(to, pem + &padding).unwrap();
+        }
+        files
+    }
+
+    #[tokio::test]
+    async fn a_new_certificate_comes_into_force_and_a_broken_one_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = copy("first", folder.path());
+        let mut tls = Tls::load(&files).await.unwrap();
+        let first = Arc::clone(&tls.config);
+        tls.refresh().await;
+        assert!(Arc::ptr_eq(&first, &tls.config), "nothing has changed");
+
+        copy("second", folder.path());
+        tls.refresh().await;
+        let second = Arc::clone(&tls.config);
+        assert!(!Arc::ptr_eq(&first, &second));
+
+        std::fs::write(&files.key, "half a k").unwrap();
+        tls.refresh().await;
+        assert!(Arc::ptr_eq(&second, &tls.config));
+        std::fs::remove_file(&files.key).unwrap();
+        tls.refresh().await;
+        assert!(Arc::ptr_eq(&second, &tls.config));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_used_is_told_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = copy("first", folder.path());
+        let mismatched = TlsFiles {
+            key: format!("{FIXTURES}/second.key").into(),
+            ..files.clone()
+        };
+        assert!(matches!(
+            Tls::load(&mismatched).await.err(),
+            Some(TlsError::Unusable(_))
+        ));
+        std::fs::write(&files.certificate, "").unwrap();
+        assert!(Tls::load(&files).await.is_err());
+        std::fs::remove_file(&files.certificate).unwrap();
+        assert!(matches!(
+            Tls::load(&files).await.err(),
+            Some(TlsError::Read { .. })
+        ));
+    }
 }

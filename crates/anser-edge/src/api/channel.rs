@@ -121,16 +121,11 @@ fn action_routes() -> Vec<Route> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Rotate {
-    /// The field of the settings that holds it.
-    #[serde(default = "default_kind")]
+    /// Which of the channel's secrets; a webhook has `v1` and `v1a`.
     kind: String,
     /// Seconds for which the old one signs too; default 24 h, at most 7 days.
     #[schemars(range(min = 0, max = 604_800))]
     grace: Option<u64>,
-}
-
-fn default_kind() -> String {
-    "secret".to_owned()
 }
 
 /// The kinds of channel.
@@ -147,7 +142,10 @@ impl Revised for ChannelView {
 }
 
 async fn list(call: Call, principal: Principal) -> Handled {
-    let page = call.edge.gateway.list_channels(&principal, &resource::list_query(&call)?)?;
+    let page = call
+        .edge
+        .gateway
+        .list_channels(&principal, &resource::list_query(&call)?)?;
     Ok(answer::json(StatusCode::OK, &page))
 }
 
@@ -159,7 +157,10 @@ async fn create(call: Call, principal: Principal) -> Handled {
 }
 
 async fn show(call: Call, principal: Principal) -> Handled {
-    let view = call.edge.gateway.get_channel(&principal, &call.param("channel")?)?;
+    let view = call
+        .edge
+        .gateway
+        .get_channel(&principal, &call.param("channel")?)?;
     Ok(resource::shown(&view))
 }
 
@@ -167,7 +168,10 @@ async fn replace(call: Call, principal: Principal) -> Handled {
     let (edge, expected) = (call.edge.clone(), call.if_match()?);
     let name = call.param("channel")?.into_owned();
     let spec = call.json().await?;
-    let put = edge.gateway.put_channel(&principal, &name, spec, expected).await?;
+    let put = edge
+        .gateway
+        .put_channel(&principal, &name, spec, expected)
+        .await?;
     Ok(resource::put(&put, &path(&put.view)))
 }
 
@@ -175,7 +179,10 @@ async fn change(call: Call, principal: Principal) -> Handled {
     let (edge, expected) = (call.edge.clone(), call.if_match()?);
     let name = call.param("channel")?.into_owned();
     let patch = call.json().await?;
-    let view = edge.gateway.patch_channel(&principal, &name, patch, expected).await?;
+    let view = edge
+        .gateway
+        .patch_channel(&principal, &name, patch, expected)
+        .await?;
     Ok(resource::shown(&view))
 }
 

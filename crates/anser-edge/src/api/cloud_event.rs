@@ -74,7 +74,7 @@ pub(super) fn parse(json: &[u8]) -> Result<CloudEvent, Problem> {
         data,
         data_base64,
     } = parse_json("", json)?;
-    let media_type = match attributes.remove("datacontenttype") {
+    let media_type = match attributes.shift_remove("datacontenttype") {
         None => None,
         Some(Value::String(text)) => Some(text),
         Some(_) => return Err(invalid("datacontenttype", "must be a string")),
@@ -82,7 +82,9 @@ pub(super) fn parse(json: &[u8]) -> Result<CloudEvent, Problem> {
     let body = match (data, data_base64) {
         (Some(_), Some(_)) => return Err(invalid("data", "and data_base64 exclude each other")),
         (None, Some(text)) => {
-            let bytes = BASE64.decode(text).map_err(|_| invalid("data_base64", "must be standard base64"))?;
+            let bytes = BASE64
+                .decode(text)
+                .map_err(|_| invalid("data_base64", "must be standard base64"))?;
             opaque(&bytes, media_type)
         }
         (raw, None) => json_data(raw.unwrap_or_else(|| RawValue::NULL.to_owned()), media_type),
@@ -92,7 +94,9 @@ pub(super) fn parse(json: &[u8]) -> Result<CloudEvent, Problem> {
 
 /// `data` is a JSON value, or with another content type than JSON a string that holds the text (JSON format §3.1).
 fn json_data(raw: Box<RawValue>, media_type: Option<String>) -> BodyFields {
-    if media_type.as_deref().is_some_and(|text| !is_json(essence(text)))
+    if media_type
+        .as_deref()
+        .is_some_and(|text| !is_json(essence(text)))
         && let Ok(text) = serde_json::from_str::<String>(raw.get())
     {
         return opaque(text.as_bytes(), media_type);
@@ -115,7 +119,7 @@ impl CloudEvent {
     /// 422 `invalid_cloudevent`, naming the attribute.
     pub(super) fn into_item(self) -> Result<Item, Problem> {
         let mut attributes = self.attributes;
-        match attributes.remove("specversion") {
+        match attributes.shift_remove("specversion") {
             Some(Value::String(version)) if version == VERSION => {}
             _ => return Err(invalid("specversion", "must be \"1.0\"")),
         }
@@ -123,7 +127,7 @@ impl CloudEvent {
         let source = required(&attributes, "source")?;
         let dedupe_key = dedupe_key(source, id);
         let r#type = required(&attributes, "type")?.to_owned();
-        attributes.remove("type");
+        attributes.shift_remove("type");
         let occurred_at = match optional(&mut attributes, "time")? {
             None => None,
             Some(text) => Some(
@@ -136,7 +140,9 @@ impl CloudEvent {
             occurred_at,
             key: optional(&mut attributes, "partitionkey")?,
             traceparent: optional(&mut attributes, "traceparent")?,
-            ext: [(EXT.to_owned(), Value::Object(attributes))].into_iter().collect(),
+            ext: [(EXT.to_owned(), Value::Object(attributes))]
+                .into_iter()
+                .collect(),
             ..ItemHeader::default()
         };
         Ok(Item {
@@ -167,7 +173,7 @@ fn required<'a>(attributes: &'a Attributes, name: &str) -> Result<&'a str, Probl
 }
 
 fn optional(attributes: &mut Attributes, name: &str) -> Result<Option<String>, Problem> {
-    match attributes.remove(name) {
+    match attributes.shift_remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(invalid(name, "must be a string")),
@@ -235,24 +241,40 @@ mod tests {
     fn attributes_find_their_fields() {
         let item = item(EVENT).unwrap();
         assert_eq!(item.header.r#type.as_deref(), Some("order.paid"));
-        assert_eq!(item.header.occurred_at.unwrap().to_string(), "2026-11-23T01:00:00.000Z");
+        assert_eq!(
+            item.header.occurred_at.unwrap().to_string(),
+            "2026-11-23T01:00:00.000Z"
+        );
         assert_eq!(item.header.key.as_deref(), Some("42"));
         assert_eq!(item.dedupe_key.as_deref(), Some("/shop 1"));
         assert_eq!(item.body.data.unwrap().get(), r#"{"b":1.0,"a":1}"#);
         let ext = Value::Object(item.header.ext).to_string();
-        assert_eq!(ext, r#"{"cloudevents":{"id":"1","source":"/shop","subject":"order 42","shop":7}}"#);
+        assert_eq!(
+            ext,
+            r#"{"cloudevents":{"id":"1","source":"/shop","subject":"order 42","shop":7}}"#
+        );
     }
 
     #[test]
     fn data_keeps_its_kind() {
         let with = |rest: &str| {
-            item(&format!(r#"{{"specversion":"1.0","id":"1","source":"s","type":"t",{rest}}}"#)).unwrap().body
+            item(&format!(
+                r#"{{"specversion":"1.0","id":"1","source":"s","type":"t",{rest}}}"#
+            ))
+            .unwrap()
+            .body
         };
         let text = with(r#""datacontenttype":"text/plain","data":"hé""#);
-        assert_eq!((text.bytes.as_deref(), text.media_type.as_deref()), (Some("aMOp"), Some("text/plain")));
+        assert_eq!(
+            (text.bytes.as_deref(), text.media_type.as_deref()),
+            (Some("aMOp"), Some("text/plain"))
+        );
         let bytes = with(r#""data_base64":"AAE=""#);
         assert_eq!(bytes.bytes.as_deref(), Some("AAE="));
-        assert_eq!(bytes.media_type.as_deref(), Some("application/octet-stream"));
+        assert_eq!(
+            bytes.media_type.as_deref(),
+            Some("application/octet-stream")
+        );
         assert_eq!(with(r#""data":"text""#).data.unwrap().get(), "\"text\"");
         assert_eq!(with(r#""x":1"#).data.unwrap().get(), "null");
     }
@@ -270,18 +292,54 @@ mod tests {
             ("{", "malformed_json", None),
             ("[]", "invalid_field", None),
             ("{}", "invalid_cloudevent", Some("specversion")),
-            (r#"{"specversion":"0.3"}"#, "invalid_cloudevent", Some("specversion")),
+            (
+                r#"{"specversion":"0.3"}"#,
+                "invalid_cloudevent",
+                Some("specversion"),
+            ),
             (r#"{"specversion":"1.0"}"#, "invalid_cloudevent", Some("id")),
-            (r#"{"specversion":"1.0","id":1}"#, "invalid_cloudevent", Some("id")),
-            (r#"{"specversion":"1.0","id":"1","source":""}"#, "invalid_cloudevent", Some("source")),
-            (r#"{"specversion":"1.0","id":"1","source":"s"}"#, "invalid_cloudevent", Some("type")),
-            (r#"{"specversion":"1.0","id":"1","source":"s","type":"t","time":"soon"}"#, "invalid_cloudevent", Some("time")),
-            (r#"{"data":1,"data_base64":""}"#, "invalid_cloudevent", Some("data")),
-            (r#"{"data_base64":"="}"#, "invalid_cloudevent", Some("data_base64")),
-            (r#"{"datacontenttype":1}"#, "invalid_cloudevent", Some("datacontenttype")),
+            (
+                r#"{"specversion":"1.0","id":1}"#,
+                "invalid_cloudevent",
+                Some("id"),
+            ),
+            (
+                r#"{"specversion":"1.0","id":"1","source":""}"#,
+                "invalid_cloudevent",
+                Some("source"),
+            ),
+            (
+                r#"{"specversion":"1.0","id":"1","source":"s"}"#,
+                "invalid_cloudevent",
+                Some("type"),
+            ),
+            (
+                r#"{"specversion":"1.0","id":"1","source":"s","type":"t","time":"soon"}"#,
+                "invalid_cloudevent",
+                Some("time"),
+            ),
+            (
+                r#"{"data":1,"data_base64":""}"#,
+                "invalid_cloudevent",
+                Some("data"),
+            ),
+            (
+                r#"{"data_base64":"="}"#,
+                "invalid_cloudevent",
+                Some("data_base64"),
+            ),
+            (
+                r#"{"datacontenttype":1}"#,
+                "invalid_cloudevent",
+                Some("datacontenttype"),
+            ),
         ] {
             let problem = item(json).unwrap_err();
-            assert_eq!((problem.code, problem.field.as_deref()), (code, field), "{json}");
+            assert_eq!(
+                (problem.code, problem.field.as_deref()),
+                (code, field),
+                "{json}"
+            );
         }
     }
 }

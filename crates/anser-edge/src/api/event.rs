@@ -61,7 +61,10 @@ async fn publish_event(call: Call, principal: Principal) -> Handled {
     let edge = call.edge.clone();
     let topic = call.param("topic")?.into_owned();
     let (items, single) = items(call).await?;
-    let results = edge.gateway.publish(&principal, &topic, items, options).await?;
+    let results = edge
+        .gateway
+        .publish(&principal, &topic, items, options)
+        .await?;
     answer(results, single)
 }
 
@@ -76,17 +79,27 @@ async fn items(call: Call) -> Result<(Vec<Result<Item, Problem>>, bool), Problem
         if given.dedupe_key.is_some() {
             return Err(key_with_batch());
         }
-        let Batch::Many(events) = batch::read(&body, limits.batch_messages_max, cloud_event::parse)? else {
+        let Batch::Many(events) =
+            batch::read(&body, limits.batch_messages_max, cloud_event::parse)?
+        else {
             let rule = "a batch of CloudEvents is a JSON array";
-            return Err(Problem::new(ProblemKind::Invalid, "invalid_cloudevent", rule));
+            return Err(Problem::new(
+                ProblemKind::Invalid,
+                "invalid_cloudevent",
+                rule,
+            ));
         };
-        let items = events.into_iter().map(|event| event?.into_item().map(|item| given.put(item)));
+        let items = events
+            .into_iter()
+            .map(|event| event?.into_item().map(|item| given.put(item)));
         return Ok((items.collect(), false));
     }
     let item = match attributes {
         _ if media_type == cloud_event::STRUCTURED => cloud_event::parse(&body)?.into_item()?,
         _ if media_type.starts_with(cloud_event::FAMILY) => return Err(other_format(&media_type)),
-        Some(attributes) => CloudEvent::new(attributes, payload(content_type, &media_type, &body)?).into_item()?,
+        Some(attributes) => {
+            CloudEvent::new(attributes, payload(content_type, &media_type, &body)?).into_item()?
+        }
         None => plain(payload(content_type, &media_type, &body)?),
     };
     Ok((vec![Ok(given.put(item))], true))
@@ -107,7 +120,11 @@ fn other_format(media_type: &str) -> Problem {
         "unsupported_media_type",
         format!("CloudEvents are taken as JSON, not as {media_type}"),
     )
-    .accepted(format!("{}, {}", cloud_event::STRUCTURED, cloud_event::BATCH))
+    .accepted(format!(
+        "{}, {}",
+        cloud_event::STRUCTURED,
+        cloud_event::BATCH
+    ))
 }
 
 /// Header fields given as headers of the request; they win over what the body says.

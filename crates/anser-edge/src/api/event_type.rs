@@ -22,7 +22,11 @@ pub(super) fn routes() -> Vec<Route> {
         ),
         keyed(
             &[Scope::Admin],
-            resource::create::<EventTypeSpec, EventTypeView>(ALL, "createEventType", "Create an event type"),
+            resource::create::<EventTypeSpec, EventTypeView>(
+                ALL,
+                "createEventType",
+                "Create an event type",
+            ),
             create,
         ),
         keyed(
@@ -41,10 +45,18 @@ pub(super) fn routes() -> Vec<Route> {
         ),
         keyed(
             &[Scope::Admin],
-            resource::change::<EventTypeSpec, EventTypeView>(ONE, "patchEventType", "Change an event type"),
+            resource::change::<EventTypeSpec, EventTypeView>(
+                ONE,
+                "patchEventType",
+                "Change an event type",
+            ),
             change,
         ),
-        keyed(&[Scope::Admin], resource::delete(ONE, "deleteEventType", "Delete an event type"), delete),
+        keyed(
+            &[Scope::Admin],
+            resource::delete(ONE, "deleteEventType", "Delete an event type"),
+            delete,
+        ),
     ]
 }
 
@@ -55,19 +67,28 @@ impl Revised for EventTypeView {
 }
 
 async fn list(call: Call, principal: Principal) -> Handled {
-    let page = call.edge.gateway.list_event_types(&principal, &resource::list_query(&call)?)?;
+    let page = call
+        .edge
+        .gateway
+        .list_event_types(&principal, &resource::list_query(&call)?)?;
     Ok(answer::json(StatusCode::OK, &page))
 }
 
 async fn create(call: Call, principal: Principal) -> Handled {
     let edge = call.edge.clone();
     let (name, spec) = call.named().await?;
-    let put = edge.gateway.create_event_type(&principal, &name, spec).await?;
+    let put = edge
+        .gateway
+        .create_event_type(&principal, &name, spec)
+        .await?;
     Ok(resource::put(&put, &path(&put.view)))
 }
 
 async fn show(call: Call, principal: Principal) -> Handled {
-    let view = call.edge.gateway.get_event_type(&principal, &call.param("type")?)?;
+    let view = call
+        .edge
+        .gateway
+        .get_event_type(&principal, &call.param("type")?)?;
     Ok(resource::shown(&view))
 }
 
@@ -75,7 +96,10 @@ async fn replace(call: Call, principal: Principal) -> Handled {
     let (edge, expected) = (call.edge.clone(), call.if_match()?);
     let name = call.param("type")?.into_owned();
     let spec = call.json().await?;
-    let put = edge.gateway.put_event_type(&principal, &name, spec, expected).await?;
+    let put = edge
+        .gateway
+        .put_event_type(&principal, &name, spec, expected)
+        .await?;
     Ok(resource::put(&put, &path(&put.view)))
 }
 
@@ -83,7 +107,10 @@ async fn change(call: Call, principal: Principal) -> Handled {
     let (edge, expected) = (call.edge.clone(), call.if_match()?);
     let name = call.param("type")?.into_owned();
     let patch = call.json().await?;
-    let view = edge.gateway.patch_event_type(&principal, &name, patch, expected).await?;
+    let view = edge
+        .gateway
+        .patch_event_type(&principal, &name, patch, expected)
+        .await?;
     Ok(resource::shown(&view))
 }
 

@@ -52,7 +52,10 @@ impl Revised for KeyCreated {
 }
 
 async fn list(call: Call, principal: Principal) -> Handled {
-    let page = call.edge.gateway.list_keys(&principal, &resource::list_query(&call)?)?;
+    let page = call
+        .edge
+        .gateway
+        .list_keys(&principal, &resource::list_query(&call)?)?;
     Ok(answer::json(StatusCode::OK, &page))
 }
 
@@ -60,7 +63,10 @@ async fn create(call: Call, principal: Principal) -> Handled {
     let edge = call.edge.clone();
     let spec: KeySpec = call.json().await?;
     let put = edge.gateway.create_key(&principal, spec).await?;
-    Ok(resource::put(&put, &format!("{ALL}/{}", put.view.view.spec.name)))
+    Ok(resource::put(
+        &put,
+        &format!("{ALL}/{}", put.view.view.spec.name),
+    ))
 }
 
 async fn show(call: Call, principal: Principal) -> Handled {
@@ -69,6 +75,9 @@ async fn show(call: Call, principal: Principal) -> Handled {
 }
 
 async fn delete(call: Call, principal: Principal) -> Handled {
-    call.edge.gateway.delete_key(&principal, &call.param("key")?).await?;
+    call.edge
+        .gateway
+        .delete_key(&principal, &call.param("key")?)
+        .await?;
     Ok(answer::no_content())
 }

@@ -4,7 +4,9 @@ use anser_core::Timestamp;
 use anser_core::id::{DeliveryId, MessageId};
 use anser_core::resource::Scope;
 use anser_gateway::auth::Principal;
-use anser_gateway::look::{DeliveryQuery, DeliveryView, MessageQuery, MessageView, Page, RecallResult, ViewState};
+use anser_gateway::look::{
+    DeliveryQuery, DeliveryView, MessageQuery, MessageView, Page, RecallResult, ViewState,
+};
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,16 +32,28 @@ fn message_routes() -> Vec<Route> {
         keyed(
             // The gateway lets `consume` follow a topic, and only `read` look around.
             &[Scope::Consume, Scope::Read],
-            op(Method::GET, "/v1/messages", "listMessages", "List messages, newest first")
-                .describe("A filtered page reads at most 10,000 rows and may come short, then with a cursor.")
-                .query::<MessagesQuery>()
-                .answer::<Page<MessageView>>(200, "A page."),
+            op(
+                Method::GET,
+                "/v1/messages",
+                "listMessages",
+                "List messages, newest first",
+            )
+            .describe(
+                "A filtered page reads at most 10,000 rows and may come short, then with a cursor.",
+            )
+            .query::<MessagesQuery>()
+            .answer::<Page<MessageView>>(200, "A page."),
             list_messages,
         ),
         keyed(
             &[Scope::Read],
-            op(Method::GET, "/v1/messages/{message}", "getMessage", "Show a message")
-                .answer::<MessageView>(200, "The message."),
+            op(
+                Method::GET,
+                "/v1/messages/{message}",
+                "getMessage",
+                "Show a message",
+            )
+            .answer::<MessageView>(200, "The message."),
             get_message,
         ),
         keyed(
@@ -93,7 +107,10 @@ fn delivery_routes() -> Vec<Route> {
                 "retryDelivery",
                 "Try a delivery again now",
             )
-            .describe("Runs outside the original order: the delivery says ordered: false from then on.")
+            .describe(
+                "One that had ended runs outside the original order and says ordered: false from then on; one that \
+                 waits for its next time does not wait any longer.",
+            )
             .answer::<DeliveryView>(202, "It will be tried.")
             .problems(&[409]),
             retry_delivery,

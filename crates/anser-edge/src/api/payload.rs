@@ -13,7 +13,11 @@ use crate::call::is_json;
 ///
 /// # Errors
 /// 400 `malformed_json`.
-pub(super) fn payload(content_type: Option<String>, media_type: &str, body: &[u8]) -> Result<BodyFields, Problem> {
+pub(super) fn payload(
+    content_type: Option<String>,
+    media_type: &str,
+    body: &[u8],
+) -> Result<BodyFields, Problem> {
     if is_json(media_type) {
         return Ok(data(parse_json("", body)?));
     }

@@ -6,7 +6,9 @@ use anser_core::message::Item;
 use anser_core::resource::Scope;
 use anser_core::{Problem, ProblemKind};
 use anser_gateway::auth::Principal;
-use anser_gateway::publish::{Acks, OnUnroutable, PublishOptions, Published, Results, WAIT_DEFAULT, WAIT_MAX};
+use anser_gateway::publish::{
+    Acks, OnUnroutable, PublishOptions, Published, Results, WAIT_DEFAULT, WAIT_MAX,
+};
 use http::{HeaderName, Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -126,7 +128,10 @@ impl TryFrom<PublishQuery> for PublishOptions {
 /// One item or several.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-#[expect(dead_code, reason = "stands for the schema; `batch` reads the body itself")]
+#[expect(
+    dead_code,
+    reason = "stands for the schema; `batch` reads the body itself"
+)]
 enum Items {
     /// One.
     One(Box<Item>),
@@ -137,7 +142,10 @@ enum Items {
 /// The answer with status 200.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-#[expect(dead_code, reason = "stands for the schema; answers are written from their parts")]
+#[expect(
+    dead_code,
+    reason = "stands for the schema; answers are written from their parts"
+)]
 enum Answered {
     /// A batch.
     Batch(BatchAnswer<'static>),
@@ -178,7 +186,10 @@ async fn publish(call: Call, principal: Principal) -> Handled {
     let edge = call.edge.clone();
     let topic = call.param("topic")?.into_owned();
     let (items, single) = items(call).await?;
-    let results = edge.gateway.publish(&principal, &topic, items, options).await?;
+    let results = edge
+        .gateway
+        .publish(&principal, &topic, items, options)
+        .await?;
     answer(results, single)
 }
 
@@ -186,7 +197,10 @@ async fn publish_direct(call: Call, principal: Principal) -> Handled {
     let options: PublishOptions = call.query::<PublishQuery>()?.try_into()?;
     let edge = call.edge.clone();
     let (items, single) = items(call).await?;
-    let results = edge.gateway.publish_direct(&principal, items, options).await?;
+    let results = edge
+        .gateway
+        .publish_direct(&principal, items, options)
+        .await?;
     answer(results, single)
 }
 

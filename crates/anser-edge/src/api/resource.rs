@@ -21,7 +21,11 @@ use crate::operation::Operation;
 /// Media types of a change: a JSON merge patch (RFC 7396), under its own name or as plain JSON.
 const MERGE_PATCH: &[&str] = &["application/merge-patch+json", JSON];
 
-pub(super) fn list<V: JsonSchema>(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
+pub(super) fn list<V: JsonSchema>(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+) -> Operation {
     Operation::new(Method::GET, path, id, summary)
         .query::<PageQuery>()
         .answer::<Page<V>>(200, "A page, by name.")
@@ -42,7 +46,11 @@ pub(super) fn create<S: Grammar, V: JsonSchema>(
         .problems(&[409])
 }
 
-pub(super) fn show<V: JsonSchema>(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
+pub(super) fn show<V: JsonSchema>(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+) -> Operation {
     Operation::new(Method::GET, path, id, summary)
         .answer::<V>(200, "As configured.")
         .with_revision()
@@ -68,7 +76,9 @@ pub(super) fn change<S: Grammar, V: JsonSchema>(
     summary: &'static str,
 ) -> Operation {
     Operation::new(Method::PATCH, path, id, summary)
-        .describe("A JSON merge patch (RFC 7396): fields that are left out stay, null removes a field.")
+        .describe(
+            "A JSON merge patch (RFC 7396): fields that are left out stay, null removes a field.",
+        )
         .conditional()
         .body::<Patch<S>>(MERGE_PATCH)
         .answer::<V>(200, "Changed.")
@@ -141,11 +151,15 @@ impl<S: Grammar> JsonSchema for Named<S> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = S::json_schema(generator);
-        let name = json!({"type": "string", "pattern": S::NAME, "description": "Unique ignoring case."});
+        let name =
+            json!({"type": "string", "pattern": S::NAME, "description": "Unique ignoring case."});
         if let Some(Value::Object(properties)) = schema.get_mut("properties") {
             properties.insert("name".to_owned(), name);
         }
-        let required = schema.ensure_object().entry("required").or_insert_with(|| json!([]));
+        let required = schema
+            .ensure_object()
+            .entry("required")
+            .or_insert_with(|| json!([]));
         if let Value::Array(required) = required {
             required.push("name".into());
         }
@@ -164,7 +178,12 @@ impl<S: Grammar> JsonSchema for Patch<S> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = S::json_schema(generator);
         let required = schema.remove("required").unwrap_or_default();
-        let required: Vec<&str> = required.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> = required
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         if let Some(Value::Object(properties)) = schema.get_mut("properties") {
             for (name, property) in properties.iter_mut() {
                 if let Value::Object(fields) = &mut *property {

@@ -18,17 +18,29 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         keyed(
             &[Scope::Read],
-            resource::list::<SubscriptionView>(EVERY, "listSubscriptions", "List the subscriptions of all topics"),
+            resource::list::<SubscriptionView>(
+                EVERY,
+                "listSubscriptions",
+                "List the subscriptions of all topics",
+            ),
             list_every,
         ),
         keyed(
             &[Scope::Read],
-            resource::list::<SubscriptionView>(ALL, "listTopicSubscriptions", "List a topic's subscriptions"),
+            resource::list::<SubscriptionView>(
+                ALL,
+                "listTopicSubscriptions",
+                "List a topic's subscriptions",
+            ),
             list,
         ),
         keyed(
             &[Scope::Admin],
-            resource::create::<SubscriptionSpec, SubscriptionView>(ALL, "createSubscription", "Create a subscription"),
+            resource::create::<SubscriptionSpec, SubscriptionView>(
+                ALL,
+                "createSubscription",
+                "Create a subscription",
+            ),
             create,
         ),
         keyed(
@@ -47,7 +59,11 @@ pub(super) fn routes() -> Vec<Route> {
         ),
         keyed(
             &[Scope::Admin],
-            resource::change::<SubscriptionSpec, SubscriptionView>(ONE, "patchSubscription", "Change a subscription"),
+            resource::change::<SubscriptionSpec, SubscriptionView>(
+                ONE,
+                "patchSubscription",
+                "Change a subscription",
+            ),
             change,
         ),
         keyed(
@@ -70,14 +86,20 @@ impl Revised for SubscriptionView {
 
 async fn list_every(call: Call, principal: Principal) -> Handled {
     let query = resource::list_query(&call)?;
-    let page = call.edge.gateway.list_subscriptions(&principal, None, &query)?;
+    let page = call
+        .edge
+        .gateway
+        .list_subscriptions(&principal, None, &query)?;
     Ok(answer::json(StatusCode::OK, &page))
 }
 
 async fn list(call: Call, principal: Principal) -> Handled {
     let query = resource::list_query(&call)?;
     let topic = call.param("topic")?;
-    let page = call.edge.gateway.list_subscriptions(&principal, Some(&topic), &query)?;
+    let page = call
+        .edge
+        .gateway
+        .list_subscriptions(&principal, Some(&topic), &query)?;
     Ok(answer::json(StatusCode::OK, &page))
 }
 
@@ -85,13 +107,19 @@ async fn create(call: Call, principal: Principal) -> Handled {
     let edge = call.edge.clone();
     let topic = call.param("topic")?.into_owned();
     let (name, spec) = call.named().await?;
-    let put = edge.gateway.create_subscription(&principal, &topic, &name, spec).await?;
+    let put = edge
+        .gateway
+        .create_subscription(&principal, &topic, &name, spec)
+        .await?;
     Ok(resource::put(&put, &path(&put.view)))
 }
 
 async fn show(call: Call, principal: Principal) -> Handled {
     let (topic, name) = (call.param("topic")?, call.param("subscription")?);
-    let view = call.edge.gateway.get_subscription(&principal, &topic, &name)?;
+    let view = call
+        .edge
+        .gateway
+        .get_subscription(&principal, &topic, &name)?;
     Ok(resource::shown(&view))
 }
 
@@ -128,9 +156,15 @@ async fn delete(call: Call, principal: Principal) -> Handled {
 }
 
 fn names(call: &Call) -> Result<(String, String), anser_core::Problem> {
-    Ok((call.param("topic")?.into_owned(), call.param("subscription")?.into_owned()))
+    Ok((
+        call.param("topic")?.into_owned(),
+        call.param("subscription")?.into_owned(),
+    ))
 }
 
 fn path(view: &SubscriptionView) -> String {
-    format!("/v1/topics/{}/subscriptions/{}", view.topic, view.resource.name)
+    format!(
+        "/v1/topics/{}/subscriptions/{}",
+        view.topic, view.resource.name
+    )
 }

@@ -50,7 +50,10 @@ struct Health {
 }
 
 async fn health(_: Call) -> Handled {
-    Ok(fresh(answer::json(StatusCode::OK, &Health { status: "ok" })))
+    Ok(fresh(answer::json(
+        StatusCode::OK,
+        &Health { status: "ok" },
+    )))
 }
 
 async fn ready(call: Call) -> Handled {

@@ -15,13 +15,21 @@ const ONE: &str = "/v1/topics/{topic}";
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        keyed(&[Scope::Read], resource::list::<TopicView>(ALL, "listTopics", "List topics"), list),
+        keyed(
+            &[Scope::Read],
+            resource::list::<TopicView>(ALL, "listTopics", "List topics"),
+            list,
+        ),
         keyed(
             &[Scope::Admin],
             resource::create::<TopicSpec, TopicView>(ALL, "createTopic", "Create a topic"),
             create,
         ),
-        keyed(&[Scope::Read], resource::show::<TopicView>(ONE, "getTopic", "Show a topic"), show),
+        keyed(
+            &[Scope::Read],
+            resource::show::<TopicView>(ONE, "getTopic", "Show a topic"),
+            show,
+        ),
         keyed(
             &[Scope::Admin],
             resource::replace::<TopicSpec, TopicView>(ONE, "putTopic", "Create or replace a topic"),
@@ -47,7 +55,10 @@ impl Revised for TopicView {
 }
 
 async fn list(call: Call, principal: Principal) -> Handled {
-    let page = call.edge.gateway.list_topics(&principal, &resource::list_query(&call)?)?;
+    let page = call
+        .edge
+        .gateway
+        .list_topics(&principal, &resource::list_query(&call)?)?;
     Ok(answer::json(StatusCode::OK, &page))
 }
 
@@ -59,7 +70,10 @@ async fn create(call: Call, principal: Principal) -> Handled {
 }
 
 async fn show(call: Call, principal: Principal) -> Handled {
-    let view = call.edge.gateway.get_topic(&principal, &call.param("topic")?)?;
+    let view = call
+        .edge
+        .gateway
+        .get_topic(&principal, &call.param("topic")?)?;
     Ok(resource::shown(&view))
 }
 
@@ -67,7 +81,10 @@ async fn replace(call: Call, principal: Principal) -> Handled {
     let (edge, expected) = (call.edge.clone(), call.if_match()?);
     let name = call.param("topic")?.into_owned();
     let spec = call.json().await?;
-    let put = edge.gateway.put_topic(&principal, &name, spec, expected).await?;
+    let put = edge
+        .gateway
+        .put_topic(&principal, &name, spec, expected)
+        .await?;
     Ok(resource::put(&put, &path(&put.view)))
 }
 
@@ -75,7 +92,10 @@ async fn change(call: Call, principal: Principal) -> Handled {
     let (edge, expected) = (call.edge.clone(), call.if_match()?);
     let name = call.param("topic")?.into_owned();
     let patch = call.json().await?;
-    let view = edge.gateway.patch_topic(&principal, &name, patch, expected).await?;
+    let view = edge
+        .gateway
+        .patch_topic(&principal, &name, patch, expected)
+        .await?;
     Ok(resource::shown(&view))
 }
 

@@ -1,0 +1,13 @@
+//! The edge against a real listener and a real gateway on the model store. Every answer that these tests get is also held
+//! against the OpenAPI document: its status must be listed and its body must fit the schema.
+
+mod bad_input;
+mod client;
+mod connections;
+mod documents;
+mod events;
+mod harness;
+mod look;
+mod publish;
+mod resources;
+mod tls;
