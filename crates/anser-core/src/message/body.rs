@@ -10,18 +10,18 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::segment::{self, Segment};
+use crate::limits::SEGMENTS_MAX;
 use crate::problem::Problem;
 
 /// The media type of opaque bytes whose own is not given (RFC 2046 §4.5.1).
 pub const MEDIA_TYPE_BYTES: &str = "application/octet-stream";
 
 /// A body as written: every form's fields, none checked.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct BodyFields {
     /// Content for people, in order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Vec<Segment>>", length(max = 200))]
     pub segments: Option<Vec<Value>>,
     /// The content as plain text, for what cannot show the segments; computed when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,6 @@ pub struct BodyFields {
         deserialize_with = "present",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(with = "Option<Value>")]
     pub data: Option<Box<RawValue>>,
     /// Opaque bytes, base64 (RFC 4648 §4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -292,19 +291,25 @@ impl JsonSchema for Body {
         "Body".into()
     }
 
+    /// One closed object a form: here, unlike when reading, `null` is a value of `data` and nothing else.
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let mut schema = BodyFields::json_schema(generator);
-        schema.insert("description".to_owned(), "Exactly one of segments (with fallback and override), data, and bytes (with media_type).".into());
-        if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-            properties.remove("template");
-            // A `null` here means absent, except for `data`, where it is a value.
-            properties.insert("data".to_owned(), Value::Bool(true));
-        }
-        let forms: Vec<Value> = ["segments", "data", "bytes"]
-            .iter()
-            .map(|form| serde_json::json!({"required": [form]}))
-            .collect();
-        schema.insert("oneOf".to_owned(), Value::Array(forms));
-        schema
+        let segment = generator.subschema_for::<Segment>();
+        let form = |required: &str, properties: Value| serde_json::json!({"type": "object", "properties": properties, "required": [required], "additionalProperties": false});
+        let content = serde_json::json!({
+            "segments": {"type": "array", "items": segment, "minItems": 1, "maxItems": SEGMENTS_MAX, "description": "Content for people, in order."},
+            "fallback": {"type": "string", "description": "The content as plain text, for what cannot show the segments; computed when absent."},
+            "override": {"type": "object", "description": "Native JSON by platform kind, sent as it is where it fits."},
+        });
+        let data = serde_json::json!({
+            "data": {"description": "Any JSON value, kept and sent as the bytes received."},
+        });
+        let bytes = serde_json::json!({
+            "bytes": {"type": "string", "contentEncoding": "base64", "description": "Opaque bytes, base64 (RFC 4648 §4)."},
+            "media_type": {"type": "string", "maxLength": 255, "description": "Media type of `bytes`.", "default": MEDIA_TYPE_BYTES},
+        });
+        schemars::json_schema!({
+            "description": "Exactly one of content (segments with fallback and override), data, and bytes (with media_type).",
+            "oneOf": [form("segments", content), form("data", data), form("bytes", bytes)],
+        })
     }
 }

@@ -86,6 +86,9 @@ fn the_schema_refuses_what_is_no_message() {
     refused(|value| value["v"] = 2.into());
     refused(|value| value["body"] = serde_json::json!({}));
     refused(|value| value["body"]["bytes"] = "".into());
+    refused(|value| value["body"]["fallback"] = "x".into());
+    refused(|value| value["body"] = serde_json::json!({"segments": null}));
+    refused(|value| value["body"] = serde_json::json!({"segments": []}));
     refused(|value| value["header"]["tpyo"] = 1.into());
     refused(|value| value["header"]["kind"] = "loud".into());
     refused(|value| value["body"] = serde_json::json!({"segments": [{"type": "text"}]}));
