@@ -30,8 +30,8 @@ pub(crate) use compile::{key as read_key, secret_context};
 pub use document::LoadError;
 pub(crate) use document::{Envelope, subscription_key, write};
 pub use held::{HELD_INTERVALS_MAX, Held};
-pub(crate) use load::{Changes, load_keys};
 pub use load::load;
+pub(crate) use load::{Changes, load_keys};
 pub(crate) use schema::compile_schema;
 
 /// What every resource carries beside its own fields.
@@ -174,9 +174,8 @@ impl Snapshot {
     /// The subscription of that name on that topic, whatever their case.
     #[must_use]
     pub fn subscription(&self, topic: &str, name: &str) -> Option<&Arc<Subscription>> {
-        let wanted = |subscription: &&Arc<Subscription>| {
-            subscription.meta.name.eq_ignore_ascii_case(name)
-        };
+        let wanted =
+            |subscription: &&Arc<Subscription>| subscription.meta.name.eq_ignore_ascii_case(name);
         self.topic(topic)?.subscriptions.iter().find(wanted)
     }
 

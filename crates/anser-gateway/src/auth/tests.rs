@@ -1,3 +1,5 @@
+//! What a caller's scopes and patterns allow.
+
 use anser_core::random::SeededRandom;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Sealing, masking and keeping secrets.
+
 use serde_json::json;
 
 use super::*;
