@@ -1,0 +1,141 @@
+//! The command line as a whole: which commands there are and what each is given. Must not do any of the work.
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::client::{
+    Api, ChannelCommand, DeliveryCommand, KeyCommand, MessageCommand, PublishArguments, Remote,
+    SendArguments, SubscriptionCommand, TailArguments, TopicCommand,
+};
+use crate::demo::DemoArguments;
+use crate::exit::{EXIT_CODES, Failure};
+use crate::output::{Form, Output};
+use crate::server::serve;
+use crate::server::settings::{self, Flags};
+
+/// A self-hosted message gateway: what it accepts is durable, and gets to every webhook that should have it.
+#[derive(Debug, Parser)]
+#[command(name = "anser", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// How results are printed.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORM",
+        env = "ANSER_OUTPUT",
+        default_value = "human"
+    )]
+    output: Form,
+    #[command(flatten)]
+    remote: Remote,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    #[command(after_long_help = serve_help())]
+    Serve(Flags),
+    /// See it work: a gateway, receivers that fail and recover, sample traffic, and a verdict.
+    Demo(DemoArguments),
+    #[command(flatten)]
+    Ask(Ask),
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// The commands that talk to a server.
+#[derive(Debug, Subcommand)]
+enum Ask {
+    /// Send one message.
+    Send(SendArguments),
+    /// Publish a file of messages, one JSON item a line.
+    Publish(PublishArguments),
+    /// Follow messages as they are accepted.
+    Tail(TailArguments),
+    /// Topics: what messages are published to.
+    #[command(subcommand)]
+    Topic(TopicCommand),
+    /// Channels: the ways out.
+    #[command(subcommand)]
+    Channel(ChannelCommand),
+    /// Subscriptions: which messages of a topic go through which channel.
+    #[command(subcommand)]
+    Subscription(SubscriptionCommand),
+    /// API keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Messages that were accepted.
+    #[command(subcommand)]
+    Message(MessageCommand),
+    /// Deliveries and their attempts.
+    #[command(subcommand)]
+    Delivery(DeliveryCommand),
+}
+
+fn serve_help() -> String {
+    format!(
+        "All settings, as `--config` reads them:\n\n{}\n{EXIT_CODES}",
+        settings::DEFAULTS
+    )
+}
+
+impl Cli {
+    /// How results are to be printed.
+    pub(crate) fn output(&self) -> Output {
+        Output::new(self.output)
+    }
+
+    /// Does what was asked.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let output = self.output();
+        match self.command {
+            Command::Serve(flags) => Ok(serve::run(&flags)?),
+            Command::Demo(arguments) => arguments.run(&output),
+            Command::Completions { shell } => {
+                clap_complete::generate(
+                    shell,
+                    &mut Self::command(),
+                    "anser",
+                    &mut std::io::stdout(),
+                );
+                Ok(())
+            }
+            Command::Ask(command) => {
+                let api = Api::new(&self.remote)?;
+                let runtime = crate::server::runtime::build(0)?;
+                runtime.block_on(command.run(&api, &output))
+            }
+        }
+    }
+}
+
+impl Ask {
+    async fn run(self, api: &Api, output: &Output) -> Result<(), Failure> {
+        match self {
+            Self::Send(arguments) => arguments.run(api, output).await,
+            Self::Publish(arguments) => arguments.run(api, output).await,
+            Self::Tail(arguments) => arguments.run(api, output).await,
+            Self::Topic(command) => command.run(api, output).await,
+            Self::Channel(command) => command.run(api, output).await,
+            Self::Subscription(command) => command.run(api, output).await,
+            Self::Key(command) => command.run(api, output).await,
+            Self::Message(command) => command.run(api, output).await,
+            Self::Delivery(command) => command.run(api, output).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,26 @@
+//! The commands that talk to a running gateway over its HTTP API. Must not open data files; `key create --data` goes
+//! through `server`.
+
+mod answer;
+mod api;
+mod channel;
+mod delivery;
+mod key;
+mod message;
+mod publish;
+mod resource;
+mod send;
+mod subscription;
+mod tail;
+mod topic;
+
+pub(crate) use api::{Api, Remote};
+pub(crate) use channel::ChannelCommand;
+pub(crate) use delivery::DeliveryCommand;
+pub(crate) use key::KeyCommand;
+pub(crate) use message::MessageCommand;
+pub(crate) use publish::PublishArguments;
+pub(crate) use send::SendArguments;
+pub(crate) use subscription::SubscriptionCommand;
+pub(crate) use tail::TailArguments;
+pub(crate) use topic::TopicCommand;

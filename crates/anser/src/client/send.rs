@@ -1,0 +1,125 @@
+//! `anser send`: one message from the command line.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anser_core::limits;
+use anyhow::Context as _;
+use clap::Args;
+use reqwest::Method;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::api::Api;
+use crate::exit::Failure;
+use crate::output::Output;
+
+/// A message to send.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("where").required(true).args(["topic", "to"])))]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["text", "json"])))]
+pub(crate) struct SendArguments {
+    /// Its topic.
+    #[arg(long)]
+    topic: Option<String>,
+    /// A direct address, `CHANNEL[/TARGET]`, instead of a topic; may be repeated.
+    #[arg(long, value_name = "ADDRESS")]
+    to: Vec<String>,
+    /// Event type; default `message`.
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// Ordering key: messages with the same key are delivered in order.
+    #[arg(long, value_name = "KEY")]
+    key_order: Option<String>,
+    /// A label that filters match on; may be repeated.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Makes a repeat of this command harmless.
+    #[arg(long, value_name = "KEY")]
+    dedupe_key: Option<String>,
+    /// Send the JSON in this file (`-`: standard input) as data, byte for byte, instead of a text.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// The text.
+    text: Option<String>,
+}
+
+impl SendArguments {
+    /// Publishes it and shows the answer.
+    pub(crate) async fn run(self, api: &Api, output: &Output) -> Result<(), Failure> {
+        let path = match &self.topic {
+            Some(topic) => vec!["v1", "topics", topic.as_str(), "messages"],
+            None => vec!["v1", "messages"],
+        };
+        let body = Some(self.item()?.into_bytes());
+        let answer = api.call(Method::POST, &path, &[], body).await?;
+        output.result(&answer.text, |value| {
+            let id = value.get("id").and_then(Value::as_str).unwrap_or("?");
+            let matched = value.get("matched").and_then(Value::as_u64).unwrap_or(0);
+            let again = value.get("duplicate").and_then(Value::as_bool) == Some(true);
+            match (again, matched) {
+                (true, _) => format!("{id} was accepted before, under the same dedupe key"),
+                (false, 0) => format!("{id} accepted; no subscription takes it"),
+                (false, 1) => format!("{id} accepted, 1 delivery"),
+                (false, matched) => format!("{id} accepted, {matched} deliveries"),
+            }
+        });
+        Ok(())
+    }
+
+    /// The item as JSON. Data goes in as the bytes of the file, which a `Value` would not keep.
+    fn item(&self) -> Result<String, Failure> {
+        let mut header = Map::new();
+        let kind = self
+            .kind
+            .clone()
+            .or_else(|| self.text.as_ref().map(|_| "message".to_owned()));
+        let texts = [("type", kind), ("key", self.key_order.clone())];
+        for (name, value) in texts {
+            header.extend(value.map(|value| (name.to_owned(), Value::String(value))));
+        }
+        if !self.to.is_empty() {
+            header.insert("to".to_owned(), json!(self.to));
+        }
+        if !self.tags.is_empty() {
+            header.insert("tags".to_owned(), json!(self.tags));
+        }
+        let body = match (&self.json, &self.text) {
+            (Some(path), _) => format!("{{\"data\":{}}}", read_json(path)?.get()),
+            (None, text) => {
+                json!({"segments": [{"type": "text", "text": text.as_deref().unwrap_or_default()}]})
+                    .to_string()
+            }
+        };
+        let dedupe = match &self.dedupe_key {
+            Some(key) => format!(",\"dedupe_key\":{}", Value::String(key.clone())),
+            None => String::new(),
+        };
+        Ok(format!(
+            "{{\"header\":{},\"body\":{body}{dedupe}}}",
+            Value::Object(header)
+        ))
+    }
+}
+
+/// The JSON in a file, or in standard input for `-`, as its bytes.
+pub(crate) fn read_json(path: &Path) -> Result<Box<RawValue>, Failure> {
+    let mut text = String::new();
+    // One byte more than is taken tells a file that is too large from one that just fits.
+    let most = limits::BATCH_BYTES_MAX as u64 + 1;
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().lock().take(most).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(most).read_to_string(&mut text))
+    };
+    read.with_context(|| format!("cannot read {}", path.display()))?;
+    if text.len() > limits::BATCH_BYTES_MAX {
+        return Err(Failure::Usage(format!(
+            "{} is larger than {} bytes",
+            path.display(),
+            limits::BATCH_BYTES_MAX
+        )));
+    }
+    serde_json::from_str(&text)
+        .map_err(|error| Failure::Usage(format!("{} is no JSON: {error}", path.display())))
+}

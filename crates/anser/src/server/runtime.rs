@@ -1,0 +1,49 @@
+//! What the process asks of the operating system before it works: threads and open files.
+
+use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Descriptors wanted: the sender's and the listener's connections at their caps, and the store's files.
+const DESCRIPTORS_WANTED: u64 = 2 * 8_192 + 256;
+
+/// The runtime for the network: the calling thread alone, or `workers` beside it. Threads for blocking calls come and
+/// go by themselves.
+pub(crate) fn build(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = match workers {
+        0 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    if workers > 0 {
+        builder.worker_threads(workers);
+    }
+    builder
+        .enable_all()
+        .thread_name("anser")
+        .build()
+        .context("cannot start the runtime")
+}
+
+/// Raises the limit on open files as far as it may go, since every attempt under way holds a connection; tells when
+/// that is not enough.
+pub(crate) fn raise_descriptor_limit() {
+    let now = getrlimit(Resource::Nofile);
+    let most = now.maximum.unwrap_or(u64::MAX);
+    let wanted = DESCRIPTORS_WANTED.min(most);
+    if now.current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit {
+            current: Some(wanted),
+            maximum: now.maximum,
+        };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "the limit on open files was not raised");
+        }
+    }
+    let got = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    if got < DESCRIPTORS_WANTED {
+        tracing::warn!(
+            limit = got,
+            wanted = DESCRIPTORS_WANTED,
+            "few files may be open: with many slow endpoints attempts will wait; raise ulimit -n"
+        );
+    }
+}
