@@ -1,0 +1,185 @@
+//! Whose turn it is: waking scopes and groups, and starting one delivery of a scope if its slots, pause, breaker and
+//! rates allow it.
+
+use std::cmp::Reverse;
+
+use anser_core::id::DeliveryId;
+use anser_core::store::Group;
+
+use super::scope::Permit;
+use super::{Flight, Now, Plan, Scope, Start, StartAction, Timer};
+
+impl Plan {
+    pub(super) fn wake_group(&mut self, group: Group) {
+        if let Some(facts) = self.groups.get(&group).and_then(|state| state.facts) {
+            if let Some(scope) = self.scopes.get_mut(&facts.scope) {
+                scope.add_group(group);
+            }
+            self.wake_scope(facts.scope);
+        }
+    }
+
+    pub(super) fn wake_scope(&mut self, scope: Scope) {
+        if let Some(state) = self.scopes.get_mut(&scope)
+            && !state.queued
+        {
+            state.queued = true;
+            self.ready.push_back(scope);
+        }
+    }
+
+    pub(super) fn fire(&mut self, timer: &Timer, now: Now) {
+        match *timer {
+            Timer::Scope(scope) => self.wake_scope(scope),
+            Timer::Group(group, retry) => {
+                if let Some(state) = self.groups.get_mut(&group) {
+                    let class = state.class_mut(retry);
+                    if class.next_due.is_some_and(|due| due <= now.wall) {
+                        class.next_due = None;
+                        class.more = true;
+                        if let Some(claim) = class.claim.as_mut() {
+                            claim.missed = true;
+                        }
+                    }
+                    self.want_claims(group);
+                    self.wake_group(group);
+                }
+            }
+        }
+    }
+
+    /// Starts one delivery of a scope, or finds out why it cannot.
+    pub(super) fn start_from(&mut self, scope: Scope, now: Now) -> Option<Start> {
+        let state = self.scopes.get_mut(&scope)?;
+        state.queued = false;
+        for _ in 0..state.group_count() {
+            let state = self.scopes.get_mut(&scope)?;
+            let group = state.next_group()?;
+            let failing = state.is_failing();
+            let Some(group_state) = self.groups.get_mut(&group) else {
+                state.remove_group(group);
+                continue;
+            };
+            let Some(facts) = group_state.facts.filter(|facts| facts.scope == scope) else {
+                state.remove_group(group);
+                continue;
+            };
+            if facts.held || !group_state.has_ready(now.wall) {
+                if !group_state.has_any() {
+                    state.remove_group(group);
+                }
+                continue;
+            }
+            if let Some(start) = group_state.take_unattempted(now.wall) {
+                self.taken(&start.0);
+                self.wake_scope(scope);
+                self.refill(group);
+                return Some(Start {
+                    row: start.0.row,
+                    accepted: start.0.accepted,
+                    action: start.1,
+                });
+            }
+            if failing && self.failing_in_flight >= self.options.in_flight_max / 2 {
+                state.queued = true;
+                self.failing_waiting.push_back(scope);
+                return None;
+            }
+            match state.permit(facts.no_breaker, now) {
+                Permit::Full => return None,
+                Permit::At(at) => {
+                    self.mono_timers.push(Reverse((at, Timer::Scope(scope))));
+                    return None;
+                }
+                Permit::Yes => {}
+            }
+            if let Some(at) = group_state.rate_wait(facts.rate, now) {
+                self.mono_timers.push(Reverse((at, Timer::Scope(scope))));
+                continue;
+            }
+            return self.begin(scope, group, failing, now);
+        }
+        None
+    }
+
+    pub(super) fn begin(
+        &mut self,
+        scope: Scope,
+        group: Group,
+        failing: bool,
+        now: Now,
+    ) -> Option<Start> {
+        let (slots, retries) = self
+            .scopes
+            .get(&scope)
+            .map(|state| (state.slots(), state.retries_in_flight()))?;
+        let (ready, retry) = self.groups.get_mut(&group)?.take(now, slots, retries)?;
+        self.taken(&ready);
+        let no_breaker = self
+            .groups
+            .get(&group)
+            .and_then(|state| state.facts)
+            .is_some_and(|facts| facts.no_breaker);
+        if let Some(state) = self.scopes.get_mut(&scope) {
+            state.began(retry, no_breaker, now);
+        }
+        self.failing_in_flight += usize::from(failing);
+        self.flights.insert(
+            ready.row.id,
+            Flight {
+                group,
+                scope,
+                retry,
+                failing,
+                cancelled: false,
+            },
+        );
+        self.wake_scope(scope);
+        self.refill(group);
+        Some(Start {
+            row: ready.row,
+            accepted: ready.accepted,
+            action: StartAction::Attempt,
+        })
+    }
+
+    pub(super) fn refill(&mut self, group: Group) {
+        let cap = self.window_cap(group);
+        if let Some(state) = self.groups.get(&group)
+            && [false, true]
+                .into_iter()
+                .any(|retry| state.class(retry).more && state.class(retry).window.len() <= cap / 2)
+        {
+            self.want_claims(group);
+        }
+    }
+
+    pub(super) fn flag_flights(&mut self, concerned: impl Fn(&Flight, DeliveryId) -> bool) {
+        for (id, flight) in &mut self.flights {
+            flight.cancelled |= concerned(flight, *id);
+        }
+    }
+
+    /// Lets scopes that last failed have the slots that came free of those set aside for them.
+    pub(super) fn wake_failing(&mut self) {
+        let free = (self.options.in_flight_max / 2).saturating_sub(self.failing_in_flight);
+        for _ in 0..free.min(self.failing_waiting.len()) {
+            let Some(scope) = self.failing_waiting.pop_front() else {
+                return;
+            };
+            if let Some(state) = self.scopes.get_mut(&scope) {
+                state.queued = false;
+            }
+            self.wake_scope(scope);
+        }
+    }
+
+    /// At the first sign of a failure, before it is even stored, nothing more passes the gate.
+    pub(super) fn close_gate(&mut self, group: Group, delivery: DeliveryId) {
+        if let Some(state) = self.groups.get_mut(&group)
+            && state.facts.is_some_and(|facts| facts.gate)
+        {
+            state.failed.insert(delivery);
+        }
+    }
+}

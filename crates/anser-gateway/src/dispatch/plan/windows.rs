@@ -1,0 +1,151 @@
+//! What the plan holds in memory: which deliveries fit into a group's windows, which stay on disk, and when those are
+//! to be claimed.
+
+use std::cmp::Reverse;
+
+use anser_core::Timestamp;
+use anser_core::delivery::DeliveryState;
+use anser_core::store::{DeliveryRow, Group};
+
+use super::group::{GroupState, Ready};
+use super::scope::ScopeState;
+use super::{GroupFacts, Now, Plan, Timer};
+
+/// Deliveries that each class of a group may hold even when memory is short, so that none starves.
+pub(super) const WINDOW_MIN: usize = 8;
+/// Deliveries that each class of a group may hold while its endpoint fails: it will not need more soon.
+const WINDOW_FAILING: usize = 32;
+
+impl Plan {
+    pub(super) fn group_mut(&mut self, group: Group) -> &mut GroupState {
+        if !self.groups.contains_key(&group) {
+            let facts = self.facts.group(group);
+            self.groups.insert(group, GroupState::new(facts));
+            self.attach(group, facts);
+            self.want_claims(group);
+        }
+        self.groups
+            .entry(group)
+            .or_insert_with(|| GroupState::new(None))
+    }
+
+    /// Makes the group's scope and puts the group on its round.
+    pub(super) fn attach(&mut self, group: Group, facts: Option<GroupFacts>) {
+        let Some(facts) = facts else { return };
+        let rate = self.facts.scope_rate(facts.scope);
+        let slots = self.options.endpoint_slots_first;
+        let scope = self
+            .scopes
+            .entry(facts.scope)
+            .or_insert_with(|| ScopeState::new(rate, slots));
+        scope.add_group(group);
+    }
+
+    pub(super) fn window_cap(&self, group: Group) -> usize {
+        let failing = self
+            .groups
+            .get(&group)
+            .and_then(|state| state.facts)
+            .and_then(|facts| self.scopes.get(&facts.scope))
+            .is_some_and(ScopeState::is_failing);
+        match (self.windowed >= self.options.window_max, failing) {
+            (true, _) => WINDOW_MIN,
+            (false, true) => WINDOW_FAILING.min(self.options.group_window_max),
+            (false, false) => self.options.group_window_max,
+        }
+    }
+
+    /// Takes a delivery into its window, and wakes the group when it is due.
+    pub(super) fn push(&mut self, group: Group, retry: bool, mut ready: Ready, now: Now) {
+        let bytes = ready.bytes();
+        if self.message_bytes + bytes > self.options.message_bytes_max {
+            ready.accepted = None;
+        } else {
+            self.message_bytes += bytes;
+        }
+        if ready.row.due > now.wall {
+            self.wall_timers
+                .push(Reverse((ready.row.due, Timer::Group(group, retry))));
+        }
+        self.windowed += 1;
+        let state = self.group_mut(group);
+        state.held.insert(ready.row.id);
+        state.class_mut(retry).push(ready);
+    }
+
+    /// A delivery left the windows without being started.
+    pub(super) fn released(&mut self, ready: &Ready) {
+        self.taken(ready);
+        self.group_mut(ready.row.group).held.remove(&ready.row.id);
+    }
+
+    pub(super) fn taken(&mut self, ready: &Ready) {
+        self.windowed -= 1;
+        self.message_bytes -= ready.bytes();
+    }
+
+    /// An unfinished delivery goes back to wait: in memory where its place must be kept (it was parked, or a gate waits
+    /// for it), else on disk.
+    pub(super) fn keep(&mut self, row: DeliveryRow, parked: bool, now: Now) {
+        let (group, retry) = (row.group, row.state == DeliveryState::Retrying);
+        let gate = self.group_mut(group).facts.is_some_and(|facts| facts.gate);
+        if gate && retry {
+            self.group_mut(group).failed.insert(row.id);
+        }
+        if parked || (gate && retry) || row.due <= now.wall {
+            self.push(
+                group,
+                retry,
+                Ready {
+                    row,
+                    accepted: None,
+                },
+                now,
+            );
+            self.wake_group(group);
+        } else {
+            self.due_later(group, retry, row.due, now);
+        }
+    }
+
+    /// Something of the group is on disk, due at `due`.
+    pub(super) fn due_later(&mut self, group: Group, retry: bool, due: Timestamp, now: Now) {
+        let class = self.group_mut(group).class_mut(retry);
+        if let Some(claim) = class.claim.as_mut() {
+            claim.missed |= due <= now.wall;
+        }
+        if due <= now.wall {
+            class.more = true;
+            self.want_claims(group);
+        } else if class.next_due.is_none_or(|next| due < next) {
+            class.next_due = Some(due);
+            self.wall_timers
+                .push(Reverse((due, Timer::Group(group, retry))));
+        }
+    }
+
+    pub(super) fn want_claims(&mut self, group: Group) {
+        let Some(state) = self.groups.get(&group) else {
+            return;
+        };
+        let Some(facts) = state.facts.filter(|facts| !facts.held) else {
+            return;
+        };
+        if facts.gate && !state.retries_known {
+            self.claims_wanted.insert((group, true));
+            return;
+        }
+        for retry in [false, true] {
+            if state.class(retry).more {
+                self.claims_wanted.insert((group, retry));
+            }
+        }
+    }
+
+    /// A group with nothing in memory and nothing on disk needs no state.
+    pub(super) fn forget_if_idle(&mut self, group: Group) {
+        if self.groups.get(&group).is_some_and(GroupState::is_idle) {
+            self.groups.remove(&group);
+        }
+    }
+}
