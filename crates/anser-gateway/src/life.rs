@@ -222,9 +222,10 @@ async fn report_notices(gateway: Arc<Gateway>, mut notices: mpsc::UnboundedRecei
 
 async fn sweep(gateway: Arc<Gateway>) {
     let mut phase = gateway.phase.subscribe();
-    loop {
+    // Looked at first: the gateway may have been stopped before this task began.
+    while *phase.borrow_and_update() == Phase::Running {
         tokio::select! {
-            changed = phase.changed() => if changed.is_err() || *phase.borrow() != Phase::Running { return },
+            changed = phase.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(gateway.options.sweep_interval) => {
                 gateway.sender.close_expired();
                 if let Err(error) = gateway.sweep_all().await {

@@ -7,7 +7,9 @@ use anser_core::store::{ConfigChange, ConfigKind, StoreError};
 use anser_core::{Problem, ProblemKind, Timestamp};
 use serde::Serialize;
 
-use crate::config::{self, Changes, Envelope, Held, LoadError, Meta, Snapshot, Subscription};
+use crate::config::{
+    self, Changes, EndpointState, Envelope, Held, LoadError, Meta, Snapshot, Subscription,
+};
 use crate::gateway::Gateway;
 use crate::refusal::store_problem;
 
@@ -186,6 +188,23 @@ pub(super) fn delete(kind: ConfigKind, key: String, meta: &Meta) -> ConfigChange
 pub(super) fn delete_subscription(subscription: &Subscription) -> ConfigChange {
     let key = config::subscription_key(subscription.topic, &subscription.meta.name);
     delete(ConfigKind::Subscription, key, &subscription.meta)
+}
+
+/// The change that stores an endpoint's state, whatever was stored before.
+pub(super) fn put_endpoint(
+    channel: &Meta,
+    state: EndpointState,
+    held: Held,
+    now: Timestamp,
+) -> ConfigChange {
+    let mut document = Envelope::new(&channel.name, channel.created_at, now, state);
+    document.held = held;
+    ConfigChange::Put {
+        kind: ConfigKind::Endpoint,
+        key: channel.id.0.to_string(),
+        document: config::write(&document),
+        expected: None,
+    }
 }
 
 /// When something was held, after it is held or not from now on.

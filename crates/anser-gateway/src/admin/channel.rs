@@ -13,9 +13,8 @@ use serde_json::Value;
 
 use super::change::{
     already_exists, check_revision, delete, delete_subscription, envelope, held_after, in_use,
-    internal, not_found, put,
+    internal, not_found, put, put_endpoint,
 };
-use super::endpoint::put_endpoint;
 use super::list::{ListQuery, page};
 use super::patch::patched;
 use super::view::{self, ChannelView, Put, RotatedSecret};

@@ -1,16 +1,15 @@
 //! What is remembered of a channel's endpoint: failing, disabled, held. The dispatcher reports it, an operator enables
 //! a disabled channel again. It is stored beside the channel, so that the channel's revision is its configuration's.
 
+use anser_core::Problem;
 use anser_core::id::ResourceId;
 use anser_core::resource::ChannelSpec;
-use anser_core::store::{ConfigChange, ConfigKind};
-use anser_core::{Problem, Timestamp};
 
-use super::change::held_after;
+use super::change::{held_after, put_endpoint};
 use super::channel::{find, may_change};
 use super::view::ChannelView;
 use crate::auth::Principal;
-use crate::config::{self, EndpointState, Envelope, Held, Meta};
+use crate::config::EndpointState;
 use crate::gateway::Gateway;
 use crate::refusal::store_problem;
 
@@ -65,22 +64,5 @@ impl Gateway {
         next.set_endpoint(channel, state, held);
         self.put_in_force(next);
         stored.map(drop).map_err(store_problem)
-    }
-}
-
-/// The change that stores an endpoint's state, whatever was stored before.
-pub(super) fn put_endpoint(
-    channel: &Meta,
-    state: EndpointState,
-    held: Held,
-    now: Timestamp,
-) -> ConfigChange {
-    let mut document = Envelope::new(&channel.name, channel.created_at, now, state);
-    document.held = held;
-    ConfigChange::Put {
-        kind: ConfigKind::Endpoint,
-        key: channel.id.0.to_string(),
-        document: config::write(&document),
-        expected: None,
     }
 }
