@@ -1,1 +1,47 @@
-//! The contract as a suite that every store passes: what `anser_core::store` says, asked from outside.
+//! The contract as a suite that every store passes: what `anser_core::store` says, asked from outside. A case panics
+//! with what it found; each is given an empty store. What needs a crash or a second opening is the stores' own test.
+
+mod appending;
+mod claiming;
+mod configuring;
+mod fixture;
+mod listing;
+mod retaining;
+mod settling;
+
+use anser_core::store::SharedStore;
+
+/// Runs every case, each on a store of its own.
+///
+/// # Panics
+/// When the store does not keep the contract.
+pub async fn run_all(mut make: impl FnMut() -> SharedStore) {
+    appending::repeats_store_nothing(&*make()).await;
+    appending::dedupe_tells_repeats_from_others(&*make()).await;
+    appending::an_atomic_batch_is_all_or_nothing(&*make()).await;
+    appending::numbers_rise_and_rows_read_back(&*make()).await;
+    appending::too_many_deliveries_are_refused(&*make()).await;
+    appending::replays_are_added_behind(&*make()).await;
+    settling::lanes_go_one_at_a_time(&*make()).await;
+    settling::a_lane_goes_on_whatever_ends_its_head(&*make()).await;
+    settling::scheduled_ones_join_when_due(&*make()).await;
+    settling::stale_tokens_are_fenced(&*make()).await;
+    settling::retries_and_pauses_are_kept(&*make()).await;
+    settling::reopening_runs_outside_the_order(&*make()).await;
+    settling::attempts_are_logged_in_order(&*make()).await;
+    settling::a_group_is_cancelled_in_steps(&*make()).await;
+    claiming::claims_are_bounded_and_tell_what_is_left(&*make()).await;
+    claiming::classes_are_claimed_apart(&*make()).await;
+    claiming::groups_tell_their_earliest_time(&*make()).await;
+    claiming::many_behind_a_blocked_key_are_not_claimed(&*make()).await;
+    listing::messages_are_listed_by_topic_and_time(&*make()).await;
+    listing::deliveries_are_listed_with_cursors(&*make()).await;
+    listing::depths_follow_every_change(&*make()).await;
+    configuring::revisions_guard_documents(&*make()).await;
+    configuring::changes_apply_all_or_none(&*make()).await;
+    retaining::only_finished_messages_go(&*make()).await;
+    retaining::steps_are_bounded_and_come_to_an_end(&*make()).await;
+    retaining::a_message_goes_at_its_own_time(&*make()).await;
+    retaining::attempts_and_dedupe_records_go_too(&*make()).await;
+    configuring::nothing_works_after_the_close(&*make()).await;
+}

@@ -18,6 +18,9 @@ mod space;
 mod wal;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -59,7 +62,8 @@ pub struct SqliteOptions {
     pub clock: Arc<dyn Clock>,
     /// For the installation's number.
     pub random: Arc<dyn Random>,
-    /// Pages the database may have at most; `None`: as many as the disk takes.
+    /// Pages of 4 KiB that the database may have at most, an eighth of them for settlements only; `None`: as many as the
+    /// disk takes.
     pub max_page_count: Option<u32>,
 }
 
@@ -135,6 +139,7 @@ impl SqliteStore {
                 options.reserve_bytes,
                 Arc::clone(&options.clock),
             ),
+            max_page_count: options.max_page_count,
             depths: Arc::clone(&depths),
             observer: options.observer,
             clock: options.clock,

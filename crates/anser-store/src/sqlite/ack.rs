@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::wal::{self, Salts};
 
@@ -104,7 +104,7 @@ pub(super) fn read(dir: &Path) -> io::Result<Option<Acknowledged>> {
 }
 
 /// Looks at the log before SQLite does. `Some` says what is wrong with it.
-pub(super) fn damage(dir: &Path, log: &PathBuf) -> io::Result<Option<String>> {
+pub(super) fn damage(dir: &Path, log: &Path) -> io::Result<Option<String>> {
     let acknowledged = read(dir)?;
     if acknowledged.is_none() {
         tracing::debug!("no readable {FILE}: the log is checked by itself only");

@@ -150,7 +150,7 @@ impl Opening<'_> {
     }
 
     /// Looks at the files before SQLite does: it would take a broken log for a short one.
-    fn check_files(&self, database: &Path, log: &PathBuf) -> Result<(), OpenError> {
+    fn check_files(&self, database: &Path, log: &Path) -> Result<(), OpenError> {
         let damaged = |file: &Path, what: String| OpenError::Damaged {
             file: file.to_owned(),
             what,

@@ -28,12 +28,20 @@ use super::meta::{self, Fact};
 use super::space::Space;
 use statements::Statements;
 
+#[cfg(test)]
+pub(super) use {
+    settle::OPEN_OF_GROUP, statements::LANE_HEAD, sweep::NEXT_DELETE_AT, sweep::NEXT_OF_TOPIC,
+    sweep::NEXT_TOPIC,
+};
+
 /// Requests that wait for the writer; more callers wait in line.
 pub(super) const QUEUE_MAX: usize = 4096;
 /// Requests taken into one commit.
 const GROUP_REQUESTS_MAX: usize = 1024;
 /// Rows after which no further request is taken into a commit.
 const GROUP_ROWS_MAX: usize = 10_000;
+/// One in so many of the pages allowed is kept free of new work, so that settlements find room.
+const PAGES_RESERVED_SHARE: u32 = 8;
 /// Frames in the write-ahead log after which it is folded into the database: 16 MiB.
 const CHECKPOINT_FRAMES: u32 = 4096;
 
@@ -130,6 +138,7 @@ pub(super) struct Writer {
     /// Keeps other processes out for as long as it is open.
     pub(super) lock: std::fs::File,
     pub(super) space: Space,
+    pub(super) max_page_count: Option<u32>,
     pub(super) depths: Arc<Depths>,
     pub(super) observer: Option<Arc<dyn CommitObserver>>,
     pub(super) clock: Arc<dyn Clock>,
@@ -203,6 +212,7 @@ struct Session<'c> {
     statements: Statements<'c>,
     ack: &'c AckFile,
     space: &'c mut Space,
+    max_page_count: Option<u32>,
     depths: &'c Depths,
     observer: Option<&'c dyn CommitObserver>,
     clock: &'c dyn Clock,
@@ -228,6 +238,7 @@ impl<'c> Session<'c> {
             statements: Statements::prepare(&writer.connection)?,
             ack: &writer.ack,
             space: &mut writer.space,
+            max_page_count: writer.max_page_count,
             depths: &writer.depths,
             observer: writer.observer.as_deref(),
             clock: &*writer.clock,
@@ -269,7 +280,7 @@ impl<'c> Session<'c> {
         }
         let began = self.clock.monotonic();
         let mut replies: Vec<Option<Reply>> = Vec::new();
-        let short = group.iter().any(|job| job.op.is_growth()) && self.space.is_short();
+        let short = group.iter().any(|job| job.op.is_growth()) && self.is_short();
         replies.extend(
             group
                 .iter()
@@ -286,6 +297,25 @@ impl<'c> Session<'c> {
         }
         if frames.is_some_and(|frames| frames >= self.checkpoint_at) {
             self.checkpoint();
+        }
+    }
+
+    /// Whether the file system or the database's own limit has too little room for new work.
+    fn is_short(&mut self) -> bool {
+        if self.space.is_short() {
+            return true;
+        }
+        let Some(max) = self.max_page_count else {
+            return false;
+        };
+        let count = |sql| {
+            self.connection
+                .query_row(sql, [], |row| row.get::<_, u32>(0))
+        };
+        match (count("PRAGMA page_count"), count("PRAGMA freelist_count")) {
+            (Ok(pages), Ok(free)) => pages.saturating_sub(free) > max - max / PAGES_RESERVED_SHARE,
+            // The commit will tell.
+            _ => false,
         }
     }
 

@@ -24,6 +24,10 @@ const CANCEL_ORDER: [DeliveryState; 3] = [
     DeliveryState::Retrying,
 ];
 
+/// A group's unfinished deliveries in one state.
+pub(in crate::sqlite) const OPEN_OF_GROUP: &str = "SELECT id FROM delivery INDEXED BY delivery_open \
+             WHERE grp = ?1 AND state = ?2 AND state < 3 ORDER BY due, id";
+
 /// The record of the attempts log under construction.
 #[derive(Debug, Default)]
 pub(super) struct LogRecord {
@@ -235,10 +239,7 @@ impl Session<'_> {
         keep: &HashSet<DeliveryId>,
         limit: usize,
     ) -> Result<Vec<DeliveryId>, Failure> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id FROM delivery INDEXED BY delivery_open \
-             WHERE grp = ?1 AND state = ?2 AND state < 3 ORDER BY due, id",
-        )?;
+        let mut statement = self.connection.prepare_cached(OPEN_OF_GROUP)?;
         let mut rows = statement.query(params![group.0.cast_signed(), state.code()])?;
         let mut found = Vec::new();
         while found.len() < limit

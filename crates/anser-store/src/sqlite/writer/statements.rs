@@ -4,6 +4,13 @@ use rusqlite::{Connection, Statement};
 
 use crate::sqlite::row::delivery_columns;
 
+/// The first of a lane.
+pub(in crate::sqlite) const LANE_HEAD: &str = concat!(
+    "SELECT ",
+    delivery_columns!(),
+    " FROM delivery INDEXED BY delivery_lane WHERE lane = ?1 AND pos IS NOT NULL ORDER BY pos LIMIT 1"
+);
+
 /// The hot statements.
 pub(super) struct Statements<'c> {
     pub(super) begin: Statement<'c>,
@@ -49,11 +56,7 @@ impl<'c> Statements<'c> {
                 "UPDATE delivery SET state = ?2, due = ?3, first_attempt = ?4, attempts = ?5, flags = ?6, \
                  checkpoint = ?7, log = ?8, sum = ?9, lane = ?10, pos = ?11, attempts_before = ?12 WHERE id = ?1",
             )?,
-            lane_head: prepare(concat!(
-                "SELECT ",
-                delivery_columns!(),
-                " FROM delivery INDEXED BY delivery_lane WHERE lane = ?1 AND pos IS NOT NULL ORDER BY pos LIMIT 1"
-            ))?,
+            lane_head: prepare(LANE_HEAD)?,
             insert_log: prepare(
                 "INSERT INTO attempt_log(num, time, count, data, sum) VALUES(?1, ?2, ?3, ?4, ?5)",
             )?,

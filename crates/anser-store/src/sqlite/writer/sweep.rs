@@ -20,6 +20,25 @@ const PAGES_GIVEN_BACK_MAX: u32 = 256;
 /// Pages are given back when the free ones are more than one in so many; fewer are soon used again.
 const FREE_SHARE: u32 = 4;
 
+/// The next message whose own time has come.
+pub(in crate::sqlite) const NEXT_DELETE_AT: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    " FROM message INDEXED BY message_delete_at WHERE delete_at IS NOT NULL AND delete_at <= ?1 \
+             AND (delete_at, num) > (?2, ?3) ORDER BY delete_at, num LIMIT 1"
+);
+
+/// The next message of a topic.
+pub(in crate::sqlite) const NEXT_OF_TOPIC: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    " FROM message INDEXED BY message_topic WHERE topic = ?1 AND num > ?2 ORDER BY num LIMIT 1"
+);
+
+/// The next topic that has messages.
+pub(in crate::sqlite) const NEXT_TOPIC: &str =
+    "SELECT topic FROM message INDEXED BY message_topic WHERE topic > ?1 ORDER BY topic LIMIT 1";
+
 /// How far the current pass has come, so that what stays is not looked at again in every step.
 #[derive(Debug, Default)]
 pub(super) struct Cursors {
@@ -84,12 +103,7 @@ impl Session<'_> {
 
     fn next_due(&self, now: Timestamp) -> Result<Option<StoredMessage>, Failure> {
         let (time, num) = self.cursors.due.unwrap_or((i64::MIN, 0));
-        let mut statement = self.connection.prepare_cached(concat!(
-            "SELECT ",
-            message_columns!(),
-            " FROM message INDEXED BY message_delete_at WHERE delete_at IS NOT NULL AND delete_at <= ?1 \
-             AND (delete_at, num) > (?2, ?3) ORDER BY delete_at, num LIMIT 1"
-        ))?;
+        let mut statement = self.connection.prepare_cached(NEXT_DELETE_AT)?;
         let mut rows = statement.query(params![now.millis(), time, num])?;
         rows.next()?.map(row::message).transpose()
     }
@@ -113,9 +127,8 @@ impl Session<'_> {
                 Some(message) if message.row.time < cutoff => {
                     budget.looks -= 1;
                     let num = message.row.num;
-                    if !self.may_go(num, retention.dead_before, budget)? {
-                        after = num.0.cast_signed();
-                    } else if self.remove(num, budget, swept)? {
+                    let stays = !self.may_go(num, retention.dead_before, budget)?;
+                    if stays || self.remove(num, budget, swept)? {
                         after = num.0.cast_signed();
                     }
                 }
@@ -130,19 +143,13 @@ impl Session<'_> {
     }
 
     fn next_of_topic(&self, topic: i64, after: i64) -> Result<Option<StoredMessage>, Failure> {
-        let mut statement = self.connection.prepare_cached(concat!(
-            "SELECT ",
-            message_columns!(),
-            " FROM message INDEXED BY message_topic WHERE topic = ?1 AND num > ?2 ORDER BY num LIMIT 1"
-        ))?;
+        let mut statement = self.connection.prepare_cached(NEXT_OF_TOPIC)?;
         let mut rows = statement.query(params![topic, after])?;
         rows.next()?.map(row::message).transpose()
     }
 
     fn next_topic(&self, after: i64) -> Result<Option<i64>, Failure> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT topic FROM message INDEXED BY message_topic WHERE topic > ?1 ORDER BY topic LIMIT 1",
-        )?;
+        let mut statement = self.connection.prepare_cached(NEXT_TOPIC)?;
         let mut rows = statement.query([after])?;
         Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
     }
