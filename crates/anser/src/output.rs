@@ -234,7 +234,7 @@ mod tests {
             serde_json::json!({"name": "a\nb\u{1b}[2J", "spec": {}}),
         ];
         let table = PLAIN.table(&rows, &[("NAME", "name"), ("RETENTION", "spec.retention")]);
-        assert_eq!(table, "NAME      RETENTION\norders    60\na b [2J   -");
+        assert_eq!(table, "NAME     RETENTION\norders   60\na b [2J  -");
     }
 
     #[test]

@@ -62,9 +62,9 @@ pub(crate) enum ChannelCommand {
     Rotate {
         /// Its name.
         name: String,
-        /// Which kind of secret.
-        #[arg(long, value_name = "KIND")]
-        kind: Option<String>,
+        /// Which kind of secret: v1 (shared, HMAC-SHA256) or v1a (a key pair, Ed25519).
+        #[arg(long, value_name = "KIND", default_value = "v1")]
+        kind: String,
         /// How long the old secret keeps signing (default 24 h, at most 7 days).
         #[arg(long, value_name = "SECONDS")]
         grace: Option<u64>,
@@ -136,7 +136,7 @@ impl ChannelCommand {
             Self::Test { name } => test(api, output, &name).await,
             Self::Rotate { name, kind, grace } => {
                 let mut body = Map::new();
-                put(&mut body, "kind", kind);
+                put(&mut body, "kind", Some(kind));
                 put(&mut body, "grace", grace);
                 let path = ["v1", "channels", &name, "secrets", "rotate"];
                 let answer = api.post(&path, &Value::Object(body)).await?;

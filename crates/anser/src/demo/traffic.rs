@@ -65,8 +65,10 @@ async fn send(api: &Api, tally: &Tally, numbers: &[u64]) {
     };
     let answer = api.post(&["v1", "topics", TOPIC, "messages"], &body).await;
     let results = match answer.and_then(|answer| answer.json()) {
-        Ok(Value::Array(results)) => results,
-        Ok(result) => vec![result],
+        Ok(mut answer) => match answer.get_mut("results").map(Value::take) {
+            Some(Value::Array(results)) => results,
+            _ => vec![answer],
+        },
         Err(_) => Vec::new(),
     };
     for (place, number) in numbers.iter().enumerate() {

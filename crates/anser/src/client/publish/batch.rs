@@ -57,8 +57,8 @@ impl Batch {
         let items: Vec<&str> = self.items.iter().map(|(_, json)| json.as_str()).collect();
         let body = format!("[{}]", items.join(",")).into_bytes();
         let answer = api.call(Method::POST, &path, &[], Some(body)).await?;
-        match answer.json()? {
-            Value::Array(results) if results.len() == self.items.len() => Ok(results),
+        match answer.json()?.get_mut("results").map(Value::take) {
+            Some(Value::Array(results)) if results.len() == self.items.len() => Ok(results),
             _ => Err(Failure::Here(anyhow::anyhow!(
                 "the server did not answer with one result a message; is it a gateway of this version?"
             ))),
