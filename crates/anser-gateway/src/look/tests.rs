@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::auth::Principal;
 use crate::fixture::{Fixture, START, anyone, key, read};
-use crate::publish::PublishOptions;
+use crate::publish::{PublishOptions, Published};
 
 fn item(header: Value) -> Value {
     json!({"body": {"data": 1}, "header": header})
@@ -24,6 +24,20 @@ fn messages(limit: usize) -> MessageQuery {
         limit,
         ..MessageQuery::default()
     }
+}
+
+/// Every message, but for one change of the query.
+fn asking(change: impl FnOnce(&mut MessageQuery)) -> MessageQuery {
+    let mut query = messages(0);
+    change(&mut query);
+    query
+}
+
+/// Every delivery, but for one change of the query.
+fn deliveries(change: impl FnOnce(&mut DeliveryQuery)) -> DeliveryQuery {
+    let mut query = DeliveryQuery::default();
+    change(&mut query);
+    query
 }
 
 fn in_state(state: ViewState) -> DeliveryQuery {
@@ -132,86 +146,46 @@ async fn messages_are_filtered_by_topic_type_tag_and_time() {
         .unwrap();
     let nums: Vec<u64> = fixture.stored().await.iter().map(|row| row.num.0).collect();
     let at = |seconds| Some(START.plus(Duration::from_secs(seconds)));
-    let all = messages(0);
     for (query, expected) in [
+        (asking(|query| query.topic = Some("Stock".into())), vec![3]),
         (
-            MessageQuery {
-                topic: Some("Stock".into()),
-                ..all.clone()
-            },
-            vec![3],
-        ),
-        (
-            MessageQuery {
-                r#type: Some("order.*".into()),
-                ..all.clone()
-            },
+            asking(|query| query.r#type = Some("order.*".into())),
             vec![3, 1, 0],
         ),
+        (asking(|query| query.tag = Some("vip".into())), vec![0]),
+        (asking(|query| query.tag = Some("VIP".into())), vec![]),
         (
-            MessageQuery {
-                tag: Some("vip".into()),
-                ..all.clone()
-            },
-            vec![0],
-        ),
-        (
-            MessageQuery {
-                tag: Some("VIP".into()),
-                ..all.clone()
-            },
-            vec![],
-        ),
-        (
-            MessageQuery {
-                since: at(10),
-                until: at(30),
-                ..all.clone()
-            },
+            asking(|query| (query.since, query.until) = (at(10), at(30))),
             vec![2, 1],
         ),
-        (
-            MessageQuery {
-                follow: true,
-                ..all.clone()
-            },
-            vec![0, 1, 2, 3],
-        ),
+        (asking(|query| query.follow = true), vec![0, 1, 2, 3]),
     ] {
-        let page = fixture
-            .gateway
-            .list_messages(anyone(), query.clone())
-            .await
-            .unwrap();
+        let page = fixture.gateway.list_messages(anyone(), query.clone()).await;
         let expected: Vec<u64> = expected
             .into_iter()
             .map(|place: usize| nums[place])
             .collect();
-        assert_eq!(places(&page), expected, "{query:?}");
+        assert_eq!(places(&page.unwrap()), expected, "{query:?}");
     }
+}
+
+#[tokio::test]
+async fn a_list_of_messages_is_refused_by_what_is_wrong_with_its_query() {
+    let fixture = Fixture::with_orders();
     for (query, code) in [
         (
-            MessageQuery {
-                topic: Some("absent".into()),
-                ..all.clone()
-            },
+            asking(|query| query.topic = Some("absent".into())),
             "topic_not_found",
         ),
         (
-            MessageQuery {
-                r#type: Some(String::new()),
-                ..all.clone()
-            },
+            asking(|query| query.r#type = Some(String::new())),
             "invalid_pattern",
         ),
         (
-            MessageQuery {
-                cursor: Some("x".into()),
-                ..all.clone()
-            },
+            asking(|query| query.cursor = Some("x".into())),
             "invalid_cursor",
         ),
-        (MessageQuery { limit: 501, ..all }, "out_of_range"),
+        (asking(|query| query.limit = 501), "out_of_range"),
     ] {
         let listed = fixture.gateway.list_messages(anyone(), query).await;
         assert_eq!(listed.unwrap_err().code, code);
@@ -300,81 +274,78 @@ async fn a_page_is_bounded_in_bytes() {
     assert_eq!((second.items.len(), second.cursor), (3, None));
 }
 
+/// One message on `orders`, one on `stock`, one to `shop/a`, one to `shop/a` and `shop/b`.
+async fn four_messages(fixture: &Fixture) -> [Published; 4] {
+    let direct = async |to: Value| {
+        let items = read(&[item(json!({"to": to}))]);
+        let options = PublishOptions::default();
+        let results = fixture
+            .gateway
+            .publish_direct(anyone(), items, options)
+            .await;
+        results.unwrap().remove(0).unwrap()
+    };
+    let options = PublishOptions::default();
+    let on_stock = fixture
+        .publish_as(anyone(), "stock", &[item(json!({}))], options)
+        .await;
+    [
+        fixture.accept(item(json!({}))).await,
+        on_stock.unwrap().remove(0).unwrap(),
+        direct(json!(["shop/a"])).await,
+        direct(json!(["shop/a", "shop/b"])).await,
+    ]
+}
+
 #[tokio::test]
 async fn a_key_sees_what_its_patterns_cover_and_404_for_the_rest() {
     let mut fixture = Fixture::with_orders();
     fixture.topic("stock", json!({}));
     fixture.reload();
-    let direct = |to: Value| read(&[item(json!({"to": to}))]);
-    let on_orders = fixture.accept(item(json!({}))).await;
-    let options = PublishOptions::default;
-    let publish = fixture
-        .publish_as(anyone(), "stock", &[item(json!({}))], options())
-        .await;
-    let on_stock = publish.unwrap().remove(0).unwrap();
-    let publish = fixture
-        .gateway
-        .publish_direct(anyone(), direct(json!(["shop/a"])), options())
-        .await;
-    let to_a = publish.unwrap().remove(0).unwrap();
-    let publish = fixture
-        .gateway
-        .publish_direct(anyone(), direct(json!(["shop/a", "shop/b"])), options())
-        .await;
-    let to_both = publish.unwrap().remove(0).unwrap();
-
+    let published = four_messages(&fixture).await;
     let orders = key(&[Scope::Read], Some(&["orders"]), None);
     let a = key(&[Scope::Read], Some(&["orders"]), Some(&["shop/a"]));
     for (principal, visible) in [
-        (anyone(), vec![&on_orders, &on_stock, &to_a, &to_both]),
-        (&orders, vec![&on_orders]),
-        (&a, vec![&on_orders, &to_a]),
+        (anyone(), [true, true, true, true]),
+        (&orders, [true, false, false, false]),
+        (&a, [true, false, true, false]),
     ] {
-        let listed = fixture
-            .gateway
-            .list_messages(principal, messages(0))
-            .await
-            .unwrap();
-        let seen: BTreeSet<u64> = places(&listed).into_iter().collect();
-        let expected = visible
-            .iter()
-            .filter_map(|published| published.seq)
-            .collect();
-        assert_eq!(seen, expected);
-        for published in [&on_orders, &on_stock, &to_a, &to_both] {
+        let listed = fixture.gateway.list_messages(principal, messages(0)).await;
+        let listed: BTreeSet<u64> = places(&listed.unwrap()).into_iter().collect();
+        for (published, visible) in published.iter().zip(visible) {
             let got = fixture.gateway.get_message(principal, published.id).await;
-            assert_eq!(got.is_ok(), visible.contains(&published));
-            let delivery = DeliveryId::new(Num(published.seq.unwrap()), 0);
-            if published.matched > Some(0) {
-                let got = fixture.gateway.get_delivery(principal, delivery).await;
-                // The one to both begins with a delivery to the address that the key covers.
-                let sees = visible.contains(&published)
-                    || principal.targets.is_some() && published.id == to_both.id;
-                assert_eq!(got.is_ok(), sees);
-            }
+            let listed = listed.contains(&published.seq.unwrap());
+            assert_eq!((got.is_ok(), listed), (visible, visible), "{published:?}");
         }
     }
-    let query = MessageQuery {
-        topic: Some("stock".into()),
-        ..messages(0)
-    };
-    let problem = fixture
-        .gateway
-        .list_messages(&orders, query)
-        .await
-        .unwrap_err();
-    assert_eq!(problem.code, "topic_not_found");
+    let query = asking(|query| query.topic = Some("stock".into()));
+    let listed = fixture.gateway.list_messages(&orders, query).await;
+    assert_eq!(listed.unwrap_err().code, "topic_not_found");
+}
+
+#[tokio::test]
+async fn a_key_sees_the_deliveries_to_what_its_patterns_cover() {
+    let mut fixture = Fixture::with_orders();
+    fixture.topic("stock", json!({}));
+    fixture.reload();
+    let to_both = &four_messages(&fixture).await[3];
+    let a = key(&[Scope::Read], Some(&["orders"]), Some(&["shop/a"]));
     let listed = fixture
         .gateway
         .list_deliveries(&a, DeliveryQuery::default())
         .await
         .unwrap();
-    let targets: Vec<_> = listed
+    let mut targets: Vec<_> = listed
         .items
         .iter()
         .map(|view| view.target.as_deref())
         .collect();
-    assert_eq!(targets, [Some("a"), Some("a"), None]);
+    targets.sort_unstable();
+    assert_eq!(targets, [None, Some("a"), Some("a")]);
+    for (index, visible) in [(0, true), (1, false)] {
+        let id = DeliveryId::new(Num(to_both.seq.unwrap()), index);
+        assert_eq!(fixture.gateway.get_delivery(&a, id).await.is_ok(), visible);
+    }
 }
 
 #[tokio::test]
@@ -387,41 +358,24 @@ async fn deliveries_are_listed_by_state_subscription_and_channel() {
         fixture.accept(item(json!({"key": "k"}))).await;
     }
     fixture.settle(&head(&fixture, 0).await, Settle::Dead).await;
-    let all = DeliveryQuery::default();
+    let shop = || Some("shop".to_owned());
+    let later = Some(START.plus(Duration::from_secs(1)));
     for (query, count) in [
-        (all.clone(), 6),
+        (DeliveryQuery::default(), 6),
         (in_state(ViewState::Dead), 1),
         (in_state(ViewState::Pending), 2),
         (in_state(ViewState::Waiting), 3),
         (in_state(ViewState::Held), 0),
         (
-            DeliveryQuery {
-                subscription: Some("Orders/Copy".into()),
-                ..all.clone()
-            },
+            deliveries(|query| query.subscription = Some("Orders/Copy".into())),
             3,
         ),
+        (deliveries(|query| query.channel = shop()), 3),
         (
-            DeliveryQuery {
-                channel: Some("shop".into()),
-                ..all.clone()
-            },
-            3,
-        ),
-        (
-            DeliveryQuery {
-                channel: Some("shop".into()),
-                ..in_state(ViewState::Waiting)
-            },
+            deliveries(|query| (query.channel, query.state) = (shop(), Some(ViewState::Waiting))),
             1,
         ),
-        (
-            DeliveryQuery {
-                since: Some(START.plus(Duration::from_secs(1))),
-                ..all.clone()
-            },
-            0,
-        ),
+        (deliveries(|query| query.since = later), 0),
     ] {
         let page = fixture
             .gateway
@@ -430,40 +384,22 @@ async fn deliveries_are_listed_by_state_subscription_and_channel() {
             .unwrap();
         assert_eq!((page.items.len(), page.cursor), (count, None), "{query:?}");
     }
+}
+
+#[tokio::test]
+async fn a_list_of_deliveries_is_refused_by_what_is_wrong_with_its_query() {
+    let fixture = Fixture::with_orders();
+    let of = |path: &str| deliveries(|query| query.subscription = Some(path.to_owned()));
     for (query, code) in [
+        (of("orders"), "invalid_field"),
+        (of("orders/none"), "subscription_not_found"),
+        (of("none/copy"), "topic_not_found"),
         (
-            DeliveryQuery {
-                subscription: Some("orders".into()),
-                ..all.clone()
-            },
-            "invalid_field",
-        ),
-        (
-            DeliveryQuery {
-                subscription: Some("orders/none".into()),
-                ..all.clone()
-            },
-            "subscription_not_found",
-        ),
-        (
-            DeliveryQuery {
-                subscription: Some("none/copy".into()),
-                ..all.clone()
-            },
-            "topic_not_found",
-        ),
-        (
-            DeliveryQuery {
-                channel: Some("none".into()),
-                ..all.clone()
-            },
+            deliveries(|query| query.channel = Some("none".into())),
             "channel_not_found",
         ),
         (
-            DeliveryQuery {
-                cursor: Some("dlv_7".into()),
-                ..all
-            },
+            deliveries(|query| query.cursor = Some("dlv_7".into())),
             "invalid_cursor",
         ),
     ] {

@@ -224,7 +224,7 @@ impl Gateway {
         if let Some(topic) = topic {
             self.metrics.accepted(topic, count, bytes);
         }
-        if watch {
+        if !watched.is_empty() {
             // Before the offer, or an attempt could end unseen.
             done.watched = Some(self.dispatch.watch(watched));
         }
