@@ -1,8 +1,9 @@
-//! The project's automation: `cargo xtask ci | tidy | gen`, in Rust so that it runs wherever the product builds.
+//! The project's automation: `cargo xtask bench | ci | gen | tidy`, in Rust so that it runs wherever the product builds.
 //!
 //! This file only reads the command line. Each command has a module of its own, and uses nothing of the product's
 //! crates: a gateway that does not compile must not keep `tidy` from saying why.
 
+mod bench;
 mod cargo;
 mod cargo_deny;
 mod ci;
@@ -27,6 +28,8 @@ struct Arguments {
 /// One variant a module, in alphabetical order.
 #[derive(Subcommand)]
 enum Task {
+    /// Measure the release build against the design's targets; a full run writes docs/benchmarks.md
+    Bench(bench::Options),
     /// Everything a change must pass, in the order in which it fails fastest; the continuous integration runs just this
     Ci {
         /// Leave out the tests that need Python packages (the feature `external`)
@@ -49,6 +52,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Task::Bench(options) => bench::run(&options),
         Task::Ci { skip_external } => ci::run(skip_external),
         Task::Gen { check } => generate::run(check),
         Task::Tidy { check } => tidy::run(check),
