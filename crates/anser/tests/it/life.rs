@@ -107,6 +107,23 @@ async fn a_second_signal_ends_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_to_an_endpoint_is_kept_from_delivery_to_delivery() {
+    let receiver = Receiver::start().await;
+    let server = Server::start();
+    let api = server.api();
+    let strict = json!({"ordering": "strict"});
+    api.route("orders", "shop", &receiver.url("/hook"), json!({}), strict)
+        .await;
+    for number in 0..5 {
+        api.publish("orders", &json!({"body": {"data": number}}))
+            .await;
+    }
+    let received = receiver.count("/hook", 5).await;
+    assert!(received.iter().all(|request| request.connection == 0));
+    assert_eq!(receiver.connections(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_on_the_same_data_is_refused() {
     let server = Server::start();
     let second = crate::harness::anser(&[

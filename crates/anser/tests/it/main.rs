@@ -1,7 +1,18 @@
 //! End-to-end tests: the real binary, real sockets, real files.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that finds what it did not expect stops there, also in what the tests share"
+)]
 
+mod bad_input;
 mod cli;
+mod crash;
 mod demo;
+#[cfg(feature = "external")]
+mod external;
+mod formats;
 mod harness;
 mod life;
+mod outcomes;
 mod readme;

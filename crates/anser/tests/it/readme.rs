@@ -161,7 +161,7 @@ fn check(answers: &[(String, String)]) {
     );
     let arrived = answer("topic=inbox");
     assert_eq!(
-        arrived["items"][0]["message"]["header"]["type"], "from.orders",
+        arrived["items"][0]["message"]["header"]["type"], "order.paid",
         "{arrived}"
     );
     assert_eq!(

@@ -166,11 +166,6 @@ impl Receiver {
         })
     }
 
-    /// What came so far, in order.
-    pub(crate) fn all(&self) -> Vec<Received> {
-        self.book(|book| book.received.clone())
-    }
-
     /// What came so far and was not taken yet, in order; it is forgotten here.
     pub(crate) fn take(&self) -> Vec<Received> {
         self.book(|book| std::mem::take(&mut book.received))
