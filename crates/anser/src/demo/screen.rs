@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::gauge::Gauge;
 use super::port::{Port, Script};
@@ -60,7 +60,7 @@ impl Screen {
                 next: Duration::ZERO,
             }
         } else {
-            let style = ProgressStyle::with_template("{msg}")
+            let style = ProgressStyle::with_template("{wide_msg}")
                 .expect("the template is valid: it is a constant");
             let bars =
                 (0..LINES).map(|_| lines.add(ProgressBar::new_spinner().with_style(style.clone())));
@@ -86,7 +86,12 @@ impl Screen {
             Mode::Terminal(_, bars) => {
                 let lines = picture(&self.output, scene, snapshot, gauge);
                 for (bar, line) in bars.iter().zip(lines) {
-                    bar.set_message(line);
+                    // An empty line would not be drawn at all.
+                    bar.set_message(if line.is_empty() {
+                        " ".to_owned()
+                    } else {
+                        line
+                    });
                 }
             }
         }
@@ -94,12 +99,10 @@ impl Screen {
 
     /// Clears the stage for the verdict.
     pub(crate) fn close(&mut self) {
-        if let Mode::Terminal(lines, bars) = &self.mode {
-            for bar in bars {
-                bar.finish_and_clear();
-            }
+        if let Mode::Terminal(lines, _) = &self.mode {
             // Standard error that is gone is no reason to withhold the verdict.
             drop(lines.clear());
+            lines.set_draw_target(ProgressDrawTarget::hidden());
         }
     }
 }
