@@ -34,27 +34,41 @@ impl Stage {
         let server = Server::start();
         let api = server.api();
         let receiver = Receiver::start().await;
-        Self { server, api, receiver }
+        Self {
+            server,
+            api,
+            receiver,
+        }
     }
 
     /// A topic `shop` whose only subscription goes to the receiver's `/hook`, with these fields of its own.
     async fn with(subscription: Value) -> Self {
         let stage = Self::set().await;
         let url = stage.receiver.url("/hook");
-        stage.api.route("shop", "hook", &url, json!({}), subscription).await;
+        stage
+            .api
+            .route("shop", "hook", &url, json!({}), subscription)
+            .await;
         stage
     }
 
     /// Publishes to `shop` a message with that body and ordering key.
     async fn keyed(&self, data: impl Into<Value>, key: &str) -> String {
         let data: Value = data.into();
-        self.api.publish("shop", &json!({"header": {"key": key}, "body": {"data": data}})).await
+        self.api
+            .publish(
+                "shop",
+                &json!({"header": {"key": key}, "body": {"data": data}}),
+            )
+            .await
     }
 
     /// Publishes to `shop` a message with that body.
     async fn plain(&self, data: impl Into<Value>) -> String {
         let data: Value = data.into();
-        self.api.publish("shop", &json!({"body": {"data": data}})).await
+        self.api
+            .publish("shop", &json!({"body": {"data": data}}))
+            .await
     }
 }
 
@@ -65,7 +79,10 @@ fn soon() -> Value {
 
 /// What the messages carried, in the order in which they came.
 fn bodies(received: &[crate::harness::Received]) -> Vec<Value> {
-    received.iter().map(|request| request.json()["body"]["data"].clone()).collect()
+    received
+        .iter()
+        .map(|request| request.json()["body"]["data"].clone())
+        .collect()
 }
 
 fn now() -> Timestamp {
@@ -78,14 +95,22 @@ fn in_seconds(seconds: f64) -> Timestamp {
 
 /// A member of a JSON document that must be a time.
 fn time(value: &Value) -> Timestamp {
-    value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no time: {value}"))
+    value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| panic!("no time: {value}"))
 }
 
 fn attempts(delivery: &Value) -> &[Value] {
-    delivery["attempt_log"].as_array().map_or(&[], Vec::as_slice)
+    delivery["attempt_log"]
+        .as_array()
+        .map_or(&[], Vec::as_slice)
 }
 
 /// The outcome of each attempt, in order.
 fn outcomes(delivery: &Value) -> Vec<&str> {
-    attempts(delivery).iter().filter_map(|attempt| attempt["outcome"].as_str()).collect()
+    attempts(delivery)
+        .iter()
+        .filter_map(|attempt| attempt["outcome"].as_str())
+        .collect()
 }

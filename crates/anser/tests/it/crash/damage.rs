@@ -9,8 +9,12 @@ use crate::harness::{Receiver, ServerOptions};
 
 /// The database, the largest file of the data folder.
 fn database(folder: &Path) -> PathBuf {
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    files.max_by_key(|path| path.metadata().unwrap().len()).unwrap()
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    files
+        .max_by_key(|path| path.metadata().unwrap().len())
+        .unwrap()
 }
 
 #[tokio::test]
@@ -19,8 +23,11 @@ async fn a_damaged_database_is_told_and_not_served() {
     let options = ServerOptions::default();
     let server = options.start();
     let api = server.api();
-    api.route("shop", "hook", &receiver.url("/hook"), json!({}), json!({})).await;
-    let items: Vec<_> = (0..200).map(|n| json!({"body": {"data": format!("{n} {}", "x".repeat(2_000))}})).collect();
+    api.route("shop", "hook", &receiver.url("/hook"), json!({}), json!({}))
+        .await;
+    let items: Vec<_> = (0..200)
+        .map(|n| json!({"body": {"data": format!("{n} {}", "x".repeat(2_000))}}))
+        .collect();
     api.make("/v1/topics/shop/messages", &json!(items)).await;
     receiver.count("/hook", 200).await;
     let (status, options) = server.stop().await;
@@ -39,11 +46,24 @@ async fn a_damaged_database_is_told_and_not_served() {
         let ran = options.run();
         assert_ne!(ran.code, 0, "{what}");
         assert_eq!(ran.stdout, "", "{what}: it never says that it listens");
-        assert!(ran.stderr.contains("damaged") && ran.stderr.contains("backup"), "{what}: {}", ran.stderr);
-        assert!(ran.stderr.contains(path.file_name().unwrap().to_str().unwrap()), "{what}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("damaged") && ran.stderr.contains("backup"),
+            "{what}: {}",
+            ran.stderr
+        );
+        assert!(
+            ran.stderr
+                .contains(path.file_name().unwrap().to_str().unwrap()),
+            "{what}: {}",
+            ran.stderr
+        );
     }
     std::fs::write(&path, whole).unwrap();
     let server = options.start();
     let (status, page) = server.api().get("/v1/messages?topic=shop&limit=500").await;
-    assert_eq!((status, page["items"].as_array().unwrap().len()), (200, 200), "nothing was changed meanwhile");
+    assert_eq!(
+        (status, page["items"].as_array().unwrap().len()),
+        (200, 200),
+        "nothing was changed meanwhile"
+    );
 }

@@ -22,7 +22,10 @@ impl Mount {
     /// On an existing folder; the reason when it cannot be.
     fn on(folder: &Path) -> Result<Self, String> {
         let options = format!("size={SIZE},mode=700");
-        let ran = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "anser-test"]).arg(folder).output();
+        let ran = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "anser-test"])
+            .arg(folder)
+            .output();
         match ran {
             Ok(output) if output.status.success() => Ok(Self(folder.to_owned())),
             Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
@@ -54,10 +57,16 @@ impl Ballast {
             let space = rustix::fs::statvfs(folder).unwrap();
             space.f_bavail * space.f_frsize
         };
-        let mut file = File::options().create(true).append(true).open(&self.0).unwrap();
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.0)
+            .unwrap();
         let mut chunk = vec![0_u8; 64 * 1024];
         while free() > bytes {
-            let part = usize::try_from(free() - bytes).unwrap_or(usize::MAX).min(chunk.len());
+            let part = usize::try_from(free() - bytes)
+                .unwrap_or(usize::MAX)
+                .min(chunk.len());
             chunk.truncate(part);
             if file.write_all(&chunk).is_err() {
                 return;
@@ -71,14 +80,18 @@ impl Ballast {
 }
 
 async fn publish(api: &Api, data: &Value) -> (u16, Value) {
-    api.post("/v1/topics/shop/messages", &json!({"body": {"data": data}})).await
+    api.post("/v1/topics/shop/messages", &json!({"body": {"data": data}}))
+        .await
 }
 
 async fn publish_until(api: &Api, status: u16) -> Value {
     let what = format!("a publish is answered {status}");
     eventually(&what, || async {
         let (answered, answer) = publish(api, &json!("more")).await;
-        assert!(answered < 500 || [503, 507].contains(&answered), "{answered} {answer}");
+        assert!(
+            answered < 500 || [503, 507].contains(&answered),
+            "{answered} {answer}"
+        );
         (answered == status).then_some(answer)
     })
     .await
@@ -91,13 +104,24 @@ async fn a_full_disk_refuses_publishes_while_deliveries_go_on() {
     std::fs::create_dir_all(&data).unwrap();
     let _mount = match Mount::on(&data) {
         Ok(mount) => mount,
-        Err(why) => return println!("skipped, the store's own tests cover it: no file system could be mounted: {why}"),
+        Err(why) => {
+            return println!(
+                "skipped, the store's own tests cover it: no file system could be mounted: {why}"
+            );
+        }
     };
     let (receiver, ballast) = (Receiver::start().await, Ballast::new(&data));
     let server = options.start();
     let api = server.api();
     let retry = json!({"first": 0.1, "factor": 1, "jitter": 0});
-    api.route("shop", "hook", &receiver.url("/hook"), json!({}), json!({"retry": retry, "ordering": "none"})).await;
+    api.route(
+        "shop",
+        "hook",
+        &receiver.url("/hook"),
+        json!({}),
+        json!({"retry": retry, "ordering": "none"}),
+    )
+    .await;
     receiver.answer("/hook", Answer::Status(500));
     let mut accepted = Vec::new();
     for n in 0..50 {
@@ -114,7 +138,11 @@ async fn a_full_disk_refuses_publishes_while_deliveries_go_on() {
     for id in &accepted {
         api.delivery_in(id, "delivered").await;
     }
-    assert_eq!(api.get("/readyz").await.0, 200, "it is not stalled: it delivers");
+    assert_eq!(
+        api.get("/readyz").await.0,
+        200,
+        "it is not stalled: it delivers"
+    );
 
     // Space again: as before.
     ballast.remove();
@@ -131,10 +159,15 @@ async fn a_full_disk_refuses_publishes_while_deliveries_go_on() {
     receiver.answer("/hook", Answer::Status(200));
     let server = options.start();
     let api = server.api();
-    api.delivery_in(answer["id"].as_str().unwrap(), "delivered").await;
+    api.delivery_in(answer["id"].as_str().unwrap(), "delivered")
+        .await;
     publish_until(&api, 202).await;
     for id in &accepted {
-        assert_eq!(api.deliveries(id).await[0]["state"], "delivered", "what was settled stays settled");
+        assert_eq!(
+            api.deliveries(id).await[0]["state"],
+            "delivered",
+            "what was settled stays settled"
+        );
     }
 }
 
@@ -145,13 +178,24 @@ async fn when_commits_fail_dispatch_waits_and_resumes() {
     std::fs::create_dir_all(&data).unwrap();
     let _mount = match Mount::on(&data) {
         Ok(mount) => mount,
-        Err(why) => return println!("skipped, the store's own tests cover it: no file system could be mounted: {why}"),
+        Err(why) => {
+            return println!(
+                "skipped, the store's own tests cover it: no file system could be mounted: {why}"
+            );
+        }
     };
     let (receiver, ballast) = (Receiver::start().await, Ballast::new(&data));
     let server = options.start();
     let api = server.api();
     let retry = json!({"first": 0.1, "factor": 1, "jitter": 0});
-    api.route("shop", "hook", &receiver.url("/hook"), json!({}), json!({"retry": retry, "ordering": "none"})).await;
+    api.route(
+        "shop",
+        "hook",
+        &receiver.url("/hook"),
+        json!({}),
+        json!({"retry": retry, "ordering": "none"}),
+    )
+    .await;
     receiver.answer("/hook", Answer::Status(500));
     let (status, answer) = publish(&api, &json!("waits")).await;
     assert_eq!(status, 202, "{answer}");
@@ -166,6 +210,7 @@ async fn when_commits_fail_dispatch_waits_and_resumes() {
     ballast.remove();
     let ready = || async { (api.get("/readyz").await.0 == 200).then_some(()) };
     eventually("readiness turns true", ready).await;
-    api.delivery_in(answer["id"].as_str().unwrap(), "delivered").await;
+    api.delivery_in(answer["id"].as_str().unwrap(), "delivered")
+        .await;
     publish_until(&api, 202).await;
 }

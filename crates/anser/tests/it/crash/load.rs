@@ -27,13 +27,20 @@ pub(super) struct Books {
 
 impl Books {
     pub(super) fn new() -> Self {
-        Self { ledger: Arc::new(Mutex::new(Ledger::default())), count: watch::Sender::new(0) }
+        Self {
+            ledger: Arc::new(Mutex::new(Ledger::default())),
+            count: watch::Sender::new(0),
+        }
     }
 
     /// Waits until at least so many items are acknowledged.
     pub(super) async fn acknowledged(&self, count: usize) {
         let mut seen = self.count.subscribe();
-        let enough = tokio::time::timeout(crate::harness::DEADLINE, seen.wait_for(|seen| *seen >= count)).await;
+        let enough = tokio::time::timeout(
+            crate::harness::DEADLINE,
+            seen.wait_for(|seen| *seen >= count),
+        )
+        .await;
         assert!(enough.is_ok(), "publishing came to a halt");
     }
 
@@ -57,7 +64,11 @@ pub(super) struct Publisher {
 
 impl Publisher {
     pub(super) const fn new(number: usize) -> Self {
-        Self { number, next: 0, open: 0 }
+        Self {
+            number,
+            next: 0,
+            open: 0,
+        }
     }
 
     fn item(&self, n: usize) -> Value {
@@ -77,10 +88,20 @@ impl Publisher {
         if self.open == 0 {
             self.open = if self.number % 2 == 0 { 1 } else { BATCH };
         }
-        let items: Vec<Value> = (self.next..self.next + self.open).map(|n| self.item(n)).collect();
-        let body = if self.open == 1 { items[0].clone() } else { json!(items) };
-        let request = api.request(reqwest::Method::POST, "/v1/topics/crash/messages").json(&body);
-        let Ok((status, answer)) = api.try_send(request).await else { return false };
+        let items: Vec<Value> = (self.next..self.next + self.open)
+            .map(|n| self.item(n))
+            .collect();
+        let body = if self.open == 1 {
+            items[0].clone()
+        } else {
+            json!(items)
+        };
+        let request = api
+            .request(reqwest::Method::POST, "/v1/topics/crash/messages")
+            .json(&body);
+        let Ok((status, answer)) = api.try_send(request).await else {
+            return false;
+        };
         let results = match status {
             202 => std::slice::from_ref(&answer),
             200 => answer["results"].as_array().unwrap().as_slice(),
@@ -111,13 +132,20 @@ impl Publisher {
     /// Makes sure of what was left open.
     pub(super) async fn finish(&mut self, api: &Api, books: &Books) {
         if self.open > 0 {
-            assert!(self.publish(api, books).await, "no answer from a server that nobody stopped");
+            assert!(
+                self.publish(api, books).await,
+                "no answer from a server that nobody stopped"
+            );
         }
     }
 }
 
 /// Sets all publishers to work until each got no answer.
-pub(super) fn publish_all(publishers: Vec<Publisher>, api: &Api, books: &Books) -> JoinSet<Publisher> {
+pub(super) fn publish_all(
+    publishers: Vec<Publisher>,
+    api: &Api,
+    books: &Books,
+) -> JoinSet<Publisher> {
     let mut work = JoinSet::new();
     for publisher in publishers {
         work.spawn(publisher.until_no_answer(api.clone(), books.clone()));

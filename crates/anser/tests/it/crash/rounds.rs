@@ -20,7 +20,9 @@ struct Dice(u64);
 
 impl Dice {
     fn from_environment() -> Self {
-        let given = std::env::var(SEED_VARIABLE).ok().and_then(|text| text.parse().ok());
+        let given = std::env::var(SEED_VARIABLE)
+            .ok()
+            .and_then(|text| text.parse().ok());
         let seed = given.unwrap_or_else(|| SystemClock::new().now().millis().unsigned_abs());
         println!("{SEED_VARIABLE}={seed}");
         Self(seed)
@@ -41,7 +43,16 @@ async fn run(rounds: usize, signal: Signal) -> Books {
     let receiver = Receiver::start().await;
     let options = ServerOptions::default();
     let server = options.start();
-    server.api().route("crash", "hook", &receiver.url("/hook"), json!({}), json!({"retry": [0.1, 1, 5]})).await;
+    server
+        .api()
+        .route(
+            "crash",
+            "hook",
+            &receiver.url("/hook"),
+            json!({}),
+            json!({"retry": [0.1, 1, 5]}),
+        )
+        .await;
     let books = Books::new();
     let mut publishers: Vec<Publisher> = (0..PUBLISHERS).map(Publisher::new).collect();
     let mut server = Some(server);
@@ -53,7 +64,11 @@ async fn run(rounds: usize, signal: Signal) -> Books {
         end(running, signal).await;
         publishers = work.join_all().await;
         receiver.drained().await;
-        books.ledger.lock().unwrap().receive(round, &receiver.take());
+        books
+            .ledger
+            .lock()
+            .unwrap()
+            .receive(round, &receiver.take());
     }
     let server = options.start();
     let api = server.api();
@@ -70,7 +85,11 @@ async fn run(rounds: usize, signal: Signal) -> Books {
     let mut ledger = books.ledger.lock().unwrap();
     ledger.receive(rounds, &receiver.take());
     ledger.check();
-    println!("{} acknowledged, {} duplicates in {rounds} rounds", ledger.acknowledged(), ledger.duplicates);
+    println!(
+        "{} acknowledged, {} duplicates in {rounds} rounds",
+        ledger.acknowledged(),
+        ledger.duplicates
+    );
     drop(ledger);
     books
 }
@@ -97,7 +116,9 @@ async fn settled(server: &Server) {
 
 #[tokio::test]
 async fn killed_under_load_nothing_is_lost_and_only_what_was_in_flight_comes_twice() {
-    let given = std::env::var(ROUNDS_VARIABLE).ok().and_then(|text| text.parse().ok());
+    let given = std::env::var(ROUNDS_VARIABLE)
+        .ok()
+        .and_then(|text| text.parse().ok());
     run(given.unwrap_or(ROUNDS), Signal::KILL).await;
 }
 

@@ -13,7 +13,10 @@ async fn a_paused_subscription_or_channel_holds_and_resumes_in_order() {
     for path in [SUBSCRIPTION, CHANNEL] {
         let stage = Stage::with(json!({"ordering": "strict"})).await;
         let url = stage.receiver.url("/other");
-        stage.api.route("shop", "other", &url, json!({}), json!({})).await;
+        stage
+            .api
+            .route("shop", "other", &url, json!({}), json!({}))
+            .await;
         let (status, answer) = stage.api.patch(path, &json!({"paused": true})).await;
         assert_eq!(status, 200, "{answer}");
         let mut ids = Vec::new();
@@ -23,7 +26,11 @@ async fn a_paused_subscription_or_channel_holds_and_resumes_in_order() {
         stage.receiver.count("/other", 3).await;
         for id in &ids {
             let delivery = stage.api.deliveries(id).await.remove(0);
-            assert_eq!((&delivery["subscription"], &delivery["state"]), (&json!("hook"), &json!("held")), "{delivery}");
+            assert_eq!(
+                (&delivery["subscription"], &delivery["state"]),
+                (&json!("hook"), &json!("held")),
+                "{delivery}"
+            );
         }
         assert!(stage.receiver.received("/hook").is_empty());
         stage.api.patch(path, &json!({"paused": false})).await;
@@ -50,11 +57,20 @@ async fn age_stands_still_while_held() {
     stage.receiver.answer("/hook", Answer::Status(500));
     let id = stage.plain(1).await;
     stage.receiver.count("/hook", 2).await;
-    stage.api.patch(SUBSCRIPTION, &json!({"paused": true})).await;
+    stage
+        .api
+        .patch(SUBSCRIPTION, &json!({"paused": true}))
+        .await;
     let resume = in_seconds(2.0);
-    eventually("longer than its greatest age", || async { (super::now() >= resume).then_some(()) }).await;
+    eventually("longer than its greatest age", || async {
+        (super::now() >= resume).then_some(())
+    })
+    .await;
     let before = stage.receiver.received("/hook").len();
-    stage.api.patch(SUBSCRIPTION, &json!({"paused": false})).await;
+    stage
+        .api
+        .patch(SUBSCRIPTION, &json!({"paused": false}))
+        .await;
     // Had its age run on, the next failure would be the last.
     stage.receiver.count("/hook", before + 2).await;
     stage.api.delivery_in(&id, "dead").await;
@@ -73,13 +89,26 @@ async fn deleting_a_subscription_cancels_its_deliveries_and_a_new_one_adopts_not
         let delivery = stage.api.delivery_in(id, "cancelled").await;
         assert_eq!(delivery["subscription"], json!(null), "{delivery}");
     }
-    stage.api.make("/v1/topics/shop/subscriptions", &json!({"name": "hook", "channel": "hook"})).await;
+    stage
+        .api
+        .make(
+            "/v1/topics/shop/subscriptions",
+            &json!({"name": "hook", "channel": "hook"}),
+        )
+        .await;
     let new = stage.plain(3).await;
     stage.api.delivery_in(&new, "delivered").await;
     assert_eq!(bodies(&stage.receiver.received("/hook")), [1, 3]);
-    let id = stage.api.deliveries(&head).await[0]["id"].as_str().unwrap().to_owned();
+    let id = stage.api.deliveries(&head).await[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let (status, problem) = stage.api.act(&format!("/v1/deliveries/{id}/retry")).await;
-    assert_eq!((status, &problem["code"]), (409, &json!("destination_gone")), "{problem}");
+    assert_eq!(
+        (status, &problem["code"]),
+        (409, &json!("destination_gone")),
+        "{problem}"
+    );
 }
 
 #[tokio::test]
@@ -99,9 +128,16 @@ async fn what_is_in_use_is_deleted_with_its_users_only() {
     let stage = Stage::with(json!({})).await;
     let (status, problem) = stage.api.delete(CHANNEL).await;
     assert_eq!((status, &problem["code"]), (409, &json!("in_use")));
-    assert!(problem["detail"].as_str().unwrap().contains("shop/hook"), "it names the users: {problem}");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("shop/hook"),
+        "it names the users: {problem}"
+    );
     let (status, problem) = stage.api.delete("/v1/topics/shop").await;
-    assert_eq!((status, &problem["code"]), (409, &json!("in_use")), "{problem}");
+    assert_eq!(
+        (status, &problem["code"]),
+        (409, &json!("in_use")),
+        "{problem}"
+    );
     let (status, _) = stage.api.delete(&format!("{CHANNEL}?cascade=true")).await;
     assert_eq!(status, 204);
     assert_eq!(stage.api.get(SUBSCRIPTION).await.0, 404);
@@ -124,19 +160,34 @@ async fn a_new_url_and_format_apply_from_the_next_attempt() {
     assert_eq!(received[0].body, br#"{"n":1}"#);
     assert_eq!(received[0].header("webhook-id"), id);
     let attempts = delivery["attempts"].as_u64().unwrap() as usize;
-    assert_eq!(stage.receiver.received("/hook").len() + 1, attempts, "{delivery}");
+    assert_eq!(
+        stage.receiver.received("/hook").len() + 1,
+        attempts,
+        "{delivery}"
+    );
 }
 
 #[tokio::test]
 async fn a_new_retry_schedule_applies_from_the_next_attempt() {
     let stage = Stage::with(json!({"retry": [600, 600]})).await;
-    stage.receiver.script("/hook", [500, 500].map(Answer::Status));
+    stage
+        .receiver
+        .script("/hook", [500, 500].map(Answer::Status));
     let id = stage.plain(1).await;
     let delivery = stage.api.delivery_in(&id, "retrying").await;
-    let (status, answer) = stage.api.patch(SUBSCRIPTION, &json!({"retry": soon()})).await;
+    let (status, answer) = stage
+        .api
+        .patch(SUBSCRIPTION, &json!({"retry": soon()}))
+        .await;
     assert_eq!(status, 200, "{answer}");
     // The time of the second attempt is set already; by hand it comes at once, and what follows is the new schedule's.
-    let (status, answer) = stage.api.act(&format!("/v1/deliveries/{}/retry", delivery["id"].as_str().unwrap())).await;
+    let (status, answer) = stage
+        .api
+        .act(&format!(
+            "/v1/deliveries/{}/retry",
+            delivery["id"].as_str().unwrap()
+        ))
+        .await;
     assert_eq!(status, 202, "{answer}");
     stage.api.delivery_in(&id, "delivered").await;
     assert_eq!(stage.receiver.received("/hook").len(), 3);
@@ -148,11 +199,20 @@ async fn a_change_from_an_old_revision_is_refused() {
     let (_, channel) = stage.api.get(CHANNEL).await;
     let revision = format!("\"{}\"", channel["revision"]);
     let change = |timeout: u64| {
-        let request = stage.api.request(reqwest::Method::PATCH, CHANNEL).header("if-match", &revision);
-        stage.api.try_send(request.json(&json!({"timeout": timeout})))
+        let request = stage
+            .api
+            .request(reqwest::Method::PATCH, CHANNEL)
+            .header("if-match", &revision);
+        stage
+            .api
+            .try_send(request.json(&json!({"timeout": timeout})))
     };
     let (status, answer) = change(20).await.unwrap();
     assert_eq!((status, &answer["timeout"]), (200, &json!(20)), "{answer}");
     let (status, problem) = change(30).await.unwrap();
-    assert_eq!((status, &problem["code"]), (412, &json!("stale_revision")), "{problem}");
+    assert_eq!(
+        (status, &problem["code"]),
+        (412, &json!("stale_revision")),
+        "{problem}"
+    );
 }

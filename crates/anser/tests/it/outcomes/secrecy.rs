@@ -22,7 +22,10 @@ fn files_with(folder: &Path, secret: &str) -> Vec<String> {
             continue;
         }
         let bytes = std::fs::read(&path).unwrap();
-        if bytes.windows(secret.len()).any(|part| part == secret.as_bytes()) {
+        if bytes
+            .windows(secret.len())
+            .any(|part| part == secret.as_bytes())
+        {
             found.push(path.display().to_string());
         }
     }
@@ -31,23 +34,57 @@ fn files_with(folder: &Path, secret: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn secrets_show_up_nowhere() {
-    let server = ServerOptions::default().with_key(KEY).set("log__level", "debug").start();
+    let server = ServerOptions::default()
+        .with_key(KEY)
+        .set("log__level", "debug")
+        .start();
     let (api, receiver) = (server.api(), Receiver::start().await);
-    let stage = Stage { server, api, receiver };
+    let stage = Stage {
+        server,
+        api,
+        receiver,
+    };
     let settings = json!({"secret": SECRET, "headers": {"x-api": HEADER}, "auth": {"bearer": {"token": TOKEN}}});
     let url = stage.receiver.url("/hook");
-    stage.api.route("shop", "hook", &url, settings, json!({"retry": [0.01], "attempt_log": "full"})).await;
-    let (_, created) = stage.api.post("/v1/keys", &json!({"name": "reader", "scopes": ["read"]})).await;
+    stage
+        .api
+        .route(
+            "shop",
+            "hook",
+            &url,
+            settings,
+            json!({"retry": [0.01], "attempt_log": "full"}),
+        )
+        .await;
+    let (_, created) = stage
+        .api
+        .post("/v1/keys", &json!({"name": "reader", "scopes": ["read"]}))
+        .await;
     let reader = created["key"].as_str().unwrap().to_owned();
-    let (_, rotated) = stage.api.post("/v1/channels/hook/secrets/rotate", &json!({"kind": "v1"})).await;
+    let (_, rotated) = stage
+        .api
+        .post("/v1/channels/hook/secrets/rotate", &json!({"kind": "v1"}))
+        .await;
     let rotated = rotated["secret"].as_str().unwrap().to_owned();
     stage.receiver.script("/hook", [Answer::Status(500)]);
     let id = stage.plain(1).await;
     let delivery = stage.api.delivery_in(&id, "delivered").await;
     let sent = stage.receiver.received("/hook").remove(0);
-    assert_eq!((sent.header("x-api"), sent.header("authorization")), (HEADER, &*format!("Bearer {TOKEN}")), "they are used");
+    assert_eq!(
+        (sent.header("x-api"), sent.header("authorization")),
+        (HEADER, &*format!("Bearer {TOKEN}")),
+        "they are used"
+    );
     let mut shown = vec![delivery.to_string()];
-    for path in ["/v1/channels", "/v1/channels/hook", "/v1/keys", "/v1/keys/reader", "/v1/subscriptions", "/metrics", "/v1/messages"] {
+    for path in [
+        "/v1/channels",
+        "/v1/channels/hook",
+        "/v1/keys",
+        "/v1/keys/reader",
+        "/v1/subscriptions",
+        "/metrics",
+        "/v1/messages",
+    ] {
         let (status, answer) = stage.api.get(path).await;
         assert_eq!(status, 200, "{path}: {answer}");
         shown.push(answer.to_string());
@@ -56,7 +93,10 @@ async fn secrets_show_up_nowhere() {
     shown.push(stage.api.post("/v1/channels", &json!({"name": "hook", "kind": "webhook", "settings": {"url": url, "secret": SECRET}})).await.1.to_string());
     shown.push(stage.api.post("/v1/channels", &json!({"name": "x", "kind": "webhook", "settings": {"url": url, "secret": format!("{SECRET}!")}})).await.1.to_string());
     shown.push(stage.server.log());
-    assert!(shown[0].contains("********") && shown[2].contains("********"), "masked, not left out: {shown:?}");
+    assert!(
+        shown[0].contains("********") && shown[2].contains("********"),
+        "masked, not left out: {shown:?}"
+    );
     let data = stage.server.data();
     for secret in [SECRET, TOKEN, HEADER, KEY, &reader, &rotated] {
         for text in &shown {
@@ -75,14 +115,26 @@ async fn secrets_show_up_nowhere() {
 async fn a_masked_or_absent_secret_keeps_the_one_that_is_there() {
     let stage = Stage::set().await;
     let url = stage.receiver.url("/hook");
-    stage.api.route("shop", "hook", &url, json!({"secret": SECRET, "headers": {"x-api": HEADER}}), json!({})).await;
+    stage
+        .api
+        .route(
+            "shop",
+            "hook",
+            &url,
+            json!({"secret": SECRET, "headers": {"x-api": HEADER}}),
+            json!({}),
+        )
+        .await;
     let put = json!({"kind": "webhook", "timeout": 20, "settings": {"url": url, "headers": {"x-api": "********"}}});
     let (status, answer) = stage.api.put("/v1/channels/hook", &put).await;
     assert_eq!(status, 200, "{answer}");
     let id = stage.plain(1).await;
     stage.api.delivery_in(&id, "delivered").await;
     let sent = stage.receiver.received("/hook").remove(0);
-    assert!(sent.header("webhook-signature").starts_with("v1,"), "{sent:?}");
+    assert!(
+        sent.header("webhook-signature").starts_with("v1,"),
+        "{sent:?}"
+    );
     assert_eq!(sent.header("x-api"), HEADER);
 }
 
@@ -94,7 +146,10 @@ async fn files_with_keys_are_their_owners_alone() {
     let (status, options) = stage.server.stop().await;
     assert!(status.success(), "{status}");
     for name in ["master.key"] {
-        let mode = std::fs::metadata(options.data().join(name)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(options.data().join(name))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
     }
 }
