@@ -81,7 +81,8 @@ impl Gateway {
         task.await.unwrap_or(Err(StoreError::Unknown))
     }
 
-    /// Cancels what can still be cancelled of a message; answers what became of each of its deliveries.
+    /// Cancels what can still be cancelled of a message; answers what became of each of its deliveries, in the order in
+    /// which they were made.
     ///
     /// # Errors
     /// 403 without the right to publish, 404 `message_not_found`, 503 and 507 when the store cannot take it.
@@ -92,11 +93,12 @@ impl Gateway {
     ) -> Result<Vec<RecallResult>, Problem> {
         principal.require(Scope::Publish)?;
         let message = self.visible_message(principal, id).await?;
-        let recalled = self
+        let mut recalled = self
             .dispatch
             .recall(message.num)
             .await
             .map_err(store_problem)?;
+        recalled.sort_unstable_by_key(|(delivery, _)| *delivery);
         Ok(recalled
             .into_iter()
             .map(|(delivery, recalled)| RecallResult {
