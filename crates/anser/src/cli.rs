@@ -23,7 +23,8 @@ pub(crate) struct Cli {
         value_enum,
         value_name = "FORM",
         env = "ANSER_OUTPUT",
-        default_value = "human"
+        default_value = "human",
+        help_heading = "Client options"
     )]
     output: Form,
     #[command(flatten)]

@@ -171,10 +171,13 @@ impl Api {
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }
-        let why = format!(
-            "{} {what}: {cause}; is `anser serve` running there? --server or ANSER_SERVER names another",
-            self.server
-        );
+        let cause = cause.to_string();
+        let remedy = if cause.contains("certificate") {
+            "--ca names a file with the authority to trust"
+        } else {
+            "is `anser serve` running there? --server or ANSER_SERVER names another"
+        };
+        let why = format!("{} {what}: {cause}; {remedy}", self.server);
         Failure::Unreachable { why }
     }
 }

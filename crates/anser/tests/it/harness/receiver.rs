@@ -145,7 +145,7 @@ impl Receiver {
             book.scripts
                 .entry(path.to_owned())
                 .or_default()
-                .extend(answers)
+                .extend(answers);
         });
     }
 
