@@ -194,7 +194,7 @@ impl Call {
     /// The revision that `If-Match` asks for; `None` when any will do.
     ///
     /// # Errors
-    /// 412 `stale_revision` for a tag that this gateway never gives out.
+    /// 400 `invalid_header` for a tag of a form that this gateway never gives out.
     pub(crate) fn if_match(&self) -> Result<Option<u64>, Problem> {
         let Some(text) = self.header(&IF_MATCH)?.map(str::trim) else {
             return Ok(None);
@@ -202,18 +202,14 @@ impl Call {
         if text == "*" {
             return Ok(None);
         }
-        let revision = text
+        let digits = text
             .strip_prefix('"')
-            .and_then(|rest| rest.strip_suffix('"'));
-        match revision.and_then(|digits| digits.parse().ok()) {
+            .and_then(|rest| rest.strip_suffix('"'))
+            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        match digits.and_then(|digits| digits.parse().ok()) {
             Some(revision) => Ok(Some(revision)),
-            None => Err(Problem::new(
-                ProblemKind::Precondition,
-                "stale_revision",
-                format!("{text} is no revision of this resource"),
-            )
-            .field("If-Match")
-            .accepted("the ETag of the last answer, or *")),
+            None => Err(invalid_header(&IF_MATCH, "is no revision")
+                .accepted("the ETag of an earlier answer, such as \"7\", or *")),
         }
     }
 }

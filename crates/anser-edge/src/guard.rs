@@ -103,7 +103,8 @@ mod tests {
     fn only_this_machine_may_call_without_a_key() {
         const HOST_REFUSED: Result<(), &str> = Err("foreign_host");
         const ORIGIN_REFUSED: Result<(), &str> = Err("foreign_origin");
-        let cases: &[(&[(&str, &str)], Result<(), &str>)] = &[
+        type Case<'a> = (&'a [(&'a str, &'a str)], Result<(), &'a str>);
+        let cases: &[Case<'_>] = &[
             (&[("host", "localhost:8620")], Ok(())),
             (&[("host", "127.0.0.1")], Ok(())),
             (&[("host", "127.3.2.1:80")], Ok(())),

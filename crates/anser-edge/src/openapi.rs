@@ -3,6 +3,7 @@
 
 use anser_core::message::Message;
 use anser_core::resource::Scope;
+use http::Method;
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -98,31 +99,42 @@ fn word(scope: Scope) -> Value {
 
 fn parameters(operation: &Operation, generator: &mut SchemaGenerator) -> Vec<Value> {
     let mut parameters = Vec::new();
+    // The system's own topics can be looked at, adjusted and subscribed to; clients do not publish to them.
+    let system_topics = [Method::GET, Method::PATCH].contains(&operation.method)
+        || operation.path.contains("/subscriptions");
     for name in operation
         .path
         .split('/')
         .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
     {
         parameters.push(
-            json!({"name": name, "in": "path", "required": true, "schema": path_schema(name)}),
+            json!({"name": name, "in": "path", "required": true, "schema": path_schema(name, system_topics)}),
         );
     }
     if let Some(query) = operation.query {
         parameters.extend(query_parameters(&query(generator), generator));
     }
-    for (name, meaning) in &operation.headers {
-        parameters.push(json!({"name": name, "in": "header", "required": false, "description": meaning, "schema": {"type": "string", "minLength": 1}}));
+    for header in &operation.headers {
+        parameters.push(json!({
+            "name": header.name,
+            "in": "header",
+            "required": false,
+            "description": header.meaning,
+            "schema": {"type": "string", "pattern": header.pattern},
+        }));
     }
     parameters
 }
 
 /// A parameter of a path by its name: the grammar of what it names.
-fn path_schema(name: &str) -> Value {
+fn path_schema(name: &str, system_topics: bool) -> Value {
     match name {
         "message" => json!({"type": "string", "format": "uuid"}),
         "delivery" => json!({"type": "string", "pattern": "^dlv_[0-9]{1,19}$"}),
         "type" => json!({"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$"}),
-        "topic" => json!({"type": "string", "pattern": r"^\$?[A-Za-z][A-Za-z0-9._-]{0,126}$"}),
+        "topic" if system_topics => {
+            json!({"type": "string", "pattern": r"^\$?[A-Za-z][A-Za-z0-9._-]{0,126}$"})
+        }
         _ => json!({"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9._-]{0,126}$"}),
     }
 }

@@ -25,11 +25,19 @@ pub(crate) struct Operation {
     pub(crate) scopes: &'static [Scope],
     pub(crate) query: Option<SchemaOf>,
     pub(crate) body: Option<RequestBody>,
-    /// Request headers beside the usual ones: name and meaning.
-    pub(crate) headers: Vec<(&'static str, &'static str)>,
+    /// Request headers beside the usual ones.
+    pub(crate) headers: Vec<RequestHeader>,
     pub(crate) answers: Vec<Success>,
     /// Problem statuses beside those that follow from the rest.
     pub(crate) problems: Vec<u16>,
+}
+
+/// A request header.
+pub(crate) struct RequestHeader {
+    pub(crate) name: &'static str,
+    pub(crate) meaning: &'static str,
+    /// What it must look like.
+    pub(crate) pattern: &'static str,
 }
 
 /// What a request carries.
@@ -96,8 +104,17 @@ impl Operation {
         self
     }
 
-    pub(crate) fn header(mut self, name: &'static str, meaning: &'static str) -> Self {
-        self.headers.push((name, meaning));
+    pub(crate) fn header(
+        mut self,
+        name: &'static str,
+        pattern: &'static str,
+        meaning: &'static str,
+    ) -> Self {
+        self.headers.push(RequestHeader {
+            name,
+            meaning,
+            pattern,
+        });
         self
     }
 
@@ -105,6 +122,7 @@ impl Operation {
     pub(crate) fn conditional(self) -> Self {
         self.header(
             "If-Match",
+            r#"^(\*|"[0-9]{1,19}")$"#,
             "The ETag of the resource: refuse with 412 if it has changed since.",
         )
         .problems(&[409, 412])

@@ -50,9 +50,9 @@ pub(super) fn routes() -> Vec<Route> {
              dedupe key; every other attribute is kept in header.ext.cloudevents. The anser- headers win over them.",
         )
         .body_of_any_kind(MEDIA_TYPES)
-        .header("anser-type", "header.type of the message.")
-        .header("anser-key", "header.key of the message.")
-        .header("anser-tags", "header.tags of the message, split at commas.");
+        .header("anser-type", "^[A-Za-z0-9_.-]{1,128}$", "header.type of the message.")
+        .header("anser-key", "^[!-~]([ -~]{0,254}[!-~])?$", "header.key of the message.")
+        .header("anser-tags", "^[ -~]*$", "header.tags of the message, split at commas.");
     vec![keyed(&[Scope::Publish], operation, publish_event)]
 }
 

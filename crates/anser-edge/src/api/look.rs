@@ -42,7 +42,8 @@ fn message_routes() -> Vec<Route> {
                 "A filtered page reads at most 10,000 rows and may come short, then with a cursor.",
             )
             .query::<MessagesQuery>()
-            .answer::<Page<MessageView>>(200, "A page."),
+            .answer::<Page<MessageView>>(200, "A page.")
+            .problems(&[404]),
             list_messages,
         ),
         keyed(
@@ -90,7 +91,8 @@ fn delivery_routes() -> Vec<Route> {
             op(Method::GET, "/v1/deliveries", "listDeliveries", "List deliveries, newest first")
                 .describe("A filtered page reads at most 10,000 rows and may come short, then with a cursor.")
                 .query::<DeliveriesQuery>()
-                .answer::<Page<DeliveryView>>(200, "A page."),
+                .answer::<Page<DeliveryView>>(200, "A page.")
+                .problems(&[404]),
             list_deliveries,
         ),
         keyed(
@@ -138,6 +140,7 @@ struct MessagesQuery {
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
     /// Where to go on: the `cursor` of the page before.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     cursor: Option<String>,
 }
 
@@ -157,6 +160,7 @@ struct DeliveriesQuery {
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
     /// Where to go on: the `cursor` of the page before.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     cursor: Option<String>,
 }
 
@@ -182,7 +186,7 @@ async fn list_messages(call: Call, principal: Principal) -> Handled {
                 until: query.until,
                 follow: query.follow,
                 limit: paging::limit(query.limit)?,
-                cursor: query.cursor,
+                cursor: paging::cursor(query.cursor)?,
             },
         )
         .await?;
@@ -226,7 +230,7 @@ async fn list_deliveries(call: Call, principal: Principal) -> Handled {
                 channel: query.channel,
                 since: query.since,
                 limit: paging::limit(query.limit)?,
-                cursor: query.cursor,
+                cursor: paging::cursor(query.cursor)?,
             },
         )
         .await?;

@@ -1,4 +1,4 @@
-//! The two parameters of every list.
+//! The two parameters of every list: how many members, and where to go on.
 
 use anser_core::Problem;
 use anser_core::limits::{PAGE_DEFAULT, PAGE_MAX};
@@ -13,6 +13,7 @@ pub(super) struct PageQuery {
     #[schemars(range(min = 1, max = 500))]
     pub(super) limit: Option<u32>,
     /// Where to go on: the `cursor` of the page before.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     pub(super) cursor: Option<String>,
 }
 
@@ -33,4 +34,19 @@ pub(super) fn limit(limit: Option<u32>) -> Result<usize, Problem> {
         "limit",
         format!("must be between 1 and {PAGE_MAX}, is {limit}"),
     ))
+}
+
+/// Where to go on; a cursor that is given is not empty.
+///
+/// # Errors
+/// 422 `invalid_cursor`.
+pub(super) fn cursor(cursor: Option<String>) -> Result<Option<String>, Problem> {
+    match cursor {
+        Some(text) if text.is_empty() => Err(Problem::invalid(
+            "invalid_cursor",
+            "cursor",
+            "is empty; begin without one, or give the cursor of the page before",
+        )),
+        cursor => Ok(cursor),
+    }
 }

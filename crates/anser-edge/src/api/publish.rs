@@ -61,6 +61,7 @@ pub(super) fn describe(operation: Operation) -> Operation {
         .query::<PublishQuery>()
         .header(
             "Idempotency-Key",
+            "^[!-~]([ -~]{0,254}[!-~])?$",
             "Makes a single publish idempotent, as dedupe_key does; give one of the two.",
         )
         .answer::<Answered>(200, "A batch: results in order. Or, with wait=delivered, every delivery was tried.")

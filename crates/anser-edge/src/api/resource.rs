@@ -104,7 +104,7 @@ pub(super) fn list_query(call: &Call) -> Result<ListQuery, Problem> {
     let query: PageQuery = call.query()?;
     Ok(ListQuery {
         limit: paging::limit(query.limit)?,
-        cursor: query.cursor,
+        cursor: paging::cursor(query.cursor)?,
     })
 }
 

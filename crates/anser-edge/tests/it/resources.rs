@@ -40,13 +40,21 @@ async fn life(server: &Server, all: &str, name: &str, spec: Value, other: Value)
     );
 
     let wrong = [("if-match", "\"999999\"")];
-    for stale in [wrong, [("if-match", "W/\"1\"")]] {
+    assert_eq!(
+        server
+            .call_with("PUT", &one, &wrong, other.clone())
+            .await
+            .code(),
+        "stale_revision"
+    );
+    for malformed in ["W/\"1\"", "1", "\"x\"", "\"+1\"", ""] {
+        let reply = server
+            .call_with("PUT", &one, &[("if-match", malformed)], other.clone())
+            .await;
         assert_eq!(
-            server
-                .call_with("PUT", &one, &stale, other.clone())
-                .await
-                .code(),
-            "stale_revision"
+            (reply.status, reply.code().as_str()),
+            (400, "invalid_header"),
+            "{malformed}"
         );
     }
     let replaced = server
@@ -371,6 +379,7 @@ async fn lists_go_on_where_they_stopped() {
         ("limit=0", "out_of_range"),
         ("limit=501", "out_of_range"),
         ("cursor=x", "invalid_cursor"),
+        ("cursor=", "invalid_cursor"),
     ] {
         assert_eq!(
             server
