@@ -8,6 +8,7 @@ mod attempts;
 mod depth;
 mod error;
 mod failure;
+mod folding;
 mod meta;
 mod opening;
 mod read;
@@ -42,6 +43,7 @@ pub use error::OpenError;
 pub use opening::Verify;
 
 use depth::Depths;
+use folding::Folder;
 use opening::{Opened, Opening};
 use readers::Reader;
 use space::Space;
@@ -129,6 +131,7 @@ impl SqliteStore {
         let failed = |failure| opening.failed(&failure);
         let near = Reader::start(&database, "anser-store-near").map_err(failed)?;
         let far = Reader::start(&database, "anser-store-far").map_err(failed)?;
+        let folder = Folder::start(&database).map_err(failed)?;
         let depths = Arc::new(depths);
         let writer = Writer {
             connection,
@@ -150,6 +153,7 @@ impl SqliteStore {
                 revision,
                 resource,
             },
+            folder,
         };
         let (jobs, queue) = mpsc::channel(writer::QUEUE_MAX);
         let writer = std::thread::Builder::new()

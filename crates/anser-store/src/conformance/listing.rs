@@ -8,115 +8,63 @@ use super::fixture::{
     CHANNEL, GROUP, Maker, OTHER_GROUP, TOPIC, at, delivery, retry, settle, stored,
 };
 
+/// A question, and the places of the messages that answer it among the ten that there are, one a minute, on two topics
+/// in turn.
+struct Case {
+    topic: Option<ResourceId>,
+    /// The place of the message to go on from.
+    from: Option<usize>,
+    ascending: bool,
+    /// In minutes, the second excluded.
+    between: (Option<u64>, Option<u64>),
+    limit: usize,
+    found: &'static [usize],
+}
+
+const ALL: Case = Case {
+    topic: None,
+    from: None,
+    ascending: false,
+    between: (None, None),
+    limit: 100,
+    found: &[9, 8, 7, 6, 5, 4, 3, 2, 1, 0],
+};
+
+#[rustfmt::skip]
+const CASES: [Case; 10] = [
+    ALL,
+    Case { ascending: true, limit: 3, found: &[0, 1, 2], ..ALL },
+    Case { ascending: true, limit: 3, from: Some(2), found: &[3, 4, 5], ..ALL },
+    Case { limit: 2, from: Some(5), found: &[4, 3], ..ALL },
+    Case { topic: Some(TOPIC), found: &[8, 6, 4, 2, 0], ..ALL },
+    Case { topic: Some(TOPIC), from: Some(6), limit: 2, found: &[4, 2], ..ALL },
+    Case { between: (Some(7), None), found: &[9, 8, 7], ..ALL },
+    Case { between: (None, Some(2)), found: &[1, 0], ..ALL },
+    Case { topic: Some(TOPIC), between: (Some(1), Some(6)), ascending: true, found: &[2, 4], ..ALL },
+    Case { between: (Some(500), None), found: &[], ..ALL },
+];
+
 pub(super) async fn messages_are_listed_by_topic_and_time(store: &dyn Store) {
     let maker = Maker::new();
     let mut nums = Vec::new();
-    for seconds in 0..10 {
-        let mut message = maker.message(seconds * 60, vec![]);
-        message.topic = ResourceId(TOPIC.0 + seconds % 2);
+    for minute in 0..10 {
+        let mut message = maker.message(minute * 60, vec![]);
+        message.topic = ResourceId(TOPIC.0 + minute % 2);
         nums.push(stored(store, message).await.0);
     }
-    let all = MessageScan {
-        limit: 100,
-        ..MessageScan::default()
-    };
-    let even = Some(TOPIC);
-    let picked = |places: &[usize]| {
-        places
-            .iter()
-            .map(|place| nums[*place])
-            .collect::<Vec<Num>>()
-    };
-    let cases = [
-        (all.clone(), picked(&[9, 8, 7, 6, 5, 4, 3, 2, 1, 0])),
-        (
-            MessageScan {
-                ascending: true,
-                limit: 3,
-                ..all.clone()
-            },
-            picked(&[0, 1, 2]),
-        ),
-        (
-            MessageScan {
-                ascending: true,
-                limit: 3,
-                from: Some(nums[2]),
-                ..all.clone()
-            },
-            picked(&[3, 4, 5]),
-        ),
-        (
-            MessageScan {
-                limit: 2,
-                from: Some(nums[5]),
-                ..all.clone()
-            },
-            picked(&[4, 3]),
-        ),
-        (
-            MessageScan {
-                topic: even,
-                ..all.clone()
-            },
-            picked(&[8, 6, 4, 2, 0]),
-        ),
-        (
-            MessageScan {
-                topic: even,
-                from: Some(nums[6]),
-                limit: 2,
-                ..all.clone()
-            },
-            picked(&[4, 2]),
-        ),
-        (
-            MessageScan {
-                since: Some(at(7 * 60)),
-                ..all.clone()
-            },
-            picked(&[9, 8, 7]),
-        ),
-        (
-            MessageScan {
-                until: Some(at(2 * 60)),
-                ..all.clone()
-            },
-            picked(&[1, 0]),
-        ),
-        (
-            MessageScan {
-                topic: even,
-                since: Some(at(60)),
-                until: Some(at(6 * 60)),
-                ascending: true,
-                ..all.clone()
-            },
-            picked(&[2, 4]),
-        ),
-        (
-            MessageScan {
-                since: Some(at(10_000)),
-                ..all.clone()
-            },
-            vec![],
-        ),
-        (
-            MessageScan {
-                topic: Some(ResourceId(999)),
-                ..all
-            },
-            vec![],
-        ),
-    ];
-    for (scan, expected) in cases {
-        let text = format!("{scan:?}");
+    for (number, case) in CASES.iter().enumerate() {
+        let scan = MessageScan {
+            topic: case.topic,
+            from: case.from.map(|place| nums[place]),
+            ascending: case.ascending,
+            since: case.between.0.map(|minute| at(minute * 60)),
+            until: case.between.1.map(|minute| at(minute * 60)),
+            limit: case.limit,
+        };
         let rows = store.scan_messages(scan).await.expect("a list");
-        assert_eq!(
-            rows.iter().map(|row| row.num).collect::<Vec<Num>>(),
-            expected,
-            "{text}"
-        );
+        let found: Vec<Num> = rows.iter().map(|row| row.num).collect();
+        let expected: Vec<Num> = case.found.iter().map(|place| nums[*place]).collect();
+        assert_eq!(found, expected, "case {number}");
     }
 }
 

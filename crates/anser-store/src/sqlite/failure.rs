@@ -1,10 +1,15 @@
 //! What goes wrong below the contract, and what it means to the caller: split by what happens next, not by SQLite's code.
 
+use std::time::Duration;
+
 use anser_core::store::StoreError;
 use rusqlite::ErrorCode;
 
 /// `SQLITE_IOERR_SHMSIZE`: the shared-memory file could not be grown, which on a full disk is the first to fail.
 const IOERR_SHMSIZE: i32 = 4874;
+
+/// When to try again while somebody else, such as an operator's `sqlite3`, holds the database.
+const BUSY_RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// Why an operation could not be done.
 #[derive(Debug)]
@@ -55,6 +60,11 @@ impl Failure {
         match self {
             _ if self.is_full() => StoreError::Full,
             Self::Sql(error) if self.is_damage() => StoreError::Corrupt(error.to_string()),
+            Self::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                StoreError::Retryable {
+                    after: BUSY_RETRY_AFTER,
+                }
+            }
             Self::Sql(error) => StoreError::Permanent(format!("the database failed: {error}")),
             Self::Corrupt(what) => StoreError::Corrupt(what.clone()),
             Self::Fenced => StoreError::Fenced,

@@ -12,6 +12,8 @@ use super::failure::Failure;
 const PAGE_BYTES: u32 = 4096;
 /// Pages' worth of cache of the writer, in KiB.
 const WRITER_CACHE_KIB: u32 = 32 * 1024;
+/// Bytes to which the write-ahead log is cut when it begins anew after a flood.
+const LOG_BYTES_KEPT: u32 = 64 * 1024 * 1024;
 /// Cache of each reader, in KiB.
 const READER_CACHE_KIB: u32 = 4 * 1024;
 
@@ -71,12 +73,20 @@ pub(super) fn configure_writer(
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", false)?;
     connection.pragma_update(None, "cache_size", -i64::from(WRITER_CACHE_KIB))?;
     if let Some(pages) = max_page_count {
         connection.pragma_update(None, "max_page_count", pages)?;
     }
+    Ok(())
+}
+
+/// The settings of the connection that folds the log: as durable as the writer's.
+pub(super) fn configure_folder(connection: &Connection) -> Result<(), Failure> {
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     Ok(())
 }
 

@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::ack::AckFile;
 use super::depth::{DepthChanges, Depths};
 use super::failure::Failure;
+use super::folding::{self, Folder};
 use super::meta::{self, Fact};
 use super::space::Space;
 use statements::Statements;
@@ -43,7 +44,11 @@ const GROUP_ROWS_MAX: usize = 10_000;
 /// One in so many of the pages allowed is kept free of new work, so that settlements find room.
 const PAGES_RESERVED_SHARE: u32 = 8;
 /// Frames in the write-ahead log after which it is folded into the database: 16 MiB.
-const CHECKPOINT_FRAMES: u32 = 4096;
+const FOLD_FRAMES: u32 = 4096;
+/// Frames after which a log that could not begin anew, because of a reader, is folded again.
+const FOLD_AGAIN_FRAMES: u32 = 512;
+/// Frames after which the writer folds by itself, however long that takes: the log must not outgrow the data.
+const FOLD_NOW_FRAMES: u32 = 8 * FOLD_FRAMES;
 
 /// What the writer is asked to do.
 #[derive(Debug)]
@@ -143,6 +148,7 @@ pub(super) struct Writer {
     pub(super) observer: Option<Arc<dyn CommitObserver>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) counters: Counters,
+    pub(super) folder: Folder,
 }
 
 impl Writer {
@@ -153,11 +159,17 @@ impl Writer {
             Err(failure) => (None, Some(failure.answer())),
         };
         if let Some(reply) = closing {
-            // Whoever asked may have given up waiting; the data is closed all the same.
-            drop(reply.send(match halted.clone() {
-                Some(error) => Err(error),
+            let closed = match halted.clone() {
+                Some(error) => {
+                    self.folder.stop();
+                    Err(error)
+                }
                 None => self.close().map(|()| Answer::Done),
-            }));
+            };
+            // Whoever asked may have given up waiting; the data is closed all the same.
+            drop(reply.send(closed));
+        } else {
+            self.folder.stop();
         }
         jobs.close();
         let error = halted.unwrap_or_else(closed);
@@ -173,8 +185,10 @@ impl Writer {
             ack,
             lock,
             counters,
+            folder,
             ..
         } = self;
+        folder.stop();
         let finish = || -> Result<(), Failure> {
             let transaction = connection.unchecked_transaction()?;
             meta::set_number(&connection, Fact::HighestNum, counters.num)?;
@@ -227,7 +241,9 @@ struct Session<'c> {
     cursors: sweep::Cursors,
     /// Why nothing more is written: what is on the disk is unknown.
     halted: Option<StoreError>,
-    checkpoint_at: u32,
+    folder: &'c mut Folder,
+    /// Frames at which the log is folded next.
+    fold_at: u32,
 }
 
 impl<'c> Session<'c> {
@@ -249,7 +265,8 @@ impl<'c> Session<'c> {
             log: settle::LogRecord::default(),
             cursors: sweep::Cursors::default(),
             halted: None,
-            checkpoint_at: CHECKPOINT_FRAMES,
+            folder: &mut writer.folder,
+            fold_at: FOLD_FRAMES,
         })
     }
 
@@ -295,8 +312,8 @@ impl<'c> Session<'c> {
         if let Some(observer) = self.observer {
             observer.committed(operations, self.clock.monotonic().saturating_sub(began));
         }
-        if frames.is_some_and(|frames| frames >= self.checkpoint_at) {
-            self.checkpoint();
+        if let Some(frames) = frames {
+            self.fold(frames);
         }
     }
 
@@ -427,6 +444,11 @@ impl<'c> Session<'c> {
             )));
             return;
         }
+        if failure.is_full() {
+            // A log that is folded begins anew in the room it has.
+            let folded = folding::fold(self.connection);
+            self.judge(folded);
+        }
         let growth_left = |replies: &[Option<Reply>]| {
             let mut open = group.iter().zip(replies);
             open.any(|(job, reply)| reply.is_none() && job.op.is_growth())
@@ -457,27 +479,30 @@ impl<'c> Session<'c> {
         self.log.clear();
     }
 
-    /// Folds the log into the database. What readers still need stays; the next try comes a little later then.
-    fn checkpoint(&mut self) {
-        let folded = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
-                Ok((row.get::<_, u32>(1)?, row.get::<_, u32>(2)?))
-            });
-        match folded {
-            Ok((frames, done)) if done >= frames => self.checkpoint_at = CHECKPOINT_FRAMES,
-            Ok((frames, _)) => self.checkpoint_at = frames.saturating_add(CHECKPOINT_FRAMES),
-            Err(error) => {
-                let failure = Failure::from(error);
-                tracing::warn!(%failure, "the log could not be folded into the database");
-                if failure.is_fatal() {
-                    self.halted = Some(StoreError::Permanent(format!(
-                        "a sync of the database failed ({failure}); the process must end and read it anew"
-                    )));
-                }
-                self.checkpoint_at = self.checkpoint_at.saturating_add(CHECKPOINT_FRAMES);
-            }
+    /// A fold that failed is tried again later, unless the disk itself failed.
+    fn judge(&mut self, folded: Result<(), Failure>) {
+        let Err(failure) = folded else { return };
+        tracing::warn!(%failure, "the log could not be folded into the database");
+        if failure.is_fatal() {
+            self.halted = Some(StoreError::Permanent(format!(
+                "a sync of the database failed ({failure}); the process must end and read it anew"
+            )));
         }
+    }
+
+    /// Has the log folded into the database when it is long, and folds what came in meanwhile.
+    fn fold(&mut self, frames: u32) {
+        if frames < FOLD_FRAMES {
+            self.fold_at = FOLD_FRAMES;
+        }
+        let folded = match self.folder.result() {
+            None if frames < self.fold_at => return,
+            None if frames < FOLD_NOW_FRAMES => return self.folder.ask(),
+            None | Some(Ok(())) => folding::fold(self.connection),
+            Some(failed) => failed,
+        };
+        self.fold_at = frames.saturating_add(FOLD_AGAIN_FRAMES);
+        self.judge(folded);
     }
 }
 

@@ -348,7 +348,7 @@ async fn nothing_is_lost_or_called_damaged_while_the_log_begins_anew() {
             assert_eq!(found as u64, step + 1);
         }
     }
-    assert!(restarts > 2, "{restarts}");
+    assert!(restarts > 1, "{restarts}");
     // Bytes of the runs before lie behind this one's; they are not part of it.
     let copy = place.copy();
     overwrite(&copy.file(LOG), length(&copy, LOG) - 5_000, &[7; 5_000]);

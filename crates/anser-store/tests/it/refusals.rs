@@ -184,3 +184,81 @@ async fn below_the_reserve_publishing_stops_before_the_disk_is_full() {
     assert_eq!(store.sweep(everything()).await.unwrap().messages, 1);
     assert_eq!(store.probe().await, Ok(()));
 }
+
+/// A small file system of its own, where this process may mount one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+            .arg(dir.path());
+        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        mounted.then(|| Self(dir))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = std::process::Command::new("umount")
+            .arg(self.0.path())
+            .output();
+        assert!(unmounted.is_ok_and(|output| output.status.success()) || std::thread::panicking());
+    }
+}
+
+/// Where nothing can be mounted, `max_page_count` above stands for it.
+#[tokio::test]
+async fn a_disk_that_is_really_full_loses_nothing() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let options = || SqliteOptions {
+        dir: disk.0.path().join("data"),
+        ..Place::new().options()
+    };
+    let store = SqliteStore::open(options()).unwrap();
+    let ids = IdGenerator::above(None);
+    let mut rows = Vec::new();
+    let full = loop {
+        match store.append(message(&ids, 3_000)).await {
+            Ok(mut answers) => match answers.remove(0) {
+                Appended::Stored { deliveries, .. } => rows.extend(deliveries),
+                other => panic!("{other:?}"),
+            },
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full, StoreError::Full);
+    // Without a reserve settlements may find no room either; then they say so.
+    let mut open = 0;
+    for row in &rows {
+        match store.settle(done(row)).await {
+            Ok(settled) => assert!(matches!(settled[0], Settled::Done { .. })),
+            Err(error) => {
+                assert_eq!(error, StoreError::Full);
+                assert_eq!(store.delivery(row.id).await, Ok(Some(row.clone())));
+                open += 1;
+            }
+        }
+    }
+    // Killed there and opened where there is room, everything that was answered is there.
+    let place = Place::new();
+    std::fs::create_dir(place.dir()).unwrap();
+    for entry in std::fs::read_dir(disk.0.path().join("data")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(
+            &path,
+            place.file(path.file_name().unwrap().to_str().unwrap()),
+        )
+        .unwrap();
+    }
+    drop(store);
+    let store = place.open();
+    assert_eq!(store.depths().first().map_or(0, |depth| depth.count), open);
+    let first = store.delivery(rows[0].id).await.unwrap();
+    assert_eq!(first.unwrap().id, rows[0].id);
+    store.append(message(&ids, 3_000)).await.unwrap();
+}
