@@ -90,7 +90,7 @@ impl Timing {
 pub enum PossibleDuplicate {
     /// The gateway stopped uncleanly while it may have been in flight.
     Restart,
-    /// The attempt before was sent and not answered.
+    /// An attempt before was sent and not answered.
     Unknown,
 }
 

@@ -149,7 +149,8 @@ fn retry_at(
     }
     let settle = Settle::Retry {
         at: until_expiry(row, at),
-        possible_duplicate: duplicate,
+        // What one attempt left in doubt stays in doubt: a refusal of the next one says nothing of it.
+        possible_duplicate: duplicate.or(row.possible_duplicate),
         checkpoint: None,
     };
     verdict(settle, ending)
@@ -158,4 +159,59 @@ fn retry_at(
 /// A delivery that expires before it is due again is due when it expires, to end then.
 fn until_expiry(row: &DeliveryRow, at: Timestamp) -> Timestamp {
     row.expires_at.map_or(at, |expiry| at.min(expiry))
+}
+
+#[cfg(test)]
+mod tests {
+    use anser_core::delivery::DeliveryState;
+    use anser_core::id::{DeliveryId, Num, ResourceId};
+    use anser_core::retry::RetrySpec;
+
+    use super::*;
+
+    /// Found by the demo: unanswered, then 503, then delivered: the last one came without a mark.
+    #[test]
+    fn a_doubt_is_not_settled_by_a_later_refusal() {
+        let retry = RetrySchedule::compile("retry", &RetrySpec::default()).unwrap();
+        let policy = Policy {
+            retry: &retry,
+            on_exhausted: OnExhausted::Dead,
+            held: Duration::ZERO,
+            cancelled: false,
+        };
+        let refused = Outcome::Retry {
+            reason: "503".to_owned(),
+        };
+        for doubt in [
+            None,
+            Some(PossibleDuplicate::Unknown),
+            Some(PossibleDuplicate::Restart),
+        ] {
+            let row = DeliveryRow {
+                id: DeliveryId::new(Num(1), 0),
+                topic: ResourceId(1),
+                group: ResourceId(2),
+                channel: ResourceId(3),
+                target: None,
+                lane: None,
+                state: DeliveryState::Retrying,
+                due: Timestamp::EPOCH,
+                expires_at: None,
+                accepted: Timestamp::EPOCH,
+                first_attempt: Some(Timestamp::EPOCH),
+                attempts: 1,
+                attempts_before: 0,
+                scheduled: false,
+                ordered: true,
+                possible_duplicate: doubt,
+                checkpoint: None,
+                bytes: 1,
+            };
+            let verdict = decide(&row, &refused, false, &policy, 0.5, Timestamp::EPOCH);
+            assert!(
+                matches!(verdict.settle, Settle::Retry { possible_duplicate, .. } if possible_duplicate == doubt),
+                "{verdict:?}"
+            );
+        }
+    }
 }
