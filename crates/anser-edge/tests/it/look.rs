@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::start;
+use crate::harness::{Server, start};
 
 #[tokio::test]
 async fn a_message_and_its_delivery_from_all_sides() {
@@ -37,6 +37,12 @@ async fn a_message_and_its_delivery_from_all_sides() {
         .await
         .expect(200);
     assert_eq!(none["items"], json!([]));
+    its_deliveries(&server, message, delivery).await;
+    server.stop().await;
+}
+
+/// The delivery as the lists and its own page show it, and the operator's hand on it.
+async fn its_deliveries(server: &Server, message: &str, delivery: &str) {
     let of_message = server
         .call(
             "GET",
@@ -86,7 +92,6 @@ async fn a_message_and_its_delivery_from_all_sides() {
         .await
         .expect(200);
     assert_eq!(recalled["results"][0]["delivery"], delivery);
-    server.stop().await;
 }
 
 #[tokio::test]

@@ -39,17 +39,23 @@ async fn life(server: &Server, all: &str, name: &str, spec: Value, other: Value)
         "{listed}"
     );
 
+    let current = replacing(server, &one, &etag, other).await;
+    changing(server, &one, &etag, &current).await;
+}
+
+/// Replaces what is there, given its revision only; answers with the new one.
+async fn replacing(server: &Server, one: &str, etag: &str, other: Value) -> String {
     let wrong = [("if-match", "\"999999\"")];
     assert_eq!(
         server
-            .call_with("PUT", &one, &wrong, other.clone())
+            .call_with("PUT", one, &wrong, other.clone())
             .await
             .code(),
         "stale_revision"
     );
     for malformed in ["W/\"1\"", "1", "\"x\"", "\"+1\"", ""] {
         let reply = server
-            .call_with("PUT", &one, &[("if-match", malformed)], other.clone())
+            .call_with("PUT", one, &[("if-match", malformed)], other.clone())
             .await;
         assert_eq!(
             (reply.status, reply.code().as_str()),
@@ -58,46 +64,51 @@ async fn life(server: &Server, all: &str, name: &str, spec: Value, other: Value)
         );
     }
     let replaced = server
-        .call_with("PUT", &one, &[("if-match", &etag)], other)
+        .call_with("PUT", one, &[("if-match", etag)], other)
         .await;
     let current = replaced.header("etag").unwrap().to_owned();
     assert_ne!(current, etag);
     replaced.expect(200);
+    current
+}
+
+/// Changes and deletes, given the current revision only.
+async fn changing(server: &Server, one: &str, old: &str, current: &str) {
     let patch = json!({"description": "changed"});
     assert_eq!(
         server
-            .call_with("PATCH", &one, &[("if-match", &etag)], patch.clone())
+            .call_with("PATCH", one, &[("if-match", old)], patch.clone())
             .await
             .status,
         412
     );
     let changed = server
-        .call_with("PATCH", &one, &[("if-match", &current)], patch)
+        .call_with("PATCH", one, &[("if-match", current)], patch)
         .await
         .expect(200);
     assert_eq!(changed["description"], "changed");
     assert_eq!(
-        server.call("PATCH", &one, json!([1])).await.code(),
+        server.call("PATCH", one, json!([1])).await.code(),
         "invalid_patch"
     );
 
     assert_eq!(
         server
-            .call_with("DELETE", &one, &wrong, Value::Null)
+            .call_with("DELETE", one, &[("if-match", "\"999999\"")], Value::Null)
             .await
             .status,
         412
     );
     assert_eq!(
         server
-            .call_with("DELETE", &one, &[("if-match", "*")], Value::Null)
+            .call_with("DELETE", one, &[("if-match", "*")], Value::Null)
             .await
             .status,
         204
     );
     for method in ["GET", "DELETE"] {
         assert_eq!(
-            server.call(method, &one, Value::Null).await.status,
+            server.call(method, one, Value::Null).await.status,
             404,
             "{method}"
         );
@@ -281,6 +292,12 @@ async fn keys_are_shown_once_and_do_what_they_say() {
         .expect(200);
     assert_eq!(names["items"].as_array().unwrap().len(), 2);
 
+    limited_to_publishing(&server, &key).await;
+    server.stop().await;
+}
+
+/// The key publishes to its topic, does nothing else, and nothing at all once it is deleted.
+async fn limited_to_publishing(server: &Server, key: &str) {
     let bearer = format!("bearer {key}");
     let headers = [
         ("authorization", bearer.as_str()),
@@ -341,7 +358,6 @@ async fn keys_are_shown_once_and_do_what_they_say() {
         gone.header("www-authenticate"),
         Some("Bearer realm=\"anser\"")
     );
-    server.stop().await;
 }
 
 #[tokio::test]
