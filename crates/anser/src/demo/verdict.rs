@@ -33,7 +33,7 @@ pub(crate) fn tell(
             output::line(&row(port, scene, snapshot));
         }
         output::line(&format!(
-            "\nAfter {:.1} s the gateway says: {} accepted, {} delivered, {} retried, {} waiting, {} dead.",
+            "p50 and p99: from publish to first receipt.\n\nAfter {:.1} s the gateway says: {} accepted, {} delivered, {} retried, {} waiting, {} dead.",
             snapshot.elapsed.as_secs_f64(),
             gauge.accepted,
             gauge.delivered,
