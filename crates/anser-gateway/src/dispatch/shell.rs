@@ -458,13 +458,13 @@ impl Shell {
         let metrics = &self.parts.metrics;
         match row.state {
             DeliveryState::Delivered => {
-                metrics.delivered(row.topic, row.channel, now.since(row.accepted))
+                metrics.delivered(row.topic, row.channel, now.since(row.accepted));
             }
             DeliveryState::Dead => metrics.dead(row.topic, row.channel),
             DeliveryState::Expired => metrics.expired(row.topic, row.channel),
             DeliveryState::Cancelled => metrics.cancelled(row.topic, row.channel),
             DeliveryState::Retrying if matches!(settlement.to, Settle::Retry { .. }) => {
-                metrics.retried(row.topic, row.channel)
+                metrics.retried(row.topic, row.channel);
             }
             DeliveryState::Pending | DeliveryState::Retrying | DeliveryState::Waiting => {}
         }

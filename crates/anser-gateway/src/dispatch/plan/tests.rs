@@ -318,7 +318,7 @@ fn live(world: &World, events: &[Event]) {
     for event in events {
         match *event {
             Event::Publish(group, lane) => {
-                drop(sim.publish(group, if world.gate { None } else { lane }))
+                let _ = sim.publish(group, if world.gate { None } else { lane });
             }
             Event::Pump => sim.pump(),
             Event::Answer(index) => sim.answer_claim(index),
