@@ -258,6 +258,8 @@ pub enum Settle {
     Park {
         /// When.
         at: Timestamp,
+        /// Whether the next attempt may repeat an earlier one, as it was before this one.
+        possible_duplicate: Option<PossibleDuplicate>,
     },
     /// Its scheduled time has come: it goes to the end of its lane, and is its head if the lane is empty.
     Join,

@@ -88,8 +88,12 @@ pub(crate) fn settled(
             next.checkpoint.clone_from(checkpoint);
             LaneMove::Stay
         }
-        Settle::Park { at } if !waiting => {
+        Settle::Park {
+            at,
+            possible_duplicate,
+        } if !waiting => {
             next.due = *at;
+            next.possible_duplicate = *possible_duplicate;
             LaneMove::Stay
         }
         Settle::Join if row.scheduled => {

@@ -272,7 +272,7 @@ impl Shell {
         self.note_endpoint(&done, verdict.gone.as_deref(), now.wall);
         let mut attempt = done.attempt;
         attempt.next = match &verdict.settle {
-            Settle::Retry { at, .. } | Settle::Park { at } => Some(*at),
+            Settle::Retry { at, .. } | Settle::Park { at, .. } => Some(*at),
             _ => None,
         };
         let to = if done.gone {

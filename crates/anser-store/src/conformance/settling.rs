@@ -162,12 +162,7 @@ pub(super) async fn stale_tokens_are_fenced(store: &dyn Store) {
         (ended.state, ended.attempts, ended.due),
         (DeliveryState::Delivered, 1, at(1))
     );
-    let finals = [
-        Settle::Dead,
-        retry(9),
-        Settle::Park { at: at(9) },
-        Settle::Join,
-    ];
+    let finals = [Settle::Dead, retry(9), park(9, None), Settle::Join];
     for to in finals {
         let settled = store.settle(vec![settlement(&ended, to, 2)]).await;
         assert_eq!(
@@ -199,7 +194,7 @@ pub(super) async fn stale_tokens_are_fenced(store: &dyn Store) {
 pub(super) async fn retries_and_pauses_are_kept(store: &dyn Store) {
     let maker = Maker::new();
     let row = maker.one(store, 0, None).await;
-    let (parked, _) = settle(store, &row, Settle::Park { at: at(30) }, 10).await;
+    let (parked, _) = settle(store, &row, park(30, None), 10).await;
     assert_eq!(
         (parked.state, parked.attempts, parked.due),
         (DeliveryState::Pending, 0, at(30))
@@ -222,11 +217,18 @@ pub(super) async fn retries_and_pauses_are_kept(store: &dyn Store) {
     );
     assert_eq!(tried.first_attempt, Some(at(10)));
     assert_eq!(current(store, &row).await, tried);
-    let (parked, _) = settle(store, &tried, Settle::Park { at: at(70) }, 61).await;
+    let (parked, _) = settle(
+        store,
+        &tried,
+        park(70, Some(PossibleDuplicate::Restart)),
+        61,
+    )
+    .await;
     assert_eq!(
         (parked.state, parked.attempts),
         (DeliveryState::Retrying, 1)
     );
+    assert_eq!(parked.possible_duplicate, Some(PossibleDuplicate::Restart));
     let mut unlogged = settlement(&parked, retry(80), 71);
     unlogged.unlogged = true;
     store
@@ -362,4 +364,12 @@ pub(super) async fn a_group_is_cancelled_in_steps(store: &dyn Store) {
     }
     assert_eq!(current(store, &other[0]).await, other[0]);
     assert_eq!(settle(store, &rows[0], Settle::Delivered, 10).await.1, None);
+}
+
+/// A pause until second `until`.
+fn park(until: u64, possible_duplicate: Option<PossibleDuplicate>) -> Settle {
+    Settle::Park {
+        at: at(until),
+        possible_duplicate,
+    }
 }

@@ -277,7 +277,10 @@ impl Pair {
             2 => Settle::Dead,
             3 => Settle::Expired,
             4 => Settle::Cancelled,
-            5 => Settle::Park { at: self.later(3) },
+            5 => Settle::Park {
+                at: self.later(3),
+                possible_duplicate: None,
+            },
             6 if row.scheduled => Settle::Join,
             _ => Settle::Retry {
                 at: self.later(2),

@@ -221,7 +221,7 @@ impl Sim {
         row.attempts += 1;
         match to {
             Settle::Retry { at, .. } => (row.state, row.due) = (DeliveryState::Retrying, *at),
-            Settle::Park { at } => row.due = *at,
+            Settle::Park { at, .. } => row.due = *at,
             _ => row.state = DeliveryState::Delivered,
         }
         let row = row.clone();
@@ -354,6 +354,7 @@ fn live(world: &World, events: &[Event]) {
                     Ending::Limited(wait),
                     &Settle::Park {
                         at: sim.now.wall.plus(wait),
+                        possible_duplicate: None,
                     },
                 );
             }
@@ -575,7 +576,14 @@ fn a_pause_stops_the_scope_and_keeps_the_order() {
     sim.pump();
     let wait = Duration::from_secs(30);
     let at = sim.now.wall.plus(wait);
-    sim.finish_one(ids[0], Ending::Limited(wait), &Settle::Park { at });
+    sim.finish_one(
+        ids[0],
+        Ending::Limited(wait),
+        &Settle::Park {
+            at,
+            possible_duplicate: None,
+        },
+    );
     sim.advance(Duration::from_secs(29));
     sim.pump();
     assert_eq!(sim.started, [ids[0]]);

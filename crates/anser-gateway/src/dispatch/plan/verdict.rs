@@ -99,7 +99,15 @@ fn limited(row: &DeliveryRow, wait: Duration, policy: &Policy<'_>, now: Timestam
         return verdict(Settle::Cancelled, Ending::Limited(wait));
     }
     let at = until_expiry(row, now.plus(wait));
-    verdict(Settle::Park { at }, Ending::Limited(wait))
+    // What marked this attempt marks the next: the endpoint turned it away, the doubt is about an earlier one.
+    let possible_duplicate = row.possible_duplicate;
+    verdict(
+        Settle::Park {
+            at,
+            possible_duplicate,
+        },
+        Ending::Limited(wait),
+    )
 }
 
 /// Age counts from the first attempt and stands still while held.
@@ -169,49 +177,94 @@ mod tests {
 
     use super::*;
 
-    /// Found by the demo: unanswered, then 503, then delivered: the last one came without a mark.
-    #[test]
-    fn a_doubt_is_not_settled_by_a_later_refusal() {
+    fn row(possible_duplicate: Option<PossibleDuplicate>) -> DeliveryRow {
+        DeliveryRow {
+            id: DeliveryId::new(Num(1), 0),
+            topic: ResourceId(1),
+            group: ResourceId(2),
+            channel: ResourceId(3),
+            target: None,
+            lane: None,
+            state: DeliveryState::Retrying,
+            due: Timestamp::EPOCH,
+            expires_at: None,
+            accepted: Timestamp::EPOCH,
+            first_attempt: Some(Timestamp::EPOCH),
+            attempts: 1,
+            attempts_before: 0,
+            scheduled: false,
+            ordered: true,
+            possible_duplicate,
+            checkpoint: None,
+            bytes: 1,
+        }
+    }
+
+    fn after(row: &DeliveryRow, outcome: &Outcome, cancelled: bool) -> Verdict {
         let retry = RetrySchedule::compile("retry", &RetrySpec::default()).unwrap();
         let policy = Policy {
             retry: &retry,
             on_exhausted: OnExhausted::Dead,
             held: Duration::ZERO,
-            cancelled: false,
+            cancelled,
         };
+        decide(row, outcome, false, &policy, 0.5, Timestamp::EPOCH)
+    }
+
+    /// Found by the demo: unanswered, then 503, then delivered: the last one came without a mark.
+    #[test]
+    fn a_doubt_is_not_settled_by_a_later_refusal() {
         let refused = Outcome::Retry {
             reason: "503".to_owned(),
+        };
+        let limited = Outcome::Limited {
+            wait: Duration::from_secs(3),
         };
         for doubt in [
             None,
             Some(PossibleDuplicate::Unknown),
             Some(PossibleDuplicate::Restart),
         ] {
-            let row = DeliveryRow {
-                id: DeliveryId::new(Num(1), 0),
-                topic: ResourceId(1),
-                group: ResourceId(2),
-                channel: ResourceId(3),
-                target: None,
-                lane: None,
-                state: DeliveryState::Retrying,
-                due: Timestamp::EPOCH,
-                expires_at: None,
-                accepted: Timestamp::EPOCH,
-                first_attempt: Some(Timestamp::EPOCH),
-                attempts: 1,
-                attempts_before: 0,
-                scheduled: false,
-                ordered: true,
-                possible_duplicate: doubt,
-                checkpoint: None,
-                bytes: 1,
-            };
-            let verdict = decide(&row, &refused, false, &policy, 0.5, Timestamp::EPOCH);
-            assert!(
-                matches!(verdict.settle, Settle::Retry { possible_duplicate, .. } if possible_duplicate == doubt),
-                "{verdict:?}"
-            );
+            for outcome in [&refused, &limited] {
+                let (Settle::Retry {
+                    possible_duplicate, ..
+                }
+                | Settle::Park {
+                    possible_duplicate, ..
+                }) = after(&row(doubt), outcome, false).settle
+                else {
+                    panic!("{outcome:?} is not final");
+                };
+                assert_eq!(possible_duplicate, doubt, "{outcome:?}");
+            }
         }
+    }
+
+    #[test]
+    fn what_was_recalled_under_way_is_cancelled_unless_it_arrived() {
+        let wait = Duration::from_secs(3);
+        let reason = String::new();
+        let arrived = Outcome::Delivered { platform_id: None };
+        for (outcome, settle) in [
+            (arrived, Settle::Delivered),
+            (Outcome::Limited { wait }, Settle::Cancelled),
+            (Outcome::Unknown { reason }, Settle::Cancelled),
+        ] {
+            assert_eq!(after(&row(None), &outcome, true).settle, settle);
+        }
+    }
+
+    #[test]
+    fn a_retry_beyond_the_expiry_is_due_when_it_expires() {
+        let expires_at = Some(Timestamp::from_millis(500));
+        let row = DeliveryRow {
+            expires_at,
+            ..row(None)
+        };
+        let reason = String::new();
+        let Settle::Retry { at, .. } = after(&row, &Outcome::Retry { reason }, false).settle else {
+            panic!("a failure is tried again");
+        };
+        assert_eq!(Some(at), expires_at);
     }
 }
