@@ -175,92 +175,85 @@ async fn what_is_no_request_is_refused() {
     assert_eq!((messages(&api).await, api.get("/readyz").await.0), (0, 200));
 }
 
+/// Bodies that are no message, with the status and the code that refuse them.
+const NO_MESSAGES: &[(&str, u16, &str)] = &[
+    ("", 400, "malformed_json"),
+    ("{", 400, "malformed_json"),
+    ("\u{feff}{}", 400, "malformed_json"),
+    (r#"{"body":{"data":NaN}}"#, 400, "malformed_json"),
+    (r#"{"body":{"data":1}} {}"#, 400, "malformed_json"),
+    ("[]", 422, "empty_batch"),
+    ("null", 422, "invalid_field"),
+    ("7", 422, "invalid_field"),
+    ("{}", 422, "invalid_field"),
+    (r#"{"body":{}}"#, 422, "invalid_body"),
+    (r#"{"body":{"data":1,"bytes":"AA=="}}"#, 422, "invalid_body"),
+    (r#"{"body":{"data":1},"hedaer":{}}"#, 422, "invalid_field"),
+    (
+        r#"{"body":{"data":1},"header":{"from":{}}}"#,
+        422,
+        "stamped_field",
+    ),
+    (
+        r#"{"body":{"data":1},"header":{"id":"x"}}"#,
+        422,
+        "stamped_field",
+    ),
+    (
+        r#"{"body":{"data":1},"header":{"type":"a b"}}"#,
+        422,
+        "invalid_type",
+    ),
+    (
+        r#"{"body":{"data":1},"header":{"key":7}}"#,
+        422,
+        "invalid_field",
+    ),
+    (
+        r#"{"body":{"data":1},"header":{"not_before":"soon"}}"#,
+        422,
+        "invalid_field",
+    ),
+    (
+        r#"{"body":{"template":{"name":"t","vars":{}}}}"#,
+        422,
+        "not_available",
+    ),
+];
+
+async fn check_refusal(api: &Api, body: &[u8], status: u16, code: &str) {
+    let request = api
+        .request(Method::POST, "/v1/topics/shop/messages")
+        .header("content-type", "application/json");
+    let response = request.body(body.to_owned()).send().await.unwrap();
+    let answered = response.status();
+    let kind = response.headers()["content-type"].clone();
+    let problem: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+    let shown = String::from_utf8_lossy(&body[..body.len().min(80)]);
+    assert_eq!(
+        (answered.as_u16(), &problem["code"], &problem["status"]),
+        (status, &json!(code), &json!(status)),
+        "{shown}: {problem}"
+    );
+    assert_eq!(kind, "application/problem+json", "{shown}");
+}
+
 #[tokio::test]
 async fn what_is_no_message_is_refused_with_a_stable_code() {
     let server = Server::start();
     let api = shop(&server).await;
-    let deep = format!(
-        "{{\"body\":{{\"data\":{}{}}}}}",
-        "[".repeat(5_000),
-        "]".repeat(5_000)
-    );
-    let large = json!({"body": {"data": "x".repeat(1 << 20)}}).to_string();
-    let many = json!(vec![json!({"body": {"data": 1}}); 1_001]).to_string();
-    for (body, refused, code) in [
-        ("", 400, "malformed_json"),
-        ("{", 400, "malformed_json"),
-        ("\u{feff}{}", 400, "malformed_json"),
-        (r#"{"body":{"data":NaN}}"#, 400, "malformed_json"),
-        (r#"{"body":{"data":1}} {}"#, 400, "malformed_json"),
-        ("[]", 422, "empty_batch"),
-        ("null", 422, "invalid_field"),
-        ("7", 422, "invalid_field"),
-        ("{}", 422, "invalid_field"),
-        (r#"{"body":{}}"#, 422, "invalid_body"),
-        (r#"{"body":{"data":1,"bytes":"AA=="}}"#, 422, "invalid_body"),
-        (r#"{"body":{"data":1},"hedaer":{}}"#, 422, "invalid_field"),
-        (
-            r#"{"body":{"data":1},"header":{"from":{"kind":"user","id":"me"}}}"#,
-            422,
-            "stamped_field",
-        ),
-        (
-            r#"{"body":{"data":1},"header":{"id":"019aacf0-7c00-7a31-9a4e-4b1f0c2d9e10"}}"#,
-            422,
-            "stamped_field",
-        ),
-        (
-            r#"{"body":{"data":1},"header":{"type":"a b"}}"#,
-            422,
-            "invalid_type",
-        ),
-        (
-            r#"{"body":{"data":1},"header":{"key":7}}"#,
-            422,
-            "invalid_field",
-        ),
-        (
-            r#"{"body":{"data":1},"header":{"not_before":"soon"}}"#,
-            422,
-            "invalid_field",
-        ),
-        (
-            r#"{"body":{"template":{"name":"t","vars":{}}}}"#,
-            422,
-            "not_available",
-        ),
-        (&deep, 422, "too_deep"),
-        (&large, 413, "too_large"),
-        (&many, 413, "too_many_messages"),
-    ] {
-        let request = api
-            .request(Method::POST, "/v1/topics/shop/messages")
-            .header("content-type", "application/json");
-        let response = request.body(body.to_owned()).send().await.unwrap();
-        let (status, kind) = (
-            response.status().as_u16(),
-            response.headers()["content-type"].clone(),
-        );
-        let problem: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
-        let shown = &body[..body.len().min(80)];
-        assert_eq!(
-            (status, problem["code"].as_str().unwrap()),
-            (refused, code),
-            "{shown}: {problem}"
-        );
-        assert_eq!(kind, "application/problem+json", "{shown}");
-        assert_eq!(problem["status"], refused, "{problem}");
+    for (body, status, code) in NO_MESSAGES {
+        check_refusal(&api, body.as_bytes(), *status, code).await;
     }
-    let invalid_utf8 = [b"{\"body\":{\"data\":\"".as_slice(), &[0xff, 0xfe], b"\"}}"].concat();
-    let request = api
-        .request(Method::POST, "/v1/topics/shop/messages")
-        .header("content-type", "application/json");
-    let (status, problem) = api.try_send(request.body(invalid_utf8)).await.unwrap();
-    assert_eq!(
-        (status, &problem["code"]),
-        (400, &json!("malformed_json")),
-        "{problem}"
-    );
+    let nested = [vec![b'['; 5_000], vec![b']'; 5_000]].concat();
+    let deep = [&b"{\"body\":{\"data\":"[..], &nested, b"}}"].concat();
+    check_refusal(&api, &deep, 422, "too_deep").await;
+    let large = json!({"body": {"data": "x".repeat(1 << 20)}}).to_string();
+    check_refusal(&api, large.as_bytes(), 413, "too_large").await;
+    let many = json!(vec![json!({"body": {"data": 1}}); 1_001]).to_string();
+    check_refusal(&api, many.as_bytes(), 413, "too_many_messages").await;
+    let no_utf8 = b"{\"body\":{\"data\":\"\xff\xfe\"}}";
+    check_refusal(&api, no_utf8, 400, "malformed_json").await;
     assert_eq!(messages(&api).await, 0);
 }
 

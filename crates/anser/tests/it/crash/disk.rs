@@ -79,6 +79,16 @@ impl Ballast {
     }
 }
 
+/// From the topic `shop` to the receiver, which takes nothing yet.
+async fn failing_route(api: &Api, receiver: &Receiver) {
+    let retry = json!({"first": 0.1, "factor": 1, "jitter": 0});
+    let subscription = json!({"retry": retry, "ordering": "none"});
+    let url = receiver.url("/hook");
+    api.route("shop", "hook", &url, json!({}), subscription)
+        .await;
+    receiver.answer("/hook", Answer::Status(500));
+}
+
 async fn publish(api: &Api, data: &Value) -> (u16, Value) {
     api.post("/v1/topics/shop/messages", &json!({"body": {"data": data}}))
         .await
@@ -113,16 +123,7 @@ async fn a_full_disk_refuses_publishes_while_deliveries_go_on() {
     let (receiver, ballast) = (Receiver::start().await, Ballast::new(&data));
     let server = options.start();
     let api = server.api();
-    let retry = json!({"first": 0.1, "factor": 1, "jitter": 0});
-    api.route(
-        "shop",
-        "hook",
-        &receiver.url("/hook"),
-        json!({}),
-        json!({"retry": retry, "ordering": "none"}),
-    )
-    .await;
-    receiver.answer("/hook", Answer::Status(500));
+    failing_route(&api, &receiver).await;
     let mut accepted = Vec::new();
     for n in 0..50 {
         let (status, answer) = publish(&api, &json!(format!("{n} {}", "x".repeat(1_000)))).await;
@@ -187,16 +188,7 @@ async fn when_commits_fail_dispatch_waits_and_resumes() {
     let (receiver, ballast) = (Receiver::start().await, Ballast::new(&data));
     let server = options.start();
     let api = server.api();
-    let retry = json!({"first": 0.1, "factor": 1, "jitter": 0});
-    api.route(
-        "shop",
-        "hook",
-        &receiver.url("/hook"),
-        json!({}),
-        json!({"retry": retry, "ordering": "none"}),
-    )
-    .await;
-    receiver.answer("/hook", Answer::Status(500));
+    failing_route(&api, &receiver).await;
     let (status, answer) = publish(&api, &json!("waits")).await;
     assert_eq!(status, 202, "{answer}");
     ballast.leave(&data, 0);

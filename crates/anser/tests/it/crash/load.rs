@@ -73,7 +73,7 @@ impl Publisher {
 
     fn item(&self, n: usize) -> Value {
         let mut header = json!({"type": "crash.test"});
-        if self.number % KEYLESS_EVERY != 0 {
+        if !self.number.is_multiple_of(KEYLESS_EVERY) {
             header["key"] = format!("{}-{}", self.number, n % KEYS).into();
         }
         json!({
@@ -86,7 +86,11 @@ impl Publisher {
     /// Publishes once; false when no answer came.
     async fn publish(&mut self, api: &Api, books: &Books) -> bool {
         if self.open == 0 {
-            self.open = if self.number % 2 == 0 { 1 } else { BATCH };
+            self.open = if self.number.is_multiple_of(2) {
+                1
+            } else {
+                BATCH
+            };
         }
         let items: Vec<Value> = (self.next..self.next + self.open)
             .map(|n| self.item(n))
