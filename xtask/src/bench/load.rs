@@ -21,7 +21,7 @@ const OVERLOAD_PAUSE: Duration = Duration::from_millis(5);
 /// How often we look whether everything has arrived.
 const DRAIN_LOOK: Duration = Duration::from_millis(1);
 /// Connections that a fixed rate may need at once before we call it an overload.
-const OPEN_LOOP_CONNECTIONS_MAX: usize = 512;
+const OPEN_LOOP_CONNECTIONS_MAX: usize = 2_048;
 
 /// What was published.
 #[derive(Clone, Debug, Default)]
