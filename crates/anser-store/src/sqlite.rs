@@ -13,6 +13,7 @@ mod meta;
 mod opening;
 mod read;
 mod readers;
+mod relay;
 mod row;
 mod schema;
 mod space;
@@ -46,8 +47,9 @@ use depth::Depths;
 use folding::Folder;
 use opening::{Opened, Opening};
 use readers::Reader;
+use relay::Relay;
 use space::Space;
-use writer::{Answer, Counters, Job, Op, Writer};
+use writer::{Answer, Counters, Job, Op, Reply, Writer};
 
 /// How to open the data.
 pub struct SqliteOptions {
@@ -98,6 +100,7 @@ pub struct SqliteStore {
     info: StoreInfo,
     depths: Arc<Depths>,
     jobs: Option<mpsc::Sender<Job>>,
+    relay: Arc<Relay<Reply>>,
     writer: Option<JoinHandle<()>>,
     /// For claims and single rows.
     near: Option<Reader>,
@@ -133,6 +136,7 @@ impl SqliteStore {
         let far = Reader::start(&database, "anser-store-far").map_err(failed)?;
         let folder = Folder::start(&database).map_err(failed)?;
         let depths = Arc::new(depths);
+        let relay = Arc::new(Relay::default());
         let writer = Writer {
             connection,
             ack,
@@ -154,6 +158,7 @@ impl SqliteStore {
                 resource,
             },
             folder,
+            relay: Arc::clone(&relay),
         };
         let (jobs, queue) = mpsc::channel(writer::QUEUE_MAX);
         let writer = std::thread::Builder::new()
@@ -167,6 +172,7 @@ impl SqliteStore {
             info,
             depths,
             jobs: Some(jobs),
+            relay,
             writer: Some(writer),
             near: Some(near),
             far: Some(far),
@@ -174,6 +180,7 @@ impl SqliteStore {
     }
 
     async fn write(&self, op: Op) -> Result<Answer> {
+        self.relay.start();
         let (reply, answer) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or_else(writer::closed)?;
         jobs.send(Job { op, reply })

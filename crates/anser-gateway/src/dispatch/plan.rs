@@ -164,7 +164,7 @@ struct Flight {
     group: Group,
     scope: Scope,
     retry: bool,
-    failing: bool,
+    doubtful: bool,
     cancelled: bool,
 }
 
@@ -182,10 +182,10 @@ pub struct Plan {
     scopes: HashMap<Scope, ScopeState>,
     /// Scopes that may be able to start something, each once.
     ready: VecDeque<Scope>,
-    /// Scopes that last failed and wait for a share of the slots set aside for such.
-    failing_waiting: VecDeque<Scope>,
+    /// Scopes that left the attempts still free to others.
+    yielding: VecDeque<Scope>,
     flights: HashMap<DeliveryId, Flight>,
-    failing_in_flight: usize,
+    doubtful_in_flight: usize,
     windowed: usize,
     message_bytes: usize,
     /// Messages whose recall is under way: nothing of them is taken in.
@@ -206,9 +206,9 @@ impl Plan {
             groups: HashMap::new(),
             scopes: HashMap::new(),
             ready: VecDeque::new(),
-            failing_waiting: VecDeque::new(),
+            yielding: VecDeque::new(),
             flights: HashMap::new(),
-            failing_in_flight: 0,
+            doubtful_in_flight: 0,
             windowed: 0,
             message_bytes: 0,
             recalling: HashSet::new(),
@@ -401,10 +401,8 @@ impl Plan {
         let Some(flight) = self.flights.remove(&delivery) else {
             return;
         };
-        if flight.failing {
-            self.failing_in_flight -= 1;
-            self.wake_failing();
-        }
+        self.doubtful_in_flight -= usize::from(flight.doubtful);
+        self.wake_yielding();
         if matches!(ending, Ending::Failure | Ending::TimedOut) {
             self.close_gate(flight.group, delivery);
         }

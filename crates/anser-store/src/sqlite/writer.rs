@@ -26,6 +26,7 @@ use super::depth::{DepthChanges, Depths};
 use super::failure::Failure;
 use super::folding::{self, Folder};
 use super::meta::{self, Fact};
+use super::relay::Relay;
 use super::space::Space;
 use statements::Statements;
 
@@ -112,7 +113,7 @@ pub(super) enum Answer {
     Done,
 }
 
-type Reply = Result<Answer, StoreError>;
+pub(super) type Reply = Result<Answer, StoreError>;
 
 /// A request and where its answer goes.
 #[derive(Debug)]
@@ -149,6 +150,7 @@ pub(super) struct Writer {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) counters: Counters,
     pub(super) folder: Folder,
+    pub(super) relay: Arc<Relay<Reply>>,
 }
 
 impl Writer {
@@ -242,6 +244,7 @@ struct Session<'c> {
     /// Why nothing more is written: what is on the disk is unknown.
     halted: Option<StoreError>,
     folder: &'c mut Folder,
+    relay: &'c Relay<Reply>,
     /// Frames at which the log is folded next.
     fold_at: u32,
 }
@@ -266,6 +269,7 @@ impl<'c> Session<'c> {
             cursors: sweep::Cursors::default(),
             halted: None,
             folder: &mut writer.folder,
+            relay: &writer.relay,
             fold_at: FOLD_FRAMES,
         })
     }
@@ -305,10 +309,11 @@ impl<'c> Session<'c> {
         );
         let frames = self.run(&group, &mut replies);
         let operations = group.len();
-        for (job, reply) in group.into_iter().zip(replies) {
-            // Nobody waits any more when the caller gave up; what was done stays done.
-            drop(job.reply.send(reply.unwrap_or(Err(StoreError::Unknown))));
-        }
+        let replies = replies
+            .into_iter()
+            .map(|reply| reply.unwrap_or(Err(StoreError::Unknown)));
+        let callers = group.into_iter().map(|job| job.reply);
+        self.relay.deliver(callers.zip(replies).collect());
         if let Some(observer) = self.observer {
             observer.committed(operations, self.clock.monotonic().saturating_sub(began));
         }

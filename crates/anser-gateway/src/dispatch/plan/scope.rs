@@ -11,6 +11,9 @@ use super::breaker::{Breaker, Gate};
 use super::bucket::Bucket;
 use super::{Ending, Now};
 
+/// An endpoint that answers nothing for so long may be hanging.
+const SILENCE: Duration = Duration::from_millis(500);
+
 /// Whether a scope may start an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Permit {
@@ -24,13 +27,15 @@ pub(super) enum Permit {
 
 /// A scope's state.
 pub(super) struct ScopeState {
-    /// In the plan's ready queue, or waiting for a share of the failing ones' slots.
+    /// In the plan's ready queue, or among those that yield.
     pub(super) queued: bool,
     groups: VecDeque<Group>,
     slots: usize,
     in_flight: usize,
     retries_in_flight: usize,
     failing: bool,
+    /// When an attempt ended last, or the first of those under way began.
+    heard: Duration,
     paused_until: Duration,
     bucket: Option<Bucket>,
     breaker: Breaker,
@@ -45,6 +50,7 @@ impl ScopeState {
             in_flight: 0,
             retries_in_flight: 0,
             failing: false,
+            heard: Duration::ZERO,
             paused_until: Duration::ZERO,
             bucket: rate.map(|rate| Bucket::new(rate, Duration::ZERO)),
             breaker: Breaker::default(),
@@ -88,6 +94,16 @@ impl ScopeState {
         self.retries_in_flight
     }
 
+    /// Attempts under way.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Whether it may be hanging: its last attempt failed, or none of those under way has ended for a while.
+    pub(super) fn is_doubtful(&self, now: Now) -> bool {
+        self.failing || (self.in_flight > 0 && now.mono > self.heard + SILENCE)
+    }
+
     /// Whether its last attempt failed.
     pub(super) fn is_failing(&self) -> bool {
         self.failing
@@ -116,6 +132,9 @@ impl ScopeState {
 
     /// An attempt that [`ScopeState::permit`] allowed starts.
     pub(super) fn began(&mut self, retry: bool, no_breaker: bool, now: Now) {
+        if self.in_flight == 0 {
+            self.heard = now.mono;
+        }
         self.in_flight += 1;
         self.retries_in_flight += usize::from(retry);
         if !no_breaker {
@@ -127,8 +146,8 @@ impl ScopeState {
         }
     }
 
-    /// An attempt ended. Slots grow with success up to `slots_max`, shrink to one after a time-out and halve after
-    /// another failure.
+    /// An attempt ended. Slots grow with success up to `slots_max` if they were all in use, shrink to one after a
+    /// time-out and halve after another failure.
     pub(super) fn ended(
         &mut self,
         retry: bool,
@@ -137,11 +156,15 @@ impl ScopeState {
         slots_max: usize,
         now: Now,
     ) {
+        let all_in_use = self.in_flight >= self.slots;
+        self.heard = now.mono;
         self.in_flight = self.in_flight.saturating_sub(1);
         self.retries_in_flight = self.retries_in_flight.saturating_sub(usize::from(retry));
         match ending {
             Ending::Success | Ending::Refusal => {
-                self.slots = (self.slots + 1).min(slots_max);
+                if all_in_use {
+                    self.slots = (self.slots + 1).min(slots_max);
+                }
                 self.failing = false;
             }
             Ending::Failure => {

@@ -6,8 +6,8 @@ use std::cmp::Reverse;
 use anser_core::id::DeliveryId;
 use anser_core::store::Group;
 
-use super::scope::Permit;
-use super::{Flight, Now, Plan, Scope, Start, StartAction, Timer};
+use super::scope::{Permit, ScopeState};
+use super::{Flight, Now, Plan, PlanOptions, Scope, Start, StartAction, Timer};
 
 impl Plan {
     pub(super) fn wake_group(&mut self, group: Group) {
@@ -55,7 +55,6 @@ impl Plan {
         for _ in 0..state.group_count() {
             let state = self.scopes.get_mut(&scope)?;
             let group = state.next_group()?;
-            let failing = state.is_failing();
             let Some(group_state) = self.groups.get_mut(&group) else {
                 state.remove_group(group);
                 continue;
@@ -80,9 +79,16 @@ impl Plan {
                     action: start.1,
                 });
             }
-            if failing && self.failing_in_flight >= self.options.in_flight_max / 2 {
+            let doubtful = state.is_doubtful(now);
+            if must_yield(
+                &self.options,
+                self.flights.len(),
+                self.doubtful_in_flight,
+                state,
+                doubtful,
+            ) {
                 state.queued = true;
-                self.failing_waiting.push_back(scope);
+                self.yielding.push_back(scope);
                 return None;
             }
             match state.permit(facts.no_breaker, now) {
@@ -97,7 +103,7 @@ impl Plan {
                 self.mono_timers.push(Reverse((at, Timer::Scope(scope))));
                 continue;
             }
-            return self.begin(scope, group, failing, now);
+            return self.begin(scope, group, doubtful, now);
         }
         None
     }
@@ -106,7 +112,7 @@ impl Plan {
         &mut self,
         scope: Scope,
         group: Group,
-        failing: bool,
+        doubtful: bool,
         now: Now,
     ) -> Option<Start> {
         let (slots, retries) = self
@@ -123,14 +129,14 @@ impl Plan {
         if let Some(state) = self.scopes.get_mut(&scope) {
             state.began(retry, no_breaker, now);
         }
-        self.failing_in_flight += usize::from(failing);
+        self.doubtful_in_flight += usize::from(doubtful);
         self.flights.insert(
             ready.row.id,
             Flight {
                 group,
                 scope,
                 retry,
-                failing,
+                doubtful,
                 cancelled: false,
             },
         );
@@ -160,11 +166,16 @@ impl Plan {
         }
     }
 
-    /// Lets scopes that last failed have the slots that came free of those set aside for them.
-    pub(super) fn wake_failing(&mut self) {
-        let free = (self.options.in_flight_max / 2).saturating_sub(self.failing_in_flight);
-        for _ in 0..free.min(self.failing_waiting.len()) {
-            let Some(scope) = self.failing_waiting.pop_front() else {
+    /// An attempt ended: lets scopes that yielded look again. Two for one, so that room which came free at once is found
+    /// soon, and all of them when nothing is left that could wake them.
+    pub(super) fn wake_yielding(&mut self) {
+        let count = if self.flights.is_empty() {
+            self.yielding.len()
+        } else {
+            2
+        };
+        for _ in 0..count {
+            let Some(scope) = self.yielding.pop_front() else {
                 return;
             };
             if let Some(state) = self.scopes.get_mut(&scope) {
@@ -182,4 +193,21 @@ impl Plan {
             state.failed.insert(delivery);
         }
     }
+}
+
+/// Whether a scope must leave what is free to others. What hangs is known only when it times out, and must not have
+/// taken every attempt by then: a scope that failed last, or has been silent, starts only in the first half (or among
+/// a few, so that it is never shut out), and one with more than an endpoint's first slots only in the first three
+/// quarters.
+fn must_yield(
+    options: &PlanOptions,
+    in_flight: usize,
+    doubtful_in_flight: usize,
+    scope: &ScopeState,
+    doubtful: bool,
+) -> bool {
+    let most = options.in_flight_max;
+    let few = (most / 16).max(1);
+    (doubtful && in_flight >= most / 2 && doubtful_in_flight >= few)
+        || (scope.in_flight() >= options.endpoint_slots_first && in_flight >= most / 4 * 3)
 }
