@@ -52,7 +52,7 @@ async fn what_is_held_survives_a_restart() {
 
 #[tokio::test]
 async fn age_stands_still_while_held() {
-    let retry = json!({"first": 0.05, "factor": 1, "jitter": 0, "max_age": 1.5});
+    let retry = json!({"first": 0.05, "factor": 1, "jitter": 0, "max_age": 3});
     let stage = Stage::with(json!({"retry": retry})).await;
     stage.receiver.answer("/hook", Answer::Status(500));
     let id = stage.plain(1).await;
@@ -61,7 +61,7 @@ async fn age_stands_still_while_held() {
         .api
         .patch(SUBSCRIPTION, &json!({"paused": true}))
         .await;
-    let resume = in_seconds(2.0);
+    let resume = in_seconds(4.0);
     eventually("longer than its greatest age", || async {
         (super::now() >= resume).then_some(())
     })
@@ -114,7 +114,7 @@ async fn deleting_a_subscription_cancels_its_deliveries_and_a_new_one_adopts_not
 #[tokio::test]
 async fn deleting_a_subscription_cancels_the_one_in_flight_when_it_ends() {
     let stage = Stage::with(json!({"retry": soon()})).await;
-    stage.api.patch(CHANNEL, &json!({"timeout": 1})).await;
+    stage.api.patch(CHANNEL, &json!({"timeout": 3})).await;
     stage.receiver.answer("/hook", Answer::Hang);
     let id = stage.plain(1).await;
     stage.receiver.count("/hook", 1).await;

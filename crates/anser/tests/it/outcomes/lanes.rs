@@ -14,7 +14,7 @@ fn bodies_of(received: &[Received], key: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_key_keeps_its_order_across_failures_and_holds_up_no_other() {
-    let stage = Stage::with(json!({"retry": [0.3, 0.3, 0.3]})).await;
+    let stage = Stage::with(json!({"retry": [1, 1, 1]})).await;
     let mut failures = 2;
     stage.receiver.rule("/hook", move |request| {
         let fails = request.json()["body"]["data"] == "a1" && failures > 0;

@@ -74,7 +74,7 @@ async fn wait_answers_200_after_the_first_attempts_or_202_with_the_states_so_far
     let (status, answer) = stage
         .api
         .post(
-            &format!("{path}&wait_timeout=1"),
+            &format!("{path}&wait_timeout=3"),
             &json!({"body": {"data": 2}}),
         )
         .await;

@@ -8,7 +8,7 @@ use crate::harness::{Answer, eventually};
 #[tokio::test]
 async fn not_before_is_kept_and_the_lane_does_not_wait_for_it() {
     let stage = Stage::with(json!({"ordering": "key"})).await;
-    let due = in_seconds(1.2);
+    let due = in_seconds(2.0);
     let item = json!({"header": {"key": "k", "not_before": due}, "body": {"data": "later"}});
     let later = stage.api.publish("shop", &item).await;
     let delivery = stage.api.deliveries(&later).await.remove(0);
@@ -63,7 +63,7 @@ async fn more_than_seventy_days_ahead_is_refused() {
 async fn past_its_expiry_an_undelivered_one_ends_as_expired() {
     let stage = Stage::with(json!({"retry": [600]})).await;
     stage.receiver.answer("/hook", Answer::Status(500));
-    let expiry = in_seconds(1.0);
+    let expiry = in_seconds(2.0);
     let item = json!({"header": {"key": "k", "expires_at": expiry}, "body": {"data": 1}});
     let head = stage.api.publish("shop", &item).await;
     let behind = stage.api.publish("shop", &item).await;
@@ -94,7 +94,7 @@ async fn an_expired_head_releases_its_lane() {
     stage.receiver.rule("/hook", |request| {
         (request.json()["body"]["data"] == 1).then_some(Answer::Status(500))
     });
-    let item = json!({"header": {"key": "k", "expires_at": in_seconds(1.0)}, "body": {"data": 1}});
+    let item = json!({"header": {"key": "k", "expires_at": in_seconds(2.0)}, "body": {"data": 1}});
     let head = stage.api.publish("shop", &item).await;
     let behind = stage.keyed(2, "k").await;
     stage.api.delivery_in(&behind, "delivered").await;
@@ -162,7 +162,7 @@ async fn recall_of_one_in_flight_is_acted_on_when_it_ends() {
     let stage = Stage::with(json!({"retry": [0.01, 0.01]})).await;
     stage
         .api
-        .patch("/v1/channels/hook", &json!({"timeout": 1}))
+        .patch("/v1/channels/hook", &json!({"timeout": 3}))
         .await;
     stage.receiver.answer("/hook", Answer::Hang);
     let id = stage.plain(1).await;
