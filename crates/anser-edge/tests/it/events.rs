@@ -139,10 +139,13 @@ async fn cloud_events_in_structured_mode_and_as_a_batch() {
     server.stop().await;
 }
 
+/// Headers and body of a request, and the status and code of its refusal.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
+
 #[tokio::test]
 async fn bad_events_are_refused() {
     let server = with_topic().await;
-    let cases: &[(&[(&str, &str)], &[u8], u16, &str)] = &[
+    let cases: &[Case<'_>] = &[
         (
             &[("content-type", "application/json")],
             b"{",

@@ -1,5 +1,10 @@
 //! The edge against a real listener and a real gateway on the model store. Every answer that these tests get is also held
 //! against the OpenAPI document: its status must be listed and its body must fit the schema.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that finds what it did not expect stops there, also in what the tests share"
+)]
 
 mod bad_input;
 mod client;
