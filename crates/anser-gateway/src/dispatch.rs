@@ -114,8 +114,6 @@ type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// Commands other than offers.
 enum Command {
-    /// The configuration was replaced.
-    ConfigChanged,
     /// The group's destination is gone: end what is unfinished.
     CancelGroup(Group, Answer<usize>),
     /// Cancel what can still be cancelled of a message.

@@ -1,6 +1,8 @@
 //! What is remembered of a channel's endpoint: failing, disabled, held. The dispatcher reports it, an operator enables
 //! a disabled channel again. It is stored beside the channel, so that the channel's revision is its configuration's.
 
+use std::sync::Arc;
+
 use anser_core::Problem;
 use anser_core::id::ResourceId;
 use anser_core::resource::ChannelSpec;
@@ -62,7 +64,12 @@ impl Gateway {
         let stored = self.store.config_apply(vec![change]).await;
         let mut next = (*snapshot).clone();
         next.set_endpoint(channel, state, held);
-        self.put_in_force(next);
+        if is_held == snapshot.is_held(&[channel]) {
+            // Nothing that dispatch goes by: a thousand endpoints that fail at once must not wake it a thousand times.
+            self.config.store(Arc::new(next));
+        } else {
+            self.put_in_force(next);
+        }
         stored.map(drop).map_err(store_problem)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anser_core::id::ResourceId;
 use anser_core::resource::{Ordering, Rate};
 use anser_core::store::Group;
 
@@ -33,6 +34,10 @@ impl Facts for ConfigFacts {
     }
 
     fn scope_rate(&self, wanted: Scope) -> Option<Rate> {
+        if wanted.0 & BUCKET == 0 {
+            let channel = self.0.channels_by_id.get(&ResourceId(wanted.0));
+            return channel.and_then(|channel| channel.spec.rate);
+        }
         let sharing = self
             .0
             .channels_by_id

@@ -34,6 +34,8 @@ struct Shared {
 #[derive(Default)]
 pub(super) struct Inbox {
     pub(super) commands: Vec<Command>,
+    /// The configuration was replaced, however often.
+    pub(super) config_changed: bool,
     pub(super) offers: Vec<Offer>,
     pub(super) overflowed: HashSet<Group>,
 }
@@ -55,7 +57,8 @@ impl Handle {
 
     /// The configuration was replaced.
     pub fn config_changed(&self) {
-        self.command(Command::ConfigChanged);
+        self.inbox().config_changed = true;
+        self.shared.wake.notify_one();
     }
 
     /// Resolves when each delivery had its first attempt settled, or ended. Call it before [`Handle::offer`].

@@ -14,6 +14,8 @@ use super::attempt::read;
 use super::{Answer, Recalled};
 use crate::accepted::Accepted;
 
+/// Messages read between two turns of the dispatcher's other work.
+const READ_STEP: usize = 64;
 /// Deliveries read or cancelled in one step.
 const STEP: usize = 1_000;
 /// Between two probes of a store that does not take commits.
@@ -54,11 +56,11 @@ pub(super) async fn claim(store: Arc<dyn Store>, claim: Claim) -> JobDone {
     if let Ok(found) = &found {
         let nums: HashSet<Num> = found.deliveries.iter().map(|row| row.id.num()).collect();
         // A message that cannot be read is found out by its attempt, which reports it.
-        for row in store
-            .messages(nums.into_iter().collect())
-            .await
-            .unwrap_or_default()
-        {
+        let rows = store.messages(nums.into_iter().collect()).await;
+        for (read_so_far, row) in rows.unwrap_or_default().into_iter().enumerate() {
+            if read_so_far % READ_STEP == READ_STEP - 1 {
+                tokio::task::yield_now().await;
+            }
             if let Ok(accepted) = read(row) {
                 messages.insert(accepted.num, accepted);
             }

@@ -35,7 +35,6 @@ pub use verdict::{Policy, Verdict, decide};
 use crate::accepted::Accepted;
 use group::{GroupState, Ready};
 use scope::ScopeState;
-use windows::WINDOW_MIN;
 
 /// Settings of the plan. Every one is a bound.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +64,7 @@ impl Default for PlanOptions {
         Self {
             in_flight_max: 4_096,
             window_max: 100_000,
-            group_window_max: 512,
+            group_window_max: 2_048,
             message_bytes_max: 64 * 1024 * 1024,
             endpoint_slots_first: 4,
             endpoint_slots_max: 32,
@@ -275,10 +274,9 @@ impl Plan {
         }
         let retry = row.state == DeliveryState::Retrying;
         let (group, due) = (row.group, row.due);
-        let room = self.windowed < self.options.window_max;
         let cap = self.window_cap(group);
         let class = self.group_mut(group).class_mut(retry);
-        let fits = class.window.len() < if room { cap } else { WINDOW_MIN };
+        let fits = class.window.len() < cap;
         if due <= now.wall && !class.more && class.claim.is_none() && fits {
             self.push(group, retry, Ready { row, accepted }, now);
             self.wake_group(group);

@@ -167,6 +167,9 @@ impl Shell {
 
     fn take_inbox(&mut self, now: Now) {
         let inbox = self.handle.take();
+        if inbox.config_changed {
+            self.configure();
+        }
         for command in inbox.commands {
             self.command(command, now);
         }
@@ -180,7 +183,6 @@ impl Shell {
 
     fn command(&mut self, command: Command, now: Now) {
         match command {
-            Command::ConfigChanged => self.configure(),
             Command::CancelGroup(group, answer) => self.cancel_group(group, Some(answer)),
             Command::Watch(deliveries, done) => self.watchers.add(deliveries, done),
             Command::Stop(limit) => self.stop_at = Some(now.mono + limit),

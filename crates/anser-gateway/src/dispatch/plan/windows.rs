@@ -12,7 +12,9 @@ use super::scope::ScopeState;
 use super::{GroupFacts, Now, Plan, Timer};
 
 /// Deliveries that each class of a group may hold even when memory is short, so that none starves.
-pub(super) const WINDOW_MIN: usize = 8;
+const WINDOW_MIN: usize = 8;
+/// Which part of what is free one class of a group may hold.
+const WINDOW_SHARE: usize = 8;
 /// Deliveries that each class of a group may hold while its endpoint fails: it will not need more soon.
 const WINDOW_FAILING: usize = 32;
 
@@ -48,11 +50,14 @@ impl Plan {
             .and_then(|state| state.facts)
             .and_then(|facts| self.scopes.get(&facts.scope))
             .is_some_and(ScopeState::is_failing);
-        match (self.windowed >= self.options.window_max, failing) {
-            (true, _) => WINDOW_MIN,
-            (false, true) => WINDOW_FAILING.min(self.options.group_window_max),
-            (false, false) => self.options.group_window_max,
-        }
+        // Each group may take a share of what is free, so that few groups get much and many groups all get something.
+        let free = self.options.window_max.saturating_sub(self.windowed);
+        let most = if failing {
+            WINDOW_FAILING
+        } else {
+            self.options.group_window_max
+        };
+        (free / WINDOW_SHARE).min(most).max(WINDOW_MIN.min(most))
     }
 
     /// Takes a delivery into its window, and wakes the group when it is due.
