@@ -17,6 +17,8 @@ use crate::dispatch::{self, EndpointEvent, Notice};
 use crate::gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};
 use crate::intake::Intake;
 
+/// Notices of the dispatcher that are taken at once: what they say of endpoints shares a commit.
+const NOTICES_TAKEN_MAX: usize = 256;
 /// Rows that one retention step may remove: small, so that publishing never waits long behind one.
 const SWEEP_ROWS_MAX: usize = 500;
 
@@ -130,44 +132,50 @@ impl Gateway {
         self.store.close().await
     }
 
-    async fn take_notice(&self, notice: Notice) {
-        let result = match notice {
+    async fn take_notices(&self, notices: Vec<Notice>) {
+        let states = notices.iter().filter_map(|notice| match notice {
+            Notice::Endpoint { channel, state, .. } => Some((*channel, state.clone())),
+            Notice::Dead { .. } | Notice::Failed(_) => None,
+        });
+        if let Err(problem) = self.endpoints_changed(states.collect()).await {
+            tracing::error!(%problem, "what was found of endpoints could not be stored");
+        }
+        for notice in notices {
+            if let Err(problem) = self.report(notice).await {
+                tracing::error!(%problem, "an operator message could not be published");
+            }
+        }
+    }
+
+    async fn report(&self, notice: Notice) -> Result<(), Problem> {
+        match notice {
             Notice::Dead {
                 row,
                 reason,
                 attempt,
-            } => self
-                .publish_dead(&row, &reason, attempt.as_deref())
-                .await
-                .map(drop),
+            } => {
+                let dead = self.publish_dead(&row, &reason, attempt.as_deref());
+                dead.await.map(drop)
+            }
+            Notice::Endpoint { event: None, .. } => Ok(()),
             Notice::Endpoint {
                 channel,
                 state,
-                event,
+                event: Some(event),
             } => {
-                let name = self
-                    .config
-                    .load()
-                    .channels_by_id
-                    .get(&channel)
-                    .map(|channel| channel.meta.name.clone());
-                let report = event.map(|event| endpoint_report(event, name.as_deref(), &state));
-                let stored = self.endpoint_changed(channel, state).await;
-                match (stored, report, name) {
-                    (Ok(()), Some((r#type, data)), Some(name)) => self
-                        .publish_system(TOPIC_OPS, r#type, data, Some(name))
-                        .await
-                        .map(drop),
-                    (stored, _, _) => stored,
-                }
+                let config = self.config.load_full();
+                let Some(entry) = config.channels_by_id.get(&channel) else {
+                    return Ok(());
+                };
+                let (r#type, data) = endpoint_report(event, &entry.meta.name, &state);
+                let key = Some(entry.meta.name.clone());
+                let report = self.publish_system(TOPIC_OPS, r#type, data, key);
+                report.await.map(drop)
             }
             Notice::Failed(why) => {
                 self.phase.send_replace(Phase::Failed(why));
                 Ok(())
             }
-        };
-        if let Err(problem) = result {
-            tracing::error!(%problem, "an operator message could not be published");
         }
     }
 
@@ -215,8 +223,9 @@ async fn commit_unconfirmed(gateway: Arc<Gateway>) {
 
 /// Ends when the dispatcher, the only one with notices, has ended.
 async fn report_notices(gateway: Arc<Gateway>, mut notices: mpsc::UnboundedReceiver<Notice>) {
-    while let Some(notice) = notices.recv().await {
-        gateway.take_notice(notice).await;
+    let mut gathered = Vec::new();
+    while notices.recv_many(&mut gathered, NOTICES_TAKEN_MAX).await > 0 {
+        gateway.take_notices(std::mem::take(&mut gathered)).await;
     }
 }
 
@@ -238,7 +247,7 @@ async fn sweep(gateway: Arc<Gateway>) {
 
 fn endpoint_report(
     event: EndpointEvent,
-    channel: Option<&str>,
+    channel: &str,
     state: &config::EndpointState,
 ) -> (&'static str, serde_json::Value) {
     let (r#type, percent) = match event {

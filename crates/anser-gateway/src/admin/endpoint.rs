@@ -39,36 +39,41 @@ impl Gateway {
         Ok(put.view)
     }
 
-    /// Remembers what the dispatcher found of an endpoint. In force even when it cannot be stored: then it is forgotten
-    /// at the next start and found out anew.
+    /// Remembers what the dispatcher found of endpoints, in one commit. In force even when it cannot be stored: then it
+    /// is forgotten at the next start and found out anew.
     ///
     /// # Errors
     /// The store's.
-    pub async fn endpoint_changed(
+    pub async fn endpoints_changed(
         &self,
-        channel: ResourceId,
-        state: EndpointState,
+        states: Vec<(ResourceId, EndpointState)>,
     ) -> Result<(), Problem> {
         let _one_at_a_time = self.admin_lock.lock().await;
-        let snapshot = self.config.load_full();
-        let Some(entry) = snapshot.channels_by_id.get(&channel) else {
-            return Ok(());
-        };
-        if entry.endpoint == state {
+        let now = self.clock.now();
+        let mut next = (*self.config.load_full()).clone();
+        let (mut changes, mut held_or_released) = (Vec::new(), false);
+        for (channel, state) in states {
+            let Some(entry) = next.channels_by_id.get(&channel).cloned() else {
+                continue;
+            };
+            if entry.endpoint == state {
+                continue;
+            }
+            let is_held = entry.spec.paused || state.disabled_at.is_some();
+            held_or_released |= is_held != next.is_held(&[channel]);
+            let held = held_after(&next, Some(&entry.meta), is_held, now);
+            changes.push(put_endpoint(&entry.meta, state.clone(), held.clone(), now));
+            next.set_endpoint(channel, state, held);
+        }
+        if changes.is_empty() {
             return Ok(());
         }
-        let now = self.clock.now();
-        let is_held = entry.spec.paused || state.disabled_at.is_some();
-        let held = held_after(&snapshot, Some(&entry.meta), is_held, now);
-        let change = put_endpoint(&entry.meta, state.clone(), held.clone(), now);
-        let stored = self.store.config_apply(vec![change]).await;
-        let mut next = (*snapshot).clone();
-        next.set_endpoint(channel, state, held);
-        if is_held == snapshot.is_held(&[channel]) {
-            // Nothing that dispatch goes by: a thousand endpoints that fail at once must not wake it a thousand times.
-            self.config.store(Arc::new(next));
-        } else {
+        let stored = self.store.config_apply(changes).await;
+        if held_or_released {
             self.put_in_force(next);
+        } else {
+            // Nothing that dispatch goes by: endpoints that fail, a thousand at once perhaps, must not wake it.
+            self.config.store(Arc::new(next));
         }
         stored.map(drop).map_err(store_problem)
     }

@@ -228,7 +228,10 @@ async fn a_channel_in_use_is_deleted_only_with_its_users() {
         failures: 3,
         ..EndpointState::default()
     };
-    gateway.endpoint_changed(id, disabled).await.unwrap();
+    gateway
+        .endpoints_changed(vec![(id, disabled)])
+        .await
+        .unwrap();
     let problem = gateway
         .delete_channel(&setup.admin, "shop", false, None)
         .await
@@ -264,7 +267,7 @@ async fn a_channel_in_use_is_deleted_only_with_its_users() {
     );
     // The dispatcher may still report on it.
     gateway
-        .endpoint_changed(id, EndpointState::default())
+        .endpoints_changed(vec![(id, EndpointState::default())])
         .await
         .unwrap();
     assert!(setup.rows(ConfigKind::Endpoint).await.is_empty());
@@ -290,7 +293,10 @@ async fn a_disabled_channel_is_remembered_and_enabled_again() {
         reported_percent: 90,
     };
     setup.advance(10);
-    gateway.endpoint_changed(id, disable()).await.unwrap();
+    gateway
+        .endpoints_changed(vec![(id, disable())])
+        .await
+        .unwrap();
     let view = gateway.get_channel(&setup.admin, "shop").unwrap();
     assert_eq!(
         (view.state, view.disabled_reason.as_deref()),
@@ -328,7 +334,10 @@ async fn a_disabled_channel_is_remembered_and_enabled_again() {
     );
     assert!(!gateway.config.load().is_held(&[id]));
     patch(&setup, json!({"paused": true})).await.unwrap();
-    gateway.endpoint_changed(id, disable()).await.unwrap();
+    gateway
+        .endpoints_changed(vec![(id, disable())])
+        .await
+        .unwrap();
     setup.advance(5);
     let view = gateway.enable_channel(&setup.admin, "shop").await.unwrap();
     assert_eq!(
