@@ -19,6 +19,8 @@ use crate::intake::Intake;
 
 /// Notices of the dispatcher that are taken at once: what they say of endpoints shares a commit.
 const NOTICES_TAKEN_MAX: usize = 256;
+/// How long notices that are only to be remembered are gathered.
+const NOTICES_GATHERED_FOR: Duration = Duration::from_millis(200);
 /// Rows that one retention step may remove: small, so that publishing never waits long behind one.
 const SWEEP_ROWS_MAX: usize = 500;
 
@@ -225,8 +227,22 @@ async fn commit_unconfirmed(gateway: Arc<Gateway>) {
 async fn report_notices(gateway: Arc<Gateway>, mut notices: mpsc::UnboundedReceiver<Notice>) {
     let mut gathered = Vec::new();
     while notices.recv_many(&mut gathered, NOTICES_TAKEN_MAX).await > 0 {
+        if gathered.iter().all(is_quiet) {
+            // Endpoints tend to fail together, and nobody waits to hear of it.
+            tokio::time::sleep(NOTICES_GATHERED_FOR).await;
+            while gathered.len() < NOTICES_TAKEN_MAX
+                && let Ok(notice) = notices.try_recv()
+            {
+                gathered.push(notice);
+            }
+        }
         gateway.take_notices(std::mem::take(&mut gathered)).await;
     }
+}
+
+/// Whether a notice is only to be remembered.
+fn is_quiet(notice: &Notice) -> bool {
+    matches!(notice, Notice::Endpoint { event: None, .. })
 }
 
 async fn sweep(gateway: Arc<Gateway>) {
