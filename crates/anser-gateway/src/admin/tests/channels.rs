@@ -2,6 +2,7 @@
 
 use anser_core::ProblemKind;
 use anser_core::attempt::Attempt;
+use anser_core::id::ResourceId;
 use anser_core::outcome::OutcomeClass;
 use anser_core::resource::Scope;
 
@@ -278,6 +279,19 @@ async fn a_channel_in_use_is_deleted_only_with_its_users() {
     setup.stop().await;
 }
 
+/// What the dispatcher does when it gives an endpoint up.
+async fn disable(gateway: &Gateway, channel: ResourceId) {
+    let state = EndpointState {
+        failing_since: Some(START),
+        failures: 100,
+        disabled_at: Some(gateway.clock.now()),
+        disabled_reason: Some("gone".to_owned()),
+        reported_percent: 90,
+    };
+    let changed = gateway.endpoints_changed(vec![(channel, state)]);
+    changed.await.unwrap();
+}
+
 #[tokio::test]
 async fn a_disabled_channel_is_remembered_and_enabled_again() {
     let setup = Setup::with_orders().await;
@@ -285,18 +299,8 @@ async fn a_disabled_channel_is_remembered_and_enabled_again() {
     let before = gateway.get_channel(&setup.admin, "shop").unwrap();
     let id = before.resource.id;
     assert_eq!(before.state, ChannelState::Active);
-    let disable = || EndpointState {
-        failing_since: Some(START),
-        failures: 100,
-        disabled_at: Some(setup.gateway.clock.now()),
-        disabled_reason: Some("gone".to_owned()),
-        reported_percent: 90,
-    };
     setup.advance(10);
-    gateway
-        .endpoints_changed(vec![(id, disable())])
-        .await
-        .unwrap();
+    disable(gateway, id).await;
     let view = gateway.get_channel(&setup.admin, "shop").unwrap();
     assert_eq!(
         (view.state, view.disabled_reason.as_deref()),
@@ -334,10 +338,7 @@ async fn a_disabled_channel_is_remembered_and_enabled_again() {
     );
     assert!(!gateway.config.load().is_held(&[id]));
     patch(&setup, json!({"paused": true})).await.unwrap();
-    gateway
-        .endpoints_changed(vec![(id, disable())])
-        .await
-        .unwrap();
+    disable(gateway, id).await;
     setup.advance(5);
     let view = gateway.enable_channel(&setup.admin, "shop").await.unwrap();
     assert_eq!(
