@@ -42,8 +42,8 @@ impl Plan {
             idle: Duration::from_secs(10),
             starts: 5,
             endpoints: 1_000,
-            // The gateway gives an attempt 15 s: the second part sees the first time-outs and what follows.
-            hanging: (Duration::from_secs(8), Duration::from_secs(22)),
+            // The gateway gives an attempt 15 s: the second part sees the time-outs of two rounds and what follows.
+            hanging: (Duration::from_secs(10), Duration::from_secs(40)),
             backlog: 1_000_000,
         }
     }

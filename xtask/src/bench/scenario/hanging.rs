@@ -9,8 +9,8 @@ use crate::bench::receiver::{Endpoint, Sink};
 use crate::bench::setup;
 use crate::bench::stats::Latencies;
 use crate::bench::table::{Row, Section, Target, figure};
-use anyhow::bail;
-use std::sync::Arc;
+use anyhow::{Context, bail};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// Messages a second, to every endpoint in turn.
@@ -24,7 +24,8 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Section> {
     let gateway = plan.start(&data)?;
     let (healthy, sick) = (Sink::new(plan.clock), Sink::new(plan.clock));
     let setting_up = Clock::start();
-    let (requests, _endpoints) = build(plan, &gateway, &healthy, &sick).await?;
+    let apart = Apart::start()?;
+    let (requests, _endpoints) = build(plan, &gateway, &healthy, (&sick, &apart)).await?;
     let set_up = setting_up.elapsed().as_secs_f64();
     let phase = |duration| publish(plan, &gateway, &requests, &healthy, duration);
     phase(WARM_UP).await?;
@@ -68,18 +69,57 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Section> {
     })
 }
 
+/// A thread for the endpoints that will hang: elsewhere they would be other machines, and what it takes to accept their
+/// connections must not count as the latency of those that answer.
+struct Apart {
+    runtime: tokio::runtime::Handle,
+    _end: mpsc::Sender<()>,
+}
+
+impl Apart {
+    fn start() -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .context("cannot start a second runtime")?;
+        let handle = runtime.handle().clone();
+        let (end, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            // Ends when the other half is dropped.
+            let _ = ended.recv();
+            runtime.shutdown_background();
+        });
+        Ok(Self {
+            runtime: handle,
+            _end: end,
+        })
+    }
+
+    async fn listen(&self, sink: &Arc<Sink>) -> anyhow::Result<Vec<Endpoint>> {
+        let sink = Arc::clone(sink);
+        self.runtime
+            .spawn(async move { Endpoint::listen_all(&sink, 1).await })
+            .await
+            .context("an endpoint did not start")?
+    }
+}
+
 /// An endpoint, a channel, a subscription and a topic each; every second one will hang.
 async fn build(
     plan: &Plan,
     gateway: &Gateway,
     healthy: &Arc<Sink>,
-    sick: &Arc<Sink>,
+    (sick, apart): (&Arc<Sink>, &Apart),
 ) -> anyhow::Result<(Vec<Request>, Vec<Vec<Endpoint>>)> {
     let (mut requests, mut endpoints) = (Vec::new(), Vec::new());
     for index in 0..plan.endpoints {
         let topic = format!("t{index}");
-        let sink = if index % 2 == 0 { healthy } else { sick };
-        let endpoint = Endpoint::listen_all(sink, 1).await?;
+        let endpoint = if index % 2 == 0 {
+            Endpoint::listen_all(healthy, 1).await?
+        } else {
+            apart.listen(sick).await?
+        };
         setup::route(gateway.address(), &topic, &endpoint).await?;
         requests.push(Request::single(&topic, Lane::default()));
         endpoints.push(endpoint);
