@@ -129,21 +129,35 @@ pub fn check_text(code: &'static str, field: &str, text: &str, most: usize) -> R
 
 /// Where a message goes directly, beside its topic's subscriptions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Address {
-    /// The channel's name.
-    pub channel: String,
-    /// Whom in that channel: a chat, a user, an e-mail address; its meaning is the channel's.
-    pub target: Option<String>,
+pub enum Address {
+    /// A channel.
+    Channel {
+        /// The channel's name.
+        name: String,
+        /// Whom in that channel: a chat, a user, an e-mail address; its meaning is the channel's.
+        target: Option<String>,
+    },
+    /// A queue, by name.
+    Queue(String),
+}
+
+/// What an address of a queue begins with.
+pub const QUEUE_PREFIX: &str = "queue:";
+
+/// The address of the queue of that name.
+#[must_use]
+pub fn queue_address(name: &str) -> String {
+    format!("{QUEUE_PREFIX}{name}")
 }
 
 impl Address {
-    /// Reads `CHANNEL[/TARGET]`.
+    /// Reads `CHANNEL[/TARGET]` or `queue:NAME`.
     ///
     /// # Errors
-    /// `not_available` for `user:`, `room:` and `queue:` addresses, `invalid_address` otherwise.
+    /// `not_available` for `user:` and `room:` addresses, `invalid_address` otherwise.
     pub fn parse(field: &str, text: &str) -> Result<Self, Problem> {
         check_text("invalid_address", field, text, ADDRESS_BYTES_MAX)?;
-        if let Some(kind) = ["user:", "room:", "queue:"]
+        if let Some(kind) = ["user:", "room:"]
             .iter()
             .find(|kind| text.starts_with(**kind))
         {
@@ -152,20 +166,30 @@ impl Address {
                 &format!("an address of the form {kind}NAME"),
             ));
         }
+        let invalid = || {
+            Problem::invalid(
+                "invalid_address",
+                field,
+                "an address is a channel's name, alone or followed by / and a target, or queue: and a queue's name",
+            )
+            .accepted("CHANNEL, CHANNEL/TARGET or queue:NAME")
+        };
+        if let Some(queue) = text.strip_prefix(QUEUE_PREFIX) {
+            return if is_name(queue) {
+                Ok(Self::Queue(queue.to_owned()))
+            } else {
+                Err(invalid())
+            };
+        }
         let (channel, target) = match text.split_once('/') {
             Some((channel, target)) => (channel, Some(target.to_owned())),
             None => (text, None),
         };
         if !is_name(channel) || target.as_deref() == Some("") {
-            return Err(Problem::invalid(
-                "invalid_address",
-                field,
-                "an address is a channel's name, alone or followed by / and a target",
-            )
-            .accepted("CHANNEL or CHANNEL/TARGET"));
+            return Err(invalid());
         }
-        Ok(Self {
-            channel: channel.to_owned(),
+        Ok(Self::Channel {
+            name: channel.to_owned(),
             target,
         })
     }
@@ -195,18 +219,21 @@ mod tests {
 
     #[test]
     fn addresses() {
-        let address = Address::parse("to[0]", "ops/oc_x/y").unwrap();
-        assert_eq!(
-            (address.channel.as_str(), address.target.as_deref()),
-            ("ops", Some("oc_x/y"))
-        );
-        assert_eq!(Address::parse("to[0]", "ops").unwrap().target, None);
+        let channel = |name: &str, target: Option<&str>| Address::Channel {
+            name: name.to_owned(),
+            target: target.map(str::to_owned),
+        };
+        let parse = |text| Address::parse("to[0]", text).unwrap();
+        assert_eq!(parse("ops/oc_x/y"), channel("ops", Some("oc_x/y")));
+        assert_eq!(parse("ops"), channel("ops", None));
+        assert_eq!(parse("queue:jobs"), Address::Queue("jobs".to_owned()));
         for (bad, code) in [
             ("", "invalid_address"),
             ("/x", "invalid_address"),
             ("ops/", "invalid_address"),
             ("user:a", "not_available"),
-            ("queue:q", "not_available"),
+            ("queue:", "invalid_address"),
+            ("queue:a/b", "invalid_address"),
         ] {
             assert_eq!(
                 Address::parse("to[0]", bad).unwrap_err().code,

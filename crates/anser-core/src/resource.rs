@@ -39,6 +39,48 @@ pub struct TopicSpec {
     /// Seconds for which a dedupe key is remembered; default 24 h, at most 7 days, 0 turns it off.
     #[schemars(range(min = 0, max = 604_800))]
     pub dedupe_window: u64,
+    /// Only for topics that CMQ clients use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cmq: Option<CmqTopic>,
+}
+
+/// What a topic has only for Tencent CMQ's clients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CmqTopic {
+    /// How its subscriptions choose: by tags or by binding keys.
+    pub filter_type: CmqFilterType,
+    /// Bytes of one message's body published through CMQ; default 65536.
+    #[schemars(range(min = 1_024, max = 1_048_576))]
+    pub max_message_bytes: u64,
+    /// The account's APPID, shown as `TopicOwner` in pushes; absent: the installation's number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub owner: Option<u64>,
+}
+
+/// Bytes of a message's body that CMQ allows at the least, by default and at most (`maxMsgSize`).
+pub const CMQ_MESSAGE_BYTES: (u64, u64, u64) = (1_024, 65_536, 1_048_576);
+
+impl Default for CmqTopic {
+    fn default() -> Self {
+        Self {
+            filter_type: CmqFilterType::default(),
+            max_message_bytes: CMQ_MESSAGE_BYTES.1,
+            owner: None,
+        }
+    }
+}
+
+/// A CMQ topic's `filterType`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CmqFilterType {
+    /// 1: by tags.
+    #[default]
+    Tags,
+    /// 2: by binding keys.
+    BindingKey,
 }
 
 impl Default for TopicSpec {
@@ -50,6 +92,7 @@ impl Default for TopicSpec {
             max_bytes: None,
             schema: None,
             dedupe_window: DAY,
+            cmq: None,
         }
     }
 }
@@ -65,6 +108,11 @@ impl TopicSpec {
         in_range("retention", self.retention, 0, YEARS)?;
         in_range("dedupe_window", self.dedupe_window, 0, 7 * DAY)?;
         in_range("max_age", self.max_age.unwrap_or(1), 1, YEARS)?;
+        if let Some(cmq) = &self.cmq {
+            let (least, _, most) = CMQ_MESSAGE_BYTES;
+            in_range("cmq.max_message_bytes", cmq.max_message_bytes, least, most)?;
+            in_range("cmq.owner", cmq.owner.unwrap_or(1), 1, u64::MAX)?;
+        }
         in_range("max_bytes", self.max_bytes.unwrap_or(1), 1, u64::MAX)
     }
 }
@@ -176,9 +224,15 @@ impl ChannelSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubscriptionSpec {
-    /// The channel's name.
+    /// The channel's name; either this or `queue`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 127))]
-    pub channel: String,
+    pub channel: Option<String>,
+    /// The queue's name; either this or `channel`. The message is in the queue from its commit on: retry, ordering,
+    /// rate and pause are the queue's matter, not the subscription's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 127))]
+    pub queue: Option<String>,
     /// Whom in that channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
@@ -220,10 +274,6 @@ pub struct SubscriptionSpec {
     /// Not available yet: refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
-    pub queue: Option<Value>,
-    /// Not available yet: refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(skip)]
     pub batch: Option<Value>,
 }
 
@@ -231,11 +281,9 @@ impl SubscriptionSpec {
     /// Checks what stands by itself.
     ///
     /// # Errors
-    /// `not_available`, `out_of_range`, `invalid_pattern`, `invalid_cel`, `invalid_retry`.
+    /// `invalid_destination`, `not_available`, `out_of_range`, `invalid_pattern`, `invalid_cel`, `invalid_retry`.
     pub fn check(&self) -> Result<(), Problem> {
-        if self.queue.is_some() {
-            return Err(Problem::not_available("queue", "a queue as destination"));
-        }
+        self.check_destination()?;
         if self.on_dead == OnDead::NotifySender {
             return Err(Problem::not_available("on_dead", "notify_sender"));
         }
@@ -260,6 +308,172 @@ impl SubscriptionSpec {
         crate::filter::Filter::compile("filter", &self.filter)?;
         crate::retry::RetrySchedule::compile("retry", &self.retry)?;
         Ok(())
+    }
+}
+
+impl SubscriptionSpec {
+    /// One of `channel` and `queue`, and with a queue nothing that only a channel has.
+    fn check_destination(&self) -> Result<(), Problem> {
+        let refused = |field: &str, detail: &str| {
+            Err(Problem::invalid("invalid_destination", field, detail)
+                .accepted("channel, or queue"))
+        };
+        match (&self.channel, &self.queue) {
+            (Some(_), None) => return Ok(()),
+            (Some(_), Some(_)) => {
+                return refused(
+                    "queue",
+                    "a subscription goes to a channel or a queue, not both",
+                );
+            }
+            (None, None) => return refused("channel", "name the channel or the queue it goes to"),
+            (None, Some(_)) => {}
+        }
+        let only_for_channels = [
+            ("target", self.target.is_some()),
+            ("ordering", self.ordering.is_some()),
+            ("rate", self.rate.is_some()),
+            ("paused", self.paused),
+        ];
+        match only_for_channels.into_iter().find(|(_, given)| *given) {
+            Some((field, _)) => refused(
+                field,
+                "a subscription to a queue has no such field: the message is in the queue at once",
+            ),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A queue: its messages are pulled by consumers, each leased for a while and then acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueSpec {
+    /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub description: Option<String>,
+    /// Seconds for which a received message is the consumer's alone, unless the receive says otherwise; default 30, at
+    /// most 12 hours.
+    #[schemars(range(min = 1, max = 43_200))]
+    pub lease: u64,
+    /// Seconds that a receive waits for a message, unless it says otherwise; default 0, at most 30.
+    #[schemars(range(min = 0, max = 30))]
+    pub wait: u64,
+    /// Seconds after which a message that nobody acknowledged ends as expired; default 4 days, at most 3650 days.
+    #[schemars(range(min = 30, max = 315_360_000))]
+    pub retention: u64,
+    /// Seconds for which acknowledged messages can be had again by a rewind; default 0, at most `retention`.
+    #[schemars(range(min = 0, max = 315_360_000))]
+    pub rewind: u64,
+    /// In what order: `none` (default; about as they came), or `key` (messages with the same key one after another,
+    /// each once the one before is acknowledged).
+    pub ordering: QueueOrdering,
+    /// Unfinished messages beyond which a message sent straight to it is refused as `queue_full`; absent: no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_messages: Option<u64>,
+    /// Bytes of one message's body sent through CMQ; default 65536.
+    #[schemars(range(min = 1_024, max = 1_048_576))]
+    pub max_message_bytes: u64,
+    /// Where messages go that are not acknowledged for too long, or after too many receives; absent: nowhere, they
+    /// are received again until `retention`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letter: Option<DeadLetterSpec>,
+    /// What CMQ clients get as a message's body.
+    pub cmq_format: CmqBodyFormat,
+}
+
+/// In what order a queue's messages are received.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueOrdering {
+    /// About as they came.
+    #[default]
+    None,
+    /// One at a time for each ordering key, in accepted order.
+    Key,
+}
+
+/// What CMQ clients get as a message's body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CmqBodyFormat {
+    /// The body alone: a string is its text, other data its JSON, chat content its plain text.
+    #[default]
+    Data,
+    /// The whole message as JSON.
+    Anser,
+}
+
+/// When a message leaves its queue for a dead-letter queue: by at least one of the two.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeadLetterSpec {
+    /// The dead-letter queue's name. It must exist and have none itself.
+    #[schemars(length(min = 1, max = 127))]
+    pub queue: String,
+    /// Received so often without being acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000))]
+    pub max_receives: Option<u32>,
+    /// Not acknowledged for so many seconds; less than `retention`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 315_360_000))]
+    pub max_age: Option<u64>,
+}
+
+/// Longest lease, in seconds.
+pub const LEASE_MAX: u64 = 43_200;
+/// Longest wait of a receive, in seconds.
+pub const RECEIVE_WAIT_MAX: u64 = 30;
+
+impl Default for QueueSpec {
+    fn default() -> Self {
+        Self {
+            description: None,
+            lease: 30,
+            wait: 0,
+            retention: 4 * DAY,
+            rewind: 0,
+            ordering: QueueOrdering::default(),
+            max_messages: None,
+            max_message_bytes: CMQ_MESSAGE_BYTES.1,
+            dead_letter: None,
+            cmq_format: CmqBodyFormat::default(),
+        }
+    }
+}
+
+impl QueueSpec {
+    /// Checks the ranges; whether the dead-letter queue fits is checked by the gateway.
+    ///
+    /// # Errors
+    /// `out_of_range`, `invalid_dead_letter`.
+    pub fn check(&self) -> Result<(), Problem> {
+        check_description(self.description.as_deref())?;
+        in_range("lease", self.lease, 1, LEASE_MAX)?;
+        in_range("wait", self.wait, 0, RECEIVE_WAIT_MAX)?;
+        in_range("retention", self.retention, 30, 3_650 * DAY)?;
+        in_range("rewind", self.rewind, 0, self.retention)?;
+        in_range("max_messages", self.max_messages.unwrap_or(1), 1, u64::MAX)?;
+        let (least, _, most) = CMQ_MESSAGE_BYTES;
+        in_range("max_message_bytes", self.max_message_bytes, least, most)?;
+        let Some(dead_letter) = &self.dead_letter else {
+            return Ok(());
+        };
+        if dead_letter.max_receives.is_none() && dead_letter.max_age.is_none() {
+            return Err(Problem::invalid(
+                "invalid_dead_letter",
+                "dead_letter",
+                "say when a message goes there",
+            )
+            .accepted("max_receives, max_age or both"));
+        }
+        let receives = u64::from(dead_letter.max_receives.unwrap_or(1));
+        in_range("dead_letter.max_receives", receives, 1, 1_000)?;
+        let age = dead_letter.max_age.unwrap_or(1);
+        in_range("dead_letter.max_age", age, 1, self.retention - 1)
     }
 }
 
@@ -360,6 +574,14 @@ pub struct KeySpec {
     /// The key that this one replaces: dedupe keys go on from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
+    /// It also has a SecretId and SecretKey for Tencent CMQ's clients.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cmq: bool,
+    /// The APPID of such a key, shown as `TopicOwner` in pushes of the topics it creates; absent: the installation's
+    /// number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub app_id: Option<u64>,
 }
 
 /// Patterns in one list of a key.
@@ -382,6 +604,14 @@ impl KeySpec {
             )
             .accepted("publish, consume, read, admin"));
         }
+        if self.app_id.is_some() && !self.cmq {
+            return Err(Problem::invalid(
+                "invalid_app_id",
+                "app_id",
+                "only a key for CMQ clients has an APPID; give cmq: true, or leave it out",
+            ));
+        }
+        in_range("app_id", self.app_id.unwrap_or(1), 1, u64::MAX)?;
         check_patterns("topics", self.topics.as_deref(), TOPIC_PATTERN_BYTES_MAX)?;
         check_patterns(
             "targets",

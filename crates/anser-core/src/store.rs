@@ -1,7 +1,6 @@
 //! The contract of durable state. One owner (the gateway's dispatcher) decides, the store remembers: it assigns numbers
 //! in commit order, keeps lanes in order, and answers only after a durable commit. Batch first, async; implementations
-//! live in `anser-store`. Queues and their leases (`lease`, `rewind`) join this contract with the queue resource: a
-//! queue is a [`Group`] whose deliveries are pulled, so they need no new kind of row.
+//! live in `anser-store`. A queue is a [`Group`] whose deliveries are pulled instead of pushed: leased, then acknowledged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use bytes::Bytes;
 
 use crate::attempt::{Attempt, PossibleDuplicate};
 use crate::delivery::DeliveryState;
-use crate::id::{DeliveryId, MessageId, Num, ResourceId};
+use crate::id::{DeliveryId, MessageId, Num, Receipt, ResourceId};
 use crate::message::Fingerprint;
 use crate::time::Timestamp;
 
@@ -209,6 +208,8 @@ pub struct DeliveryRow {
     pub checkpoint: Option<Bytes>,
     /// Bytes of the message, for backlog accounting.
     pub bytes: u32,
+    /// Taken from a queue that can be rewound: delivered, and to be found by [`Store::rewind`].
+    pub rewindable: bool,
 }
 
 /// The state in which the owner last saw a delivery: a settlement whose token is stale is refused as fenced.
@@ -333,15 +334,160 @@ pub struct Claimed {
     pub next_due: Option<Timestamp>,
 }
 
-/// Unfinished deliveries of one topic through one channel.
+/// A request for a queue's due deliveries, each for a time of its own: nobody else gets it until `until`.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// Whose.
+    pub queue: Group,
+    /// At most so many, and so many spent ones beside them.
+    pub max: usize,
+    /// The time now: only those due at or before it.
+    pub now: Timestamp,
+    /// When the lease ends.
+    pub until: Timestamp,
+    /// A delivery accepted before this is spent.
+    pub accepted_from: Timestamp,
+    /// A delivery received so often since it was last re-opened is spent; `None`: never.
+    pub receives_max: Option<u32>,
+}
+
+/// A delivery that was leased. A row's `attempts` are its receives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeasedDelivery {
+    /// As it stands now: `Retrying`, one receive more, due when the lease ends.
+    pub row: DeliveryRow,
+    /// Its message; `None` when that is damaged.
+    pub message: Option<MessageRow>,
+}
+
+/// What a lease found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leased {
+    /// By due time, then number; lane heads and deliveries without a lane only.
+    pub deliveries: Vec<LeasedDelivery>,
+    /// Due, but not leased: too old, expired or received too often. They stay as they are until they are settled or
+    /// diverted, and come before the others again.
+    pub spent: Vec<DeliveryRow>,
+    /// Whether more than these are due now.
+    pub more: bool,
+    /// When the earliest one that is not due now will be.
+    pub next_due: Option<Timestamp>,
+}
+
+/// What becomes of a leased delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// Final: done.
+    Done {
+        /// Whether it may be rewound.
+        rewindable: bool,
+    },
+    /// Given back, due at `at`; its receipts are void.
+    Release {
+        /// When.
+        at: Timestamp,
+    },
+    /// Leased on.
+    Extend {
+        /// Until when.
+        until: Timestamp,
+    },
+}
+
+/// One acknowledgement. It holds while the lease does: the delivery is in that queue, the receipt is of its last
+/// receive, and it is due after `at`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// The queue.
+    pub queue: Group,
+    /// Which lease.
+    pub receipt: Receipt,
+    /// When this happened.
+    pub at: Timestamp,
+    /// What it becomes.
+    pub to: Acknowledge,
+}
+
+/// What an acknowledgement did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every acknowledgement is done; a box would cost an allocation each"
+)]
+pub enum Acknowledged {
+    /// It was done.
+    Done {
+        /// The delivery as it stands now.
+        row: DeliveryRow,
+        /// Whether the next of its lane was promoted; it is due at once.
+        promoted: bool,
+    },
+    /// The lease had ended, or the receipt is of another one; nothing changed.
+    Void,
+}
+
+/// A delivery that leaves its queue as dead for another one (a dead-letter queue, or back from it).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diversion {
+    /// The state the owner saw.
+    pub token: Token,
+    /// The new delivery of the same message.
+    pub to: NewDelivery,
+    /// When this happened.
+    pub at: Timestamp,
+}
+
+/// A request to deliver again what was taken from a queue.
+#[derive(Debug, Clone)]
+pub struct Rewind {
+    /// The queue.
+    pub queue: Group,
+    /// Those whose message was accepted at or after this.
+    pub accepted_from: Timestamp,
+    /// Those acknowledged at or after this.
+    pub ended_from: Timestamp,
+    /// Only numbers above this.
+    pub after: Option<DeliveryId>,
+    /// At most so many in this step.
+    pub limit: usize,
+}
+
+/// What a step of a rewind did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rewound {
+    /// How many are due again. Each is `Pending`, outside its lane, due when its message was accepted, so that they
+    /// are received in that order.
+    pub count: usize,
+    /// Where to go on; `None` at the end.
+    pub next: Option<DeliveryId>,
+}
+
+/// How many deliveries of a queue are in which state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueueCounts {
+    /// Due, so that a receive gets them; those behind the head of their lane too.
+    pub active: u64,
+    /// Leased.
+    pub leased: u64,
+    /// Due later: scheduled, or given back with a delay.
+    pub delayed: u64,
+    /// Acknowledged and to be had by a rewind.
+    pub rewindable: u64,
+    /// When the oldest unfinished one was accepted.
+    pub oldest: Option<Timestamp>,
+}
+
+/// Unfinished deliveries of one topic through one channel, or into one queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Depth {
     /// The topic.
     pub topic: ResourceId,
-    /// The channel.
+    /// The channel or queue.
     pub channel: ResourceId,
     /// How many.
     pub count: u64,
+    /// How many of them have been tried or received and are not done.
+    pub retrying: u64,
     /// Bytes of their messages, counted once per delivery.
     pub bytes: u64,
 }
@@ -436,17 +582,20 @@ pub enum ConfigKind {
     EventType,
     /// What the gateway remembers of an endpoint: failing since, disabled, held.
     Endpoint,
+    /// Queues.
+    Queue,
 }
 
 impl ConfigKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Topic,
         Self::Channel,
         Self::Subscription,
         Self::Key,
         Self::EventType,
         Self::Endpoint,
+        Self::Queue,
     ];
 
     /// The name it is stored under.
@@ -459,6 +608,7 @@ impl ConfigKind {
             Self::Key => "key",
             Self::EventType => "event_type",
             Self::Endpoint => "endpoint",
+            Self::Queue => "queue",
         }
     }
 }
@@ -538,6 +688,48 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// As [`Store::append`]. Repeating is safe: what was done answers `Fenced`.
     async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>>;
+
+    /// Leases a queue's due deliveries in one commit: each becomes `Retrying`, one receive more, due when the lease
+    /// ends. Its message comes with it, so that nothing is read again.
+    ///
+    /// # Errors
+    /// As [`Store::append`], and `Corrupt` when a delivery's row is damaged.
+    async fn lease(&self, lease: Lease) -> Result<Leased>;
+
+    /// Acknowledges, gives back or prolongs leased deliveries, and promotes the next of their lanes, all in one commit;
+    /// answers in order.
+    ///
+    /// # Errors
+    /// As [`Store::append`]. Repeating is safe: what was done answers `Void`.
+    async fn acknowledge(
+        &self,
+        acknowledgements: Vec<Acknowledgement>,
+    ) -> Result<Vec<Acknowledged>>;
+
+    /// Ends deliveries as dead and makes another delivery of each one's message, all in one commit; answers the new
+    /// ones in order, `None` where the token was stale.
+    ///
+    /// # Errors
+    /// As [`Store::append`]. Repeating is safe: what was done answers `None`.
+    async fn divert(&self, diversions: Vec<Diversion>) -> Result<Vec<Option<DeliveryRow>>>;
+
+    /// Makes a queue's acknowledged deliveries due again, in one bounded step.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    async fn rewind(&self, rewind: Rewind) -> Result<Rewound>;
+
+    /// How many deliveries of a queue are in which state now; of the acknowledged ones those that ended at or after
+    /// `ended_from` count.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    async fn queue_counts(
+        &self,
+        queue: Group,
+        now: Timestamp,
+        ended_from: Timestamp,
+    ) -> Result<QueueCounts>;
 
     /// Re-opens a final delivery for a manual retry, outside its lane and order, due at `due`; an unfinished one that
     /// waits for its next time becomes due at `due`. `None` when there is none, or it is `Waiting`.
