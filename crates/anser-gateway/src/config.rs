@@ -21,14 +21,14 @@ use anser_core::filter::Filter;
 use anser_core::id::ResourceId;
 use anser_core::name::fold;
 use anser_core::resource::{
-    ChannelSpec, EventTypeSpec, KeySpec, Ordering, SubscriptionSpec, TopicSpec,
+    ChannelSpec, EventTypeSpec, KeySpec, Ordering, QueueSpec, SubscriptionSpec, TopicSpec,
 };
 use anser_core::retry::RetrySchedule;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use compile::{key as read_key, secret_context};
+pub(crate) use compile::{cmq_context, key as read_key, secret_context};
 pub use document::LoadError;
-pub(crate) use document::{Envelope, subscription_key, write};
+pub(crate) use document::{CmqSecret, Envelope, subscription_key, write};
 pub use held::{HELD_INTERVALS_MAX, Held};
 pub use load::load;
 pub(crate) use load::{Changes, load_keys};
@@ -72,14 +72,55 @@ pub struct Subscription {
     pub topic_name: String,
     /// As configured.
     pub spec: SubscriptionSpec,
-    /// The channel's number.
-    pub channel: ResourceId,
+    /// Where it goes.
+    pub destination: Destination,
     /// The compiled filter.
     pub filter: Filter,
-    /// The compiled schedule.
+    /// The compiled schedule; of no use with a queue.
     pub retry: RetrySchedule,
-    /// The ordering in force: the subscription's own, `gate` with a CMQ policy, else the channel kind's default.
+    /// The ordering in force: the subscription's own, `gate` with a CMQ policy, else the channel kind's default; of no
+    /// use with a queue, which has its own.
     pub ordering: Ordering,
+}
+
+/// Where a subscription goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// To a channel.
+    Channel(ResourceId),
+    /// Into a queue.
+    Queue(ResourceId),
+}
+
+impl Destination {
+    /// The number of the channel or queue.
+    #[must_use]
+    pub const fn id(self) -> ResourceId {
+        match self {
+            Self::Channel(id) | Self::Queue(id) => id,
+        }
+    }
+
+    /// The number of the channel, if it is one.
+    #[must_use]
+    pub const fn channel(self) -> Option<ResourceId> {
+        match self {
+            Self::Channel(id) => Some(id),
+            Self::Queue(_) => None,
+        }
+    }
+}
+
+/// A queue in force.
+pub struct QueueEntry {
+    /// Name and numbers.
+    pub meta: Meta,
+    /// As configured.
+    pub spec: QueueSpec,
+    /// The number of its dead-letter queue.
+    pub dead_letter: Option<ResourceId>,
+    /// When `rewind` was last turned on: what was acknowledged before it cannot be had again.
+    pub rewind_since: Timestamp,
 }
 
 /// A channel in force.
@@ -125,6 +166,16 @@ pub struct Key {
     pub hash: [u8; 32],
     /// The scope of its dedupe keys: the number of the first key of its line of replacements.
     pub lineage: u64,
+    /// Its SecretId for CMQ clients.
+    pub secret_id: Option<String>,
+}
+
+/// A key as CMQ clients use it.
+pub struct CmqKey {
+    /// The key.
+    pub key: Arc<Key>,
+    /// What its requests are signed with: never shown, never logged.
+    pub secret_key: String,
 }
 
 /// An event type in force.
@@ -148,8 +199,14 @@ pub struct Snapshot {
     pub channels_by_id: HashMap<ResourceId, Arc<ChannelEntry>>,
     /// By number.
     pub subscriptions: HashMap<ResourceId, Arc<Subscription>>,
+    /// By folded name.
+    pub queues: HashMap<String, Arc<QueueEntry>>,
+    /// By number.
+    pub queues_by_id: HashMap<ResourceId, Arc<QueueEntry>>,
     /// By SHA-256 of the secret.
     pub keys: HashMap<[u8; 32], Arc<Key>>,
+    /// Those that CMQ clients use, by SecretId.
+    pub cmq_keys: HashMap<String, Arc<CmqKey>>,
     /// By folded name.
     pub event_types: HashMap<String, Arc<EventType>>,
     /// When subscriptions and channels were held, by number; those that never were are absent.
@@ -169,6 +226,12 @@ impl Snapshot {
     #[must_use]
     pub fn channel(&self, name: &str) -> Option<&Arc<ChannelEntry>> {
         self.channels.get(&fold(name))
+    }
+
+    /// The queue of that name, whatever its case.
+    #[must_use]
+    pub fn queue(&self, name: &str) -> Option<&Arc<QueueEntry>> {
+        self.queues.get(&fold(name))
     }
 
     /// The subscription of that name on that topic, whatever their case.

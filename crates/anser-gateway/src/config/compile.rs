@@ -7,7 +7,7 @@ use anser_core::channel::{ChannelKind, Manifest};
 use anser_core::filter::Filter;
 use anser_core::id::ResourceId;
 use anser_core::resource::{
-    ChannelSpec, EventTypeSpec, KeySpec, Ordering, SubscriptionSpec, TopicSpec,
+    ChannelSpec, EventTypeSpec, KeySpec, Ordering, QueueSpec, SubscriptionSpec, TopicSpec,
 };
 use anser_core::retry::RetrySchedule;
 use anser_core::store::ConfigRow;
@@ -16,7 +16,10 @@ use anser_core::{Problem, Timestamp};
 use super::document::{Envelope, LoadError, read, resource};
 use super::held::Held;
 use super::schema::compile_schema;
-use super::{ChannelEntry, EndpointState, EventType, Key, Meta, Snapshot, Subscription, Topic};
+use super::{
+    ChannelEntry, CmqKey, Destination, EndpointState, EventType, Key, Meta, QueueEntry, Snapshot,
+    Subscription, Topic,
+};
 use crate::secrets::{Sealer, parse_hex};
 
 /// The manifest of every kind of channel and its place in the registry.
@@ -113,7 +116,25 @@ pub(super) fn endpoint(row: &ConfigRow) -> Result<(ResourceId, EndpointState, He
     Ok((ResourceId(channel), envelope.spec, envelope.held))
 }
 
-/// A subscription and when it was held. Its topic and channel must be in `snapshot`.
+/// A queue.
+pub(super) fn queue(row: &ConfigRow) -> Result<QueueEntry, LoadError> {
+    let envelope: Envelope<QueueSpec> = read(row)?;
+    if envelope.dead_letter.is_some() != envelope.spec.dead_letter.is_some() {
+        return Err(LoadError::damaged(
+            row,
+            "it has no number of its dead-letter queue, or no such queue",
+        ));
+    }
+    let meta = meta(row, &envelope);
+    Ok(QueueEntry {
+        dead_letter: envelope.dead_letter,
+        rewind_since: envelope.rewind_since.unwrap_or(meta.updated_at),
+        meta,
+        spec: envelope.spec,
+    })
+}
+
+/// A subscription and when it was held. Its topic and its channel or queue must be in `snapshot`.
 pub(super) fn subscription(
     row: &ConfigRow,
     snapshot: &Snapshot,
@@ -123,23 +144,37 @@ pub(super) fn subscription(
         .topic
         .and_then(|id| snapshot.topics_by_id.get(&id))
         .ok_or_else(|| LoadError::damaged(row, "its topic is not there"))?;
-    let channel = snapshot
-        .channel(&envelope.spec.channel)
-        .ok_or_else(|| LoadError::damaged(row, "its channel is not there"))?;
     let spec = &envelope.spec;
+    let (destination, default) = destination(snapshot, spec)
+        .ok_or_else(|| LoadError::damaged(row, "its channel or queue is not there"))?;
     let filter = Filter::compile("filter", &spec.filter).map_err(LoadError::refused(row))?;
     let retry = RetrySchedule::compile("retry", &spec.retry).map_err(LoadError::refused(row))?;
     let subscription = Subscription {
         meta: meta(row, &envelope),
         topic: topic.meta.id,
         topic_name: topic.meta.name.clone(),
-        channel: channel.meta.id,
-        ordering: ordering_of(spec.ordering, &retry, channel.ordering),
+        destination,
+        ordering: ordering_of(spec.ordering, &retry, default),
         filter,
         retry,
         spec: envelope.spec,
     };
     Ok((subscription, envelope.held))
+}
+
+/// Where it goes, and in what order by default.
+fn destination(snapshot: &Snapshot, spec: &SubscriptionSpec) -> Option<(Destination, Ordering)> {
+    match (&spec.channel, &spec.queue) {
+        (Some(name), None) => {
+            let channel = snapshot.channel(name)?;
+            Some((Destination::Channel(channel.meta.id), channel.ordering))
+        }
+        (None, Some(name)) => {
+            let queue = snapshot.queue(name)?;
+            Some((Destination::Queue(queue.meta.id), Ordering::None))
+        }
+        (Some(_), Some(_)) | (None, None) => None,
+    }
 }
 
 /// The ordering in force: the one asked for, `gate` with a CMQ policy, else the kind's default (`delivery.md`).
@@ -151,7 +186,36 @@ fn ordering_of(asked: Option<Ordering>, retry: &RetrySchedule, default: Ordering
     }
 }
 
-/// A key.
+/// What the secret of a key for CMQ clients is bound to; `name` is the folded one.
+pub(crate) fn cmq_context(name: &str, created_at: Timestamp) -> String {
+    format!("key {name} {} cmq.secret_key", created_at.millis())
+}
+
+/// The key as CMQ clients use it, when they may.
+pub(super) fn cmq_key(
+    row: &ConfigRow,
+    key: &Arc<Key>,
+    sealer: &Sealer,
+) -> Result<Option<(String, CmqKey)>, LoadError> {
+    let Some(secret) = read::<KeySpec>(row)?.cmq else {
+        return Ok(None);
+    };
+    let context = cmq_context(&row.key, key.meta.created_at);
+    let plain = sealer.open(&context, &secret.secret_key).ok();
+    let secret_key = plain
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| LoadError::WrongMasterKey {
+            resource: resource(row),
+            field: "cmq.secret_key".to_owned(),
+        })?;
+    let cmq = CmqKey {
+        key: Arc::clone(key),
+        secret_key,
+    };
+    Ok(Some((secret.secret_id, cmq)))
+}
+
+/// A key, without what CMQ clients sign with.
 pub(crate) fn key(row: &ConfigRow) -> Result<Key, LoadError> {
     let envelope: Envelope<KeySpec> = read(row)?;
     let hash = envelope
@@ -164,6 +228,7 @@ pub(crate) fn key(row: &ConfigRow) -> Result<Key, LoadError> {
         meta: meta(row, &envelope),
         hash,
         lineage: envelope.lineage.unwrap_or(row.id.0),
+        secret_id: envelope.cmq.map(|cmq| cmq.secret_id),
         spec: envelope.spec,
     })
 }

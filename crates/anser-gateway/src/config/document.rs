@@ -39,6 +39,25 @@ pub(crate) struct Envelope<S> {
     /// A replacing key's lineage; absent: its own number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lineage: Option<u64>,
+    /// A key's credentials for CMQ clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cmq: Option<CmqSecret>,
+    /// The number of a queue's dead-letter queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dead_letter: Option<ResourceId>,
+    /// When a queue's `rewind` was last turned on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rewind_since: Option<Timestamp>,
+}
+
+/// A key's credentials for CMQ clients, as stored. The secret itself is needed to check a signature, so it is sealed
+/// and not hashed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CmqSecret {
+    /// Who signs.
+    pub(crate) secret_id: String,
+    /// What with, sealed.
+    pub(crate) secret_key: String,
 }
 
 fn is_never(held: &Held) -> bool {
@@ -58,6 +77,9 @@ impl<S> Envelope<S> {
             held: Held::default(),
             hash: None,
             lineage: None,
+            cmq: None,
+            dead_letter: None,
+            rewind_since: None,
         }
     }
 }

@@ -137,9 +137,19 @@ impl Snapshot {
                 self.subscriptions.insert(row.id, Arc::new(subscription));
             }
             ConfigKind::Key => {
-                let key = compile::key(row)?;
+                let key = Arc::new(compile::key(row)?);
                 self.keys.retain(|_, other| other.meta.id != row.id);
-                self.keys.insert(key.hash, Arc::new(key));
+                self.cmq_keys.retain(|_, other| other.key.meta.id != row.id);
+                if let Some((secret_id, cmq)) = compile::cmq_key(row, &key, sealer)? {
+                    self.cmq_keys.insert(secret_id, Arc::new(cmq));
+                }
+                self.keys.insert(key.hash, key);
+            }
+            ConfigKind::Queue => {
+                let queue = Arc::new(compile::queue(row)?);
+                self.queues
+                    .insert(fold(&queue.meta.name), Arc::clone(&queue));
+                self.queues_by_id.insert(queue.meta.id, queue);
             }
             ConfigKind::EventType => {
                 let event_type = compile::event_type(row)?;
@@ -234,7 +244,16 @@ impl Snapshot {
                     changed_topics.insert(subscription.topic);
                 }
             }
-            ConfigKind::Key => self.keys.retain(|_, other| fold(&other.meta.name) != key),
+            ConfigKind::Key => {
+                self.keys.retain(|_, other| fold(&other.meta.name) != key);
+                self.cmq_keys
+                    .retain(|_, other| fold(&other.key.meta.name) != key);
+            }
+            ConfigKind::Queue => {
+                if let Some(queue) = self.queues.remove(key) {
+                    self.queues_by_id.remove(&queue.meta.id);
+                }
+            }
             ConfigKind::EventType => {
                 self.event_types.remove(key);
             }
@@ -276,9 +295,10 @@ const fn order(kind: ConfigKind) -> u8 {
         ConfigKind::Topic => 0,
         ConfigKind::Channel => 1,
         ConfigKind::Endpoint => 2,
-        ConfigKind::Subscription => 3,
-        ConfigKind::Key => 4,
-        ConfigKind::EventType => 5,
+        ConfigKind::Queue => 3,
+        ConfigKind::Subscription => 4,
+        ConfigKind::Key => 5,
+        ConfigKind::EventType => 6,
     }
 }
 
