@@ -16,7 +16,7 @@ use crate::id::{DeliveryId, Num};
 use crate::message::Message;
 use crate::outcome::Outcome;
 use crate::problem::Problem;
-use crate::resource::Ordering;
+use crate::resource::{Ordering, Rate};
 use crate::time::Timestamp;
 
 /// What a kind of channel is and can do: the form, validation, docs page and conformance test come from it.
@@ -40,6 +40,12 @@ pub struct Manifest {
     pub generic: bool,
     /// How deliveries are ordered unless the subscription says otherwise.
     pub ordering: Ordering,
+    /// The platform's limit on one channel's sending, in force unless the channel sets its own `rate`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// Schemes of the URLs that stand for a channel of this kind with its settings, as in `anser send --to`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schemes: Vec<&'static str>,
     /// How to get the credentials it asks for.
     pub setup: &'static str,
 }
@@ -54,6 +60,17 @@ pub trait ChannelKind: Send + Sync {
     /// # Errors
     /// A [`Problem`] whose field begins with `settings`.
     fn open(&self, settings: &Value) -> Result<Arc<dyn Channel>, Problem>;
+
+    /// The settings, and the target if it names one, that a URL of one of the manifest's `schemes` stands for.
+    ///
+    /// # Errors
+    /// `not_available` when this kind has no such URLs; a [`Problem`] that says what the URL lacks.
+    fn of_url(&self, url: &Url) -> Result<(Value, Option<String>), Problem> {
+        Err(Problem::not_available(
+            "to",
+            &format!("a {} URL for a channel", url.scheme()),
+        ))
+    }
 
     /// Replaces a signing secret: the settings with the new secret put in and the old one kept signing until
     /// `old_until`, and the new secret in the form to be shown once.
@@ -75,10 +92,11 @@ pub trait Channel: Send + Sync {
     /// The URL whose host the address guard judges when the channel is created; `None` when there is none.
     fn endpoint(&self) -> Option<&Url>;
 
-    /// The steps that deliver `message`.
+    /// The steps that deliver `message`, in the form of the rung that the context names.
     ///
     /// # Errors
-    /// A [`Problem`] when the message cannot be sent this way at all: the delivery is dead at once.
+    /// A [`Problem`] when the message cannot be sent this way at all, or has no form so low: the delivery is dead at
+    /// once.
     fn render(&self, message: &Message, context: &Context<'_>) -> Result<Plan, Problem>;
 
     /// The request of one step.
@@ -117,6 +135,11 @@ pub struct Context<'a> {
     pub target: Option<&'a str>,
     /// The installation's number.
     pub installation: u64,
+    /// How far down the ladder of forms (`message.md`, Degradation) the message is rendered: 0 is the richest, and one
+    /// more after each [`Outcome::Degrade`].
+    pub rung: u8,
+    /// Which step of the plan, from 0; part of the platform's idempotency key.
+    pub step: usize,
     /// Other 4xx answers than 408, 410, 425 and 429 reject at once.
     pub fail_fast_4xx: bool,
     /// The subscription has one of CMQ's retry policies: every non-2xx and every time-out is a plain retry.
@@ -140,9 +163,66 @@ pub struct Step {
     /// What it does.
     pub kind: StepKind,
     /// The rendered body.
+    #[serde(with = "base64_bytes")]
     pub body: Bytes,
     /// Its media type.
     pub media_type: String,
+}
+
+/// Bytes as base64 text (RFC 4648 §4), a third of what a list of numbers takes.
+mod base64_bytes {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use bytes::Bytes;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        bytes: &Bytes,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Bytes, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        STANDARD
+            .decode(text)
+            .map(Bytes::from)
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// How far a delivery got, kept with it from the first step that succeeded or whose outcome is unknown, and from the
+/// first form that was refused: what was sent is never rendered again, since step numbers are part of idempotency keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The rung to render at.
+    pub rung: u8,
+    /// The plan as it was rendered; `None` before any of its steps went out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
+    /// The platform's ids of the parts that were delivered, one a step; steps are done in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delivered: Vec<Option<String>>,
+}
+
+impl Checkpoint {
+    /// From the bytes stored with the delivery. `None` when they are of a form that this program does not read: the
+    /// message is rendered anew.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// As bytes to store.
+    #[must_use]
+    pub fn write(&self) -> Bytes {
+        serde_json::to_vec(self)
+            .expect("texts, numbers and lists always serialise")
+            .into()
+    }
 }
 
 /// What a step does.

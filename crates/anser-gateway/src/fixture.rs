@@ -313,6 +313,8 @@ fn manifest() -> Manifest {
         capabilities: Vec::new(),
         generic: true,
         ordering: Ordering::Key,
+        rate: None,
+        schemes: Vec::new(),
         setup: "",
     }
 }

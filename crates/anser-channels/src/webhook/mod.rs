@@ -51,6 +51,8 @@ impl ChannelKind for Webhook {
             capabilities: KNOWN_TYPES.to_vec(),
             generic: true,
             ordering: Ordering::Key,
+            rate: None,
+            schemes: Vec::new(),
             setup: SETUP,
         }
     }

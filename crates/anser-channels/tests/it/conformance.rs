@@ -39,6 +39,8 @@ fn context(format: Option<&str>) -> Context<'_> {
         format,
         target: None,
         installation: 1,
+        rung: 0,
+        step: 0,
         fail_fast_4xx: false,
         cmq_policy: false,
     }

@@ -167,6 +167,8 @@ impl ChannelKind for Safe {
             capabilities: Vec::new(),
             generic: true,
             ordering: Ordering::Key,
+            rate: None,
+            schemes: Vec::new(),
             setup: "",
         }
     }

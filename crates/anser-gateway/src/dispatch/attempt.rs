@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anser_core::attempt::{Attempt, Timing};
-use anser_core::channel::{Context, Exchange, HttpRequest, Report, Request, SendErrorKind};
+use anser_core::channel::{
+    Checkpoint, Context, Exchange, HttpRequest, Plan, Report, Request, SendErrorKind,
+};
 use anser_core::delivery::DeliveryState;
 use anser_core::id::{DeliveryId, Num};
 use anser_core::limits::{RESPONSE_BYTES_KEPT_ON_SUCCESS, RESPONSE_BYTES_MAX};
@@ -13,6 +15,7 @@ use anser_core::outcome::Outcome;
 use anser_core::resource::AttemptLog;
 use anser_core::store::{DeliveryRow, MessageRow, StoreError};
 use anser_core::{Message, Problem, Timestamp};
+use bytes::Bytes;
 use http::HeaderMap;
 
 use super::Parts;
@@ -27,6 +30,8 @@ const SECRET_NAMES: [&str; 7] = [
 ];
 /// What stands in the log for a secret.
 const MASK: &str = "********";
+/// Rungs of the ladder of forms below the richest; no channel has so many.
+const RUNGS_MAX: u8 = 8;
 /// Pause after the store failed to give the message.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
@@ -39,6 +44,8 @@ pub(super) struct Done {
     pub(super) unlogged: bool,
     /// The destination was deleted meanwhile.
     pub(super) gone: bool,
+    /// How far the delivery got, when it did not get to the end.
+    pub(super) checkpoint: Option<Bytes>,
 }
 
 /// Who a delivery goes to, by the configuration in force.
@@ -67,6 +74,7 @@ struct Trial {
     log: AttemptLog,
     degraded: Vec<String>,
     headers: HeaderMap,
+    checkpoint: Checkpoint,
 }
 
 /// Makes one attempt.
@@ -78,12 +86,15 @@ pub(super) async fn run(
 ) -> Done {
     let started = parts.clock.now();
     let config = parts.config.load_full();
+    let checkpoint = row.checkpoint.as_deref().and_then(Checkpoint::read);
+    let checkpoint = checkpoint.unwrap_or_default();
     let mut trial = Trial {
         row,
         started,
         log: AttemptLog::Summary,
         degraded: Vec::new(),
         headers: HeaderMap::new(),
+        checkpoint,
     };
     let Some(destination) = destination(&config, &trial.row) else {
         let outcome = Outcome::Rejected {
@@ -162,7 +173,7 @@ async fn send(
 ) -> (Outcome, Option<Report>) {
     let subscription = destination.subscription.as_deref();
     let row = trial.row.clone();
-    let context = Context {
+    let mut context = Context {
         now: trial.started,
         delivery: row.id,
         num: row.id.num(),
@@ -172,36 +183,53 @@ async fn send(
         format: subscription.and_then(|subscription| subscription.spec.format.as_deref()),
         target: row.target.as_deref(),
         installation,
+        rung: trial.checkpoint.rung,
+        step: 0,
         fail_fast_4xx: subscription.is_some_and(|subscription| subscription.spec.fail_fast_4xx),
         cmq_policy: subscription.is_some_and(|subscription| subscription.retry.is_cmq()),
     };
-    let unsendable = |problem: Problem| Outcome::Rejected {
-        code: problem.code.to_owned(),
-        text: problem.to_string(),
-    };
     let channel = &destination.channel.channel;
-    let plan = match channel.render(message, &context) {
-        Ok(plan) => plan,
-        Err(problem) => return (unsendable(problem), None),
+    let kept = trial.checkpoint.plan.take();
+    let begun = kept.is_some();
+    let plan = match kept {
+        Some(plan) => plan,
+        None => match channel.render(message, &context) {
+            Ok(plan) => plan,
+            Err(problem) => return (unsendable(&problem), None),
+        },
     };
-    trial.degraded = plan.degraded;
+    trial.degraded.clone_from(&plan.degraded);
     let deadline = Duration::from_secs(destination.channel.spec.timeout);
     let mut last = (Outcome::Delivered { platform_id: None }, None);
-    for step in &plan.steps {
+    let done = trial.checkpoint.delivered.len();
+    for (place, step) in plan.steps.iter().enumerate().skip(done) {
+        context.step = place;
         let Request::Http(request) = match channel.request(step, message, &context) {
             Ok(request) => request,
-            Err(problem) => return (unsendable(problem), None),
+            Err(problem) => {
+                last = (unsendable(&problem), None);
+                break;
+            }
         };
         trial.keep_headers(&request);
         let report = sender.send(request, deadline).await;
         let outcome = channel.classify(step, &report.exchange, &context);
-        let delivered = matches!(outcome, Outcome::Delivered { .. });
         last = (outcome, Some(report));
-        if !delivered {
+        let Outcome::Delivered { platform_id } = &last.0 else {
             break;
-        }
+        };
+        trial.checkpoint.delivered.push(platform_id.clone());
     }
+    last.0 = trial.note_progress(plan, begun, last.0);
     last
+}
+
+/// A message that the channel cannot send at all.
+fn unsendable(problem: &Problem) -> Outcome {
+    Outcome::Rejected {
+        code: problem.code.to_owned(),
+        text: problem.to_string(),
+    }
 }
 
 /// Sends one message outside of every topic and lane, for an operator who wants to see whether a channel works.
@@ -238,6 +266,7 @@ pub(crate) async fn probe(
         log: AttemptLog::Full,
         degraded: Vec::new(),
         headers: HeaderMap::new(),
+        checkpoint: Checkpoint::default(),
     };
     let destination = Destination {
         subscription: None,
@@ -251,6 +280,31 @@ impl Trial {
     /// Names and values only cost a copy of shared bytes; they are turned into text only if they are logged.
     fn keep_headers(&mut self, request: &HttpRequest) {
         self.headers = request.headers.clone();
+    }
+
+    /// What the next attempt must know: the parts that went out, or may have, and a form that was refused. A form that
+    /// is refused after that cannot be changed any more. A plan of one step is rendered anew: its step stays the first.
+    fn note_progress(&mut self, plan: Plan, begun: bool, outcome: Outcome) -> Outcome {
+        let begun = begun
+            || !self.checkpoint.delivered.is_empty()
+            || matches!(outcome, Outcome::Unknown { .. });
+        let begun = begun && plan.steps.len() > 1;
+        if begun {
+            self.checkpoint.plan = Some(plan);
+        }
+        match outcome {
+            Outcome::Degrade { reason } if begun || self.checkpoint.rung >= RUNGS_MAX => {
+                Outcome::Rejected {
+                    code: "form_refused".to_owned(),
+                    text: reason,
+                }
+            }
+            Outcome::Degrade { .. } => {
+                self.checkpoint.rung += 1;
+                outcome
+            }
+            _ => outcome,
+        }
     }
 
     fn end(self, outcome: Outcome, report: Option<Report>) -> Done {
@@ -292,6 +346,8 @@ impl Trial {
         let timed_out =
             matches!(&exchange, Some(Err(error)) if error.kind == SendErrorKind::TimedOut);
         let unlogged = delivered && self.log == AttemptLog::Failures;
+        let checkpoint = (!delivered && self.checkpoint != Checkpoint::default())
+            .then(|| self.checkpoint.write());
         Done {
             row: self.row,
             outcome,
@@ -299,6 +355,7 @@ impl Trial {
             timed_out,
             unlogged,
             gone: false,
+            checkpoint,
         }
     }
 }

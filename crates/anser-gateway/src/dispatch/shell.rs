@@ -269,7 +269,10 @@ impl Shell {
             .metrics
             .attempt(done.row.channel, done.outcome.class());
         let cancelled = done.gone || self.plan.is_cancelled(done.row.id);
-        let verdict = self.decide(&done, cancelled, now);
+        let mut verdict = self.decide(&done, cancelled, now);
+        if let Settle::Retry { checkpoint, .. } = &mut verdict.settle {
+            *checkpoint = done.checkpoint.clone();
+        }
         self.plan.finished(done.row.id, verdict.ending, now);
         self.note_endpoint(&done, verdict.gone.as_deref(), now.wall);
         let mut attempt = done.attempt;
