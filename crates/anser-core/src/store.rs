@@ -334,13 +334,18 @@ pub struct Claimed {
     pub next_due: Option<Timestamp>,
 }
 
+/// Due rows that a [`Lease`] with `max` 0 reads at most of each state, from the front.
+pub const SPENT_LOOK_MAX: usize = 1_000;
+
 /// A request for a queue's due deliveries, each for a time of its own: nobody else gets it until `until`.
 #[derive(Debug, Clone)]
 pub struct Lease {
     /// Whose.
     pub queue: Group,
-    /// At most so many, and so many spent ones beside them.
+    /// At most so many; 0 only looks for spent ones, at most [`SPENT_LOOK_MAX`] due rows from the front.
     pub max: usize,
+    /// At most so many spent ones beside them.
+    pub spent_max: usize,
     /// The time now: only those due at or before it.
     pub now: Timestamp,
     /// When the lease ends.
