@@ -1,4 +1,4 @@
-//! Administration: topics, channels, subscriptions, event types and keys as users see and change them. Every change is
+//! Administration: topics, channels, queues, subscriptions, event types and keys as users see and change them. Every change is
 //! checked whole, committed with the revision that it was made from, and in force before it is answered; one change at
 //! a time. Must not deliver anything, apart from the test message that an operator asks for.
 
@@ -10,6 +10,7 @@ mod key;
 mod list;
 mod patch;
 mod probe;
+mod queue;
 mod subscription;
 mod topic;
 mod view;
@@ -20,7 +21,8 @@ mod tests;
 pub use channel::{ROTATION_GRACE_DEFAULT, ROTATION_GRACE_MAX};
 pub use key::{ADMIN_KEY_BYTES_MAX, ADMIN_KEY_BYTES_MIN, ADMIN_KEY_NAME, create_key_offline};
 pub use list::ListQuery;
+pub use queue::DEAD_LETTER_SOURCES_MAX;
 pub use view::{
-    ChannelState, ChannelView, EventTypeView, KeyCreated, KeyView, Put, ResourceView,
-    RotatedSecret, SubscriptionView, TopicView,
+    ChannelState, ChannelView, CmqKeyView, EventTypeView, KeyCreated, KeyView, Put, QueueView,
+    ResourceView, RotatedSecret, SubscriptionView, TopicView,
 };

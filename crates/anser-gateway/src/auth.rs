@@ -8,6 +8,7 @@ mod tests;
 
 use anser_core::id::ResourceId;
 use anser_core::message::{Sender, SenderKind};
+use anser_core::name::{QUEUE_PREFIX, queue_address};
 use anser_core::random::Random;
 use anser_core::resource::Scope;
 use anser_core::{Problem, ProblemKind};
@@ -22,6 +23,10 @@ use crate::gateway::Gateway;
 pub const KEY_PREFIX: &str = "ak_";
 /// Random bytes of a key.
 const KEY_BYTES: usize = 32;
+/// What every SecretId begins with (`cmq.md`: error 10450 exists for others).
+const SECRET_ID_PREFIX: &str = "AKID";
+/// Letters and digits of a SecretId behind its prefix, and of a SecretKey: 190 random bits.
+const CMQ_TEXT_CHARS: usize = 32;
 /// Bytes of a presented key beyond which it is not even hashed.
 const PRESENTED_BYTES_MAX: usize = 512;
 
@@ -116,6 +121,14 @@ impl Principal {
         .field(field))
     }
 
+    /// Refuses a caller whose patterns do not cover a queue's address; `field` is where its name was written.
+    ///
+    /// # Errors
+    /// 403 `address_not_allowed`, naming the address.
+    pub fn require_queue(&self, field: &str, queue: &str) -> Result<(), Problem> {
+        self.require_target(field, &queue_address(queue))
+    }
+
     /// Refuses a caller that may use no direct address at all; `field` is `to`, `conversation` or `reply_to`.
     ///
     /// # Errors
@@ -155,14 +168,18 @@ impl Principal {
         })
     }
 
-    /// Whether the caller's patterns cover a direct address. The channel's name is compared ignoring case, its target
-    /// exactly; a channel without target is covered by `CHANNEL` and by `CHANNEL/*`.
+    /// Whether the caller's patterns cover a direct address. The name of a channel or queue is compared ignoring case, a
+    /// channel's target exactly; a channel without target is covered by `CHANNEL` and by `CHANNEL/*`.
     #[must_use]
     pub fn covers_target(&self, address: &str) -> bool {
         let Some(patterns) = &self.targets else {
             return self.topics.is_none();
         };
-        let name = address.find(['/', ':']).unwrap_or(address.len());
+        let name = if address.starts_with(QUEUE_PREFIX) {
+            address.len()
+        } else {
+            address.find(['/', ':']).unwrap_or(address.len())
+        };
         let covered = |text: &str| {
             patterns
                 .iter()
@@ -241,6 +258,54 @@ pub(crate) fn generate_key(random: &dyn Random) -> String {
     let mut bytes = [0; KEY_BYTES];
     random.fill(&mut bytes);
     format!("{KEY_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// Who a request of a CMQ client comes from, and what its signature is checked with. Never shown, never logged.
+pub struct CmqCredentials {
+    /// The caller.
+    pub principal: Principal,
+    /// The key of the signature's HMAC.
+    pub secret_key: String,
+    /// The caller's APPID.
+    pub app_id: u64,
+}
+
+impl Gateway {
+    /// Whose SecretId this is; `None`: nobody's. The caller proves it by a signature, which the door checks.
+    #[must_use]
+    pub fn cmq_credentials(&self, secret_id: &str) -> Option<CmqCredentials> {
+        let snapshot = self.config.load();
+        let cmq = snapshot.cmq_keys.get(secret_id)?;
+        Some(CmqCredentials {
+            principal: Principal::of_key(&cmq.key),
+            secret_key: cmq.secret_key.clone(),
+            app_id: cmq.key.spec.app_id.unwrap_or(self.info.installation),
+        })
+    }
+}
+
+/// A new SecretId and SecretKey, as CMQ's own look.
+pub(crate) fn generate_cmq(random: &dyn Random) -> (String, String) {
+    let secret_id = format!("{SECRET_ID_PREFIX}{}", alphanumeric(random));
+    (secret_id, alphanumeric(random))
+}
+
+/// [`CMQ_TEXT_CHARS`] letters and digits, all equally likely.
+fn alphanumeric(random: &dyn Random) -> String {
+    const DIGITS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    // The greatest multiple of 62 in a byte: beyond it the first digits would be likelier.
+    const FAIR: usize = 248;
+    let mut text = String::with_capacity(CMQ_TEXT_CHARS);
+    let mut bytes = [0; CMQ_TEXT_CHARS];
+    while text.len() < CMQ_TEXT_CHARS {
+        random.fill(&mut bytes);
+        let fair = bytes.iter().map(|byte| usize::from(*byte));
+        let chars = fair
+            .filter(|n| *n < FAIR)
+            .map(|n| char::from(DIGITS[n % 62]));
+        text.extend(chars.take(CMQ_TEXT_CHARS - text.len()));
+    }
+    text
 }
 
 /// What became of the first admin key at start.

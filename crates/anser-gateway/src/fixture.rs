@@ -13,7 +13,7 @@ use anser_core::limits::Limits;
 use anser_core::message::{Item, Sender as From, SenderKind};
 use anser_core::outcome::Outcome;
 use anser_core::random::SeededRandom;
-use anser_core::resource::{ChannelSpec, Ordering, Scope, SubscriptionSpec, TopicSpec};
+use anser_core::resource::{ChannelSpec, Ordering, QueueSpec, Scope, SubscriptionSpec, TopicSpec};
 use anser_core::retry::RetrySchedule;
 use anser_core::store::{
     DeliveryRow, MessageRow, MessageScan, Settle, Settled, Settlement, Store as _,
@@ -26,7 +26,9 @@ use tokio::sync::watch;
 use url::Url;
 
 use crate::auth::Principal;
-use crate::config::{ChannelEntry, EndpointState, Meta, Snapshot, Subscription, Topic};
+use crate::config::{
+    ChannelEntry, Destination, EndpointState, Meta, QueueEntry, Snapshot, Subscription, Topic,
+};
 use crate::dispatch;
 use crate::gateway::{Gateway, GatewayOptions, Phase};
 use crate::intake::Intake;
@@ -153,6 +155,22 @@ impl Fixture {
         id
     }
 
+    /// A queue; its dead-letter queue must be there.
+    pub(crate) fn queue(&mut self, name: &str, spec: Value) -> ResourceId {
+        let spec: QueueSpec = serde_json::from_value(spec).unwrap();
+        let dead_letter = spec.dead_letter.as_ref();
+        let entry = Arc::new(QueueEntry {
+            meta: self.meta(name),
+            dead_letter: dead_letter.map(|to| self.snapshot.queues[&to.queue].meta.id),
+            spec,
+            rewind_since: START,
+        });
+        let id = entry.meta.id;
+        self.snapshot.queues_by_id.insert(id, entry.clone());
+        self.snapshot.queues.insert(name.to_owned(), entry);
+        id
+    }
+
     /// Marks a channel as disabled by the gateway.
     pub(crate) fn disable(&mut self, name: &str) {
         let mut entry = ChannelEntry::clone(&self.snapshot.channels[name]);
@@ -171,7 +189,13 @@ impl Fixture {
             meta: self.meta(name),
             topic: of.meta.id,
             topic_name: of.meta.name.clone(),
-            channel: self.snapshot.channels[&spec.channel].meta.id,
+            destination: match &spec.queue {
+                Some(queue) => Destination::Queue(self.snapshot.queues[queue].meta.id),
+                None => {
+                    let channel = spec.channel.as_ref().unwrap();
+                    Destination::Channel(self.snapshot.channels[channel].meta.id)
+                }
+            },
             filter: Filter::compile("filter", &spec.filter).unwrap(),
             retry: RetrySchedule::compile("retry", &spec.retry).unwrap(),
             ordering: spec.ordering.unwrap_or(Ordering::Key),

@@ -4,15 +4,15 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use anser_core::id::IdGenerator;
-use anser_core::name::TOPIC_OPS;
+use anser_core::id::{IdGenerator, ResourceId};
+use anser_core::name::{TOPIC_DIRECT, TOPIC_OPS};
 use anser_core::store::{Retention, StoreError};
 use anser_core::{Problem, ProblemKind};
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::config;
+use crate::config::{self, QueueEntry, Snapshot, Topic};
 use crate::dispatch::{self, EndpointEvent, Notice};
 use crate::gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};
 use crate::intake::Intake;
@@ -195,20 +195,48 @@ impl Gateway {
 
     fn retention(&self) -> Retention {
         let now = self.clock.now();
-        let topics = &self.config.load().topics_by_id;
+        let snapshot = self.config.load();
         let before = |seconds: u64| now.minus(Duration::from_secs(seconds));
+        let rewind_of_any = rewind(snapshot.queues.values());
+        let kept = |topic: &Topic| {
+            // What was sent straight to queues has no subscription that names them.
+            let rewind = if topic.meta.name == TOPIC_DIRECT {
+                rewind_of_any
+            } else {
+                rewind_behind(&snapshot, topic)
+            };
+            topic.spec.retention.max(rewind)
+        };
+        let default = anser_core::resource::TopicSpec::default().retention;
         Retention {
-            messages_before: topics
+            messages_before: snapshot
+                .topics_by_id
                 .values()
-                .map(|topic| (topic.meta.id, before(topic.spec.retention)))
+                .map(|topic| (topic.meta.id, before(kept(topic))))
                 .collect(),
-            default_before: before(anser_core::resource::TopicSpec::default().retention),
+            default_before: before(default.max(rewind_of_any)),
             dead_before: now.minus(self.options.dead_retention),
             attempts_before: now.minus(self.options.attempt_retention),
             now,
             limit: SWEEP_ROWS_MAX,
         }
     }
+}
+
+/// The longest `rewind` of these queues: messages must be there as long as they can be had again.
+fn rewind<'a>(queues: impl Iterator<Item = &'a Arc<QueueEntry>>) -> u64 {
+    queues.map(|queue| queue.spec.rewind).max().unwrap_or(0)
+}
+
+/// The longest `rewind` of the queues that a topic's subscriptions name, and of those their dead letters go to.
+fn rewind_behind(snapshot: &Snapshot, topic: &Topic) -> u64 {
+    let queue = |id: ResourceId| snapshot.queues_by_id.get(&id);
+    let named = topic
+        .subscriptions
+        .iter()
+        .filter_map(|subscription| queue(subscription.destination.id()));
+    let dead_letter = |named: &&Arc<QueueEntry>| named.dead_letter.and_then(queue);
+    rewind(named.clone().filter_map(|named| dead_letter(&named))).max(rewind(named))
 }
 
 #[expect(

@@ -43,13 +43,15 @@ pub struct DeliveryView {
     pub topic: Option<String>,
     /// The subscription's name; absent for a direct address, or once it is deleted.
     pub subscription: Option<String>,
-    /// The channel's name; absent once it is deleted.
+    /// The channel's name; absent once it is deleted, and for a delivery into a queue.
     pub channel: Option<String>,
+    /// The queue's name; absent once it is deleted, and for a delivery through a channel.
+    pub queue: Option<String>,
     /// Whom in that channel.
     pub target: Option<String>,
     /// Where it stands.
     pub state: ViewState,
-    /// When it is tried next, for an unfinished one.
+    /// When it is tried next, for an unfinished one; in a queue when it can be received next.
     pub next_attempt_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
@@ -57,7 +59,7 @@ pub struct DeliveryView {
     pub accepted_at: Timestamp,
     /// When it ends as expired.
     pub expires_at: Option<Timestamp>,
-    /// Attempts made.
+    /// Attempts made; in a queue how often it was received.
     pub attempts: u32,
     /// False once it was retried by hand, outside the order.
     pub ordered: bool,
@@ -74,7 +76,7 @@ pub struct DeliveryView {
 pub enum ViewState {
     /// Not tried yet.
     Pending,
-    /// Failed, waits for its next time.
+    /// Failed, waits for its next time; in a queue: received and not acknowledged.
     Retrying,
     /// Behind the head of its lane.
     Waiting,
@@ -126,10 +128,12 @@ pub struct MessageQuery {
 pub struct DeliveryQuery {
     /// Only in this state.
     pub state: Option<ViewState>,
-    /// Only of this subscription: `TOPIC/NAME`.
+    /// Only of this subscription to a channel: `TOPIC/NAME`.
     pub subscription: Option<String>,
     /// Only through this channel.
     pub channel: Option<String>,
+    /// Only into this queue; not together with `channel`.
+    pub queue: Option<String>,
     /// Only of messages accepted at or after.
     pub since: Option<Timestamp>,
     /// Members of the page; at most [`anser_core::limits::PAGE_MAX`], 0: [`anser_core::limits::PAGE_DEFAULT`].
@@ -151,7 +155,7 @@ pub struct RecallResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RecallOutcome {
-    /// It will not be delivered.
+    /// It will not be delivered; in a queue that it was received from, its receipt is void.
     Cancelled,
     /// An attempt is under way: if it fails, it is cancelled then.
     InFlight,

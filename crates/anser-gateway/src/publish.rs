@@ -5,6 +5,7 @@ mod background;
 mod commit;
 mod confirm;
 mod prepare;
+mod room;
 mod route;
 mod schema;
 mod system;
@@ -30,6 +31,7 @@ use crate::intake::NotTaken;
 use crate::look::DeliveryView;
 
 pub use crate::intake::WAITERS_MAX;
+pub use room::QUEUE_DELAYED_MAX;
 
 use prepare::Request;
 
@@ -70,6 +72,9 @@ pub struct PublishOptions {
     pub on_unroutable: OnUnroutable,
     /// All items or none.
     pub atomic: bool,
+    /// Bytes of a message as stored, where a door counts a body before it is escaped as JSON, which can make it six
+    /// times as long; `None`: the limit in force.
+    pub document_bytes_max: Option<usize>,
 }
 
 /// Longest `wait_timeout`.
@@ -169,7 +174,8 @@ impl Gateway {
             Some(limit) => Some((self.intake.wait().ok_or_else(too_many_waiters)?, limit)),
             None => None,
         };
-        let prepared = self.prepare(request, items)?;
+        let room = self.room(request, &items).await?;
+        let prepared = self.prepare(request, items, room)?;
         if request.options.acks == Acks::None {
             return self.submit(prepared);
         }
@@ -219,7 +225,7 @@ fn with_address(item: Result<Item, Problem>) -> Result<Item, Problem> {
         return Err(Problem::invalid(
             "missing_to",
             "header.to",
-            "a message without a topic needs at least one address, CHANNEL or CHANNEL/TARGET",
+            "a message without a topic needs at least one address, CHANNEL, CHANNEL/TARGET or queue:NAME",
         ));
     }
     Ok(item)

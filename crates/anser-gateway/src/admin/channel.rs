@@ -19,7 +19,7 @@ use super::list::{ListQuery, page};
 use super::patch::patched;
 use super::view::{self, ChannelView, Put, RotatedSecret};
 use crate::auth::Principal;
-use crate::config::{ChannelEntry, EndpointState, Snapshot, secret_context};
+use crate::config::{ChannelEntry, Destination, EndpointState, Snapshot, secret_context};
 use crate::gateway::Gateway;
 use crate::look::Page;
 use crate::secrets::{Absent, keep};
@@ -171,7 +171,7 @@ impl Gateway {
         let users: Vec<_> = snapshot
             .subscriptions
             .values()
-            .filter(|subscription| subscription.channel == entry.meta.id)
+            .filter(|user| user.destination == Destination::Channel(entry.meta.id))
             .collect();
         if !users.is_empty() && !cascade {
             let names = users

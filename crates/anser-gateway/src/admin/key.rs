@@ -13,8 +13,8 @@ use anser_core::{Problem, ProblemKind, Timestamp};
 use super::change::{delete, envelope, internal, not_found, put};
 use super::list::{ListQuery, page};
 use super::view::{self, KeyCreated, KeyView, Put};
-use crate::auth::{AdminKey, Principal, generate_key, hash_key};
-use crate::config::{self, Key, LoadError, Snapshot};
+use crate::auth::{AdminKey, Principal, generate_cmq, generate_key, hash_key};
+use crate::config::{self, CmqSecret, Key, LoadError, Snapshot};
 use crate::gateway::Gateway;
 use crate::look::Page;
 use crate::refusal::store_problem;
@@ -28,11 +28,12 @@ pub const ADMIN_KEY_BYTES_MIN: usize = 32;
 pub const ADMIN_KEY_BYTES_MAX: usize = 256;
 
 impl Gateway {
-    /// Creates a key and shows its text this once. The same again answers with the key that is there, without its text.
+    /// Creates a key and shows its text this once, and for CMQ clients its SecretKey. The same again answers with the
+    /// key that is there, without them.
     ///
     /// # Errors
     /// `already_exists` when there is one with other rights; `invalid_name`, `invalid_scopes`, `invalid_pattern`,
-    /// `unknown_key` for what it `replaces`; 403 without the right; the store's.
+    /// `invalid_app_id`, `unknown_key` for what it `replaces`; 403 without the right; the store's.
     pub async fn create_key(
         &self,
         principal: &Principal,
@@ -47,7 +48,7 @@ impl Gateway {
             return Ok(Put {
                 created: false,
                 view: KeyCreated {
-                    view: view::key(key),
+                    view: self.key_view(key),
                     key: None,
                 },
             });
@@ -66,7 +67,7 @@ impl Gateway {
     /// `key_not_found`; 403 without the right.
     pub fn get_key(&self, principal: &Principal, name: &str) -> Result<KeyView, Problem> {
         may_change(principal)?;
-        find(&self.config.load(), name).map(|key| view::key(key))
+        find(&self.config.load(), name).map(|key| self.key_view(key))
     }
 
     /// The keys, without their texts. Takes an admin key: what the others may do is nobody else's business.
@@ -82,7 +83,7 @@ impl Gateway {
         let snapshot = self.config.load();
         let keys = snapshot.keys.values();
         let keyed = keys.map(|key| (fold(&key.meta.name), key)).collect();
-        page(keyed, query, |key| view::key(key))
+        page(keyed, query, |key| self.key_view(key))
     }
 
     /// Removes a key; it is refused from now on.
@@ -149,33 +150,63 @@ impl Gateway {
         text: String,
     ) -> Result<KeyCreated, Problem> {
         let known: Vec<&Arc<Key>> = snapshot.keys.values().collect();
-        let change = new_key(&known, spec, &text, self.clock.now())?;
+        let now = self.clock.now();
+        let mut secret_key = None;
+        let cmq = if spec.cmq {
+            let (secret_id, plain) = generate_cmq(&*self.random);
+            let context = config::cmq_context(&fold(&spec.name), now);
+            let sealed = self.sealer.seal(&context, plain.as_bytes())?;
+            secret_key = Some(plain);
+            Some(CmqSecret {
+                secret_id,
+                secret_key: sealed,
+            })
+        } else {
+            None
+        };
+        let change = new_key(&known, spec, &text, cmq, now)?;
         let next = self.commit(vec![change]).await?;
         let key = next
             .keys
             .get(&hash_key(&text))
             .ok_or_else(|| internal("the key was stored and is not there"))?;
+        let mut view = self.key_view(key);
+        if let Some(cmq) = &mut view.cmq {
+            cmq.secret_key = secret_key;
+        }
         Ok(KeyCreated {
-            view: view::key(key),
+            view,
             key: Some(text),
         })
+    }
+
+    fn key_view(&self, key: &Key) -> KeyView {
+        view::key(key, self.info.installation)
     }
 }
 
 /// Creates a key in the data of a stopped server.
 ///
 /// # Errors
-/// As [`Gateway::create_key`], but a key of the same name is always `already_exists`, as its text cannot be shown.
+/// As [`Gateway::create_key`], but a key of the same name is always `already_exists`, as its text cannot be shown, and a
+/// key for CMQ clients is refused as `needs_running_server`: its secret is encrypted with the server's master key.
 pub async fn create_key_offline(
     store: &dyn Store,
     clock: &dyn Clock,
     random: &dyn Random,
     spec: KeySpec,
 ) -> Result<KeyCreated, Problem> {
+    if spec.cmq {
+        return Err(Problem::invalid(
+            "needs_running_server",
+            "cmq",
+            "the secret of a key for CMQ clients is encrypted with the server's master key; start the server and create the key there",
+        ));
+    }
     let known = config::load_keys(store).await.map_err(unreadable)?;
     let known: Vec<&Arc<Key>> = known.iter().collect();
     let text = generate_key(random);
-    let change = new_key(&known, spec, &text, clock.now())?;
+    let change = new_key(&known, spec, &text, None, clock.now())?;
     let rows = store
         .config_apply(vec![change])
         .await
@@ -185,7 +216,7 @@ pub async fn create_key_offline(
         .ok_or_else(|| internal("the key was stored and is not there"))
         .and_then(|row| config::read_key(row).map_err(unreadable))?;
     Ok(KeyCreated {
-        view: view::key(&key),
+        view: view::key(&key, store.info().installation),
         key: Some(text),
     })
 }
@@ -222,6 +253,8 @@ fn admin_spec() -> KeySpec {
         topics: None,
         targets: None,
         replaces: None,
+        cmq: false,
+        app_id: None,
     }
 }
 
@@ -230,6 +263,7 @@ fn new_key(
     known: &[&Arc<Key>],
     spec: KeySpec,
     text: &str,
+    cmq: Option<CmqSecret>,
     now: Timestamp,
 ) -> Result<ConfigChange, Problem> {
     spec.check()?;
@@ -262,6 +296,7 @@ fn new_key(
     let mut document = envelope(None, &name, spec, now);
     document.hash = Some(to_hex(&hash_key(text)));
     document.lineage = lineage;
+    document.cmq = cmq;
     Ok(put(ConfigKind::Key, fold(&name), &document, None))
 }
 

@@ -17,7 +17,7 @@ use super::patch::patched;
 use super::topic;
 use super::view::{self, Put, SubscriptionView};
 use crate::auth::Principal;
-use crate::config::{Snapshot, Subscription, Topic, subscription_key};
+use crate::config::{ChannelEntry, Destination, Snapshot, Subscription, Topic, subscription_key};
 use crate::gateway::Gateway;
 use crate::look::Page;
 
@@ -26,7 +26,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `already_exists` when there is one with other settings; `topic_not_found`, `invalid_name`, `unknown_channel`,
-    /// `unknown_format`, and what [`SubscriptionSpec::check`] refuses; 403 without the right; the store's.
+    /// `unknown_queue`, `unknown_format`, and what [`SubscriptionSpec::check`] refuses; 403 without the right; the store's.
     pub async fn create_subscription(
         &self,
         principal: &Principal,
@@ -51,8 +51,8 @@ impl Gateway {
             .await
     }
 
-    /// Creates or replaces a subscription; the channel cannot change. A new filter and target apply to new messages,
-    /// everything else from the next attempt.
+    /// Creates or replaces a subscription; the channel or queue cannot change. A new filter and target apply to new
+    /// messages, everything else from the next attempt.
     ///
     /// # Errors
     /// `stale_revision` when it is not at `expected`, `immutable_field`, else as [`Gateway::create_subscription`].
@@ -149,7 +149,7 @@ impl Gateway {
         })
     }
 
-    /// Removes a subscription; its unfinished deliveries are cancelled.
+    /// Removes a subscription; its unfinished deliveries are cancelled, but what is in a queue stays there.
     ///
     /// # Errors
     /// `topic_not_found`, `subscription_not_found`, `stale_revision`; 403 without the right; the store's.
@@ -187,6 +187,7 @@ impl Gateway {
             });
         }
         check_name("name", name)?;
+        spec.check()?;
         may_send(principal, &spec)?;
         check(snapshot, before, &spec)?;
         let meta = before.map(|subscription| &subscription.meta);
@@ -213,11 +214,15 @@ fn may_change(principal: &Principal, topic: &str) -> Result<(), Problem> {
     principal.require_topic(topic)
 }
 
-/// A subscription sends to an address, so the caller must be allowed to.
+/// A subscription sends to an address, so the caller must be allowed to. One destination is given, as was checked.
 fn may_send(principal: &Principal, spec: &SubscriptionSpec) -> Result<(), Problem> {
+    if let Some(queue) = &spec.queue {
+        return principal.require_queue("queue", queue);
+    }
+    let channel = spec.channel.as_deref().unwrap_or_default();
     match &spec.target {
-        Some(target) => principal.require_target("target", &format!("{}/{target}", spec.channel)),
-        None => principal.require_target("channel", &spec.channel),
+        Some(target) => principal.require_target("target", &format!("{channel}/{target}")),
+        None => principal.require_target("channel", channel),
     }
 }
 
@@ -231,38 +236,77 @@ fn find<'s>(
         .ok_or_else(|| not_found("subscription_not_found", "subscription", name))
 }
 
+/// Checks what refers to others.
 fn check(
     snapshot: &Snapshot,
     before: Option<&Arc<Subscription>>,
     spec: &SubscriptionSpec,
 ) -> Result<(), Problem> {
-    spec.check()?;
-    let channel = snapshot.channel(&spec.channel).ok_or_else(|| {
-        Problem::invalid(
-            "unknown_channel",
-            "channel",
-            format!("there is no channel {:?}; create it first", spec.channel),
-        )
-    })?;
-    if before.is_some_and(|subscription| subscription.channel != channel.meta.id) {
-        // Its waiting deliveries go through the channel that they were made for.
+    let (field, destination) = destination(snapshot, spec)?;
+    if before.is_some_and(|subscription| subscription.destination != destination) {
+        // Its waiting deliveries go where they were made for.
         return Err(Problem::invalid(
             "immutable_field",
-            "channel",
-            "the channel of a subscription cannot change; create another subscription and delete this one",
+            field,
+            "the channel or queue of a subscription cannot change; create another subscription and delete this one",
         ));
     }
-    let formats = &channel.manifest.formats;
-    match spec.format.as_deref() {
-        Some(format) if !formats.contains(&format) => Err(Problem::invalid(
-            "unknown_format",
-            "format",
-            format!(
-                "a channel of kind {} has no format {format:?}",
-                channel.spec.kind
-            ),
+    let channel = destination
+        .channel()
+        .and_then(|id| snapshot.channels_by_id.get(&id));
+    check_format(spec, channel)
+}
+
+/// Where it goes, and the field that says so.
+fn destination(
+    snapshot: &Snapshot,
+    spec: &SubscriptionSpec,
+) -> Result<(&'static str, Destination), Problem> {
+    let unknown = |code, field, name: &str| {
+        Problem::invalid(
+            code,
+            field,
+            format!("there is no {field} {name:?}; create it first"),
         )
-        .accepted(formats.join(", "))),
-        Some(_) | None => Ok(()),
+    };
+    if let Some(name) = &spec.queue {
+        return match snapshot.queue(name) {
+            Some(queue) => Ok(("queue", Destination::Queue(queue.meta.id))),
+            None => Err(unknown("unknown_queue", "queue", name)),
+        };
     }
+    let name = spec.channel.as_deref().unwrap_or_default();
+    match snapshot.channel(name) {
+        Some(channel) => Ok(("channel", Destination::Channel(channel.meta.id))),
+        None => Err(unknown("unknown_channel", "channel", name)),
+    }
+}
+
+/// A queue keeps the message itself, so a subscription to it has no form to choose.
+fn check_format(
+    spec: &SubscriptionSpec,
+    channel: Option<&Arc<ChannelEntry>>,
+) -> Result<(), Problem> {
+    let Some(format) = spec.format.as_deref() else {
+        return Ok(());
+    };
+    let (kind, formats) = match channel {
+        Some(channel) => (
+            format!("a channel of kind {}", channel.spec.kind),
+            channel.manifest.formats.as_slice(),
+        ),
+        None => ("a queue".to_owned(), [].as_slice()),
+    };
+    if formats.contains(&format) {
+        return Ok(());
+    }
+    let problem = Problem::invalid(
+        "unknown_format",
+        "format",
+        format!("{kind} has no format {format:?}"),
+    );
+    Err(match formats {
+        [] => problem,
+        formats => problem.accepted(formats.join(", ")),
+    })
 }

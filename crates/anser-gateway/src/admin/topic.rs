@@ -215,7 +215,10 @@ pub(super) fn find<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s Arc<Top
 }
 
 fn check_system_topic(before: &TopicSpec, after: &TopicSpec) -> Result<(), Problem> {
-    if before.schema == after.schema && before.description == after.description {
+    if before.schema == after.schema
+        && before.description == after.description
+        && before.cmq == after.cmq
+    {
         return Ok(());
     }
     Err(system_topic(

@@ -2,11 +2,13 @@
 
 use anser_core::Timestamp;
 use anser_core::id::ResourceId;
-use anser_core::resource::{ChannelSpec, EventTypeSpec, KeySpec, SubscriptionSpec, TopicSpec};
+use anser_core::resource::{
+    ChannelSpec, EventTypeSpec, QueueSpec, Scope, SubscriptionSpec, TopicSpec,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::config::{ChannelEntry, EventType, Key, Meta, Subscription, Topic};
+use crate::config::{ChannelEntry, EventType, Key, Meta, QueueEntry, Subscription, Topic};
 use crate::secrets::mask;
 
 /// A resource: what it carries beside its own fields, then these.
@@ -87,6 +89,16 @@ pub struct SubscriptionView {
     pub resource: ResourceView<SubscriptionSpec>,
 }
 
+/// A queue as users see it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct QueueView {
+    /// Name, numbers and what was configured.
+    #[serde(flatten)]
+    pub resource: ResourceView<QueueSpec>,
+    /// The queues whose dead letters come here, by name.
+    pub dead_letter_sources: Vec<String>,
+}
+
 /// A key as users see it: never its text.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct KeyView {
@@ -98,9 +110,34 @@ pub struct KeyView {
     pub created_at: Timestamp,
     /// When it was changed last.
     pub updated_at: Timestamp,
-    /// As asked for.
-    #[serde(flatten)]
-    pub spec: KeySpec,
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// Patterns of topics it is for; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topics: Option<Vec<String>>,
+    /// Patterns of direct addresses it may use; absent: all, or none when `topics` is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Vec<String>>,
+    /// The key that this one replaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+    /// What Tencent CMQ's clients use it by; absent: they cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cmq: Option<CmqKeyView>,
+}
+
+/// A key as Tencent CMQ's clients use it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CmqKeyView {
+    /// Its SecretId.
+    pub secret_id: String,
+    /// Its SecretKey, shown this once: only in the answer to its creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_key: Option<String>,
+    /// Its APPID.
+    pub app_id: u64,
 }
 
 /// A key just created.
@@ -165,12 +202,30 @@ pub(super) fn subscription(subscription: &Subscription) -> SubscriptionView {
     }
 }
 
-pub(super) fn key(key: &Key) -> KeyView {
+pub(super) fn queue(queue: &QueueEntry, dead_letter_sources: Vec<String>) -> QueueView {
+    QueueView {
+        resource: ResourceView::new(&queue.meta, queue.spec.clone()),
+        dead_letter_sources,
+    }
+}
+
+/// `installation` is the APPID of a key without one.
+pub(super) fn key(key: &Key, installation: u64) -> KeyView {
+    let cmq = key.secret_id.as_ref().map(|secret_id| CmqKeyView {
+        secret_id: secret_id.clone(),
+        secret_key: None,
+        app_id: key.spec.app_id.unwrap_or(installation),
+    });
     KeyView {
         id: key.meta.id,
         revision: key.meta.revision,
         created_at: key.meta.created_at,
         updated_at: key.meta.updated_at,
-        spec: key.spec.clone(),
+        name: key.spec.name.clone(),
+        scopes: key.spec.scopes.clone(),
+        topics: key.spec.topics.clone(),
+        targets: key.spec.targets.clone(),
+        replaces: key.spec.replaces.clone(),
+        cmq,
     }
 }

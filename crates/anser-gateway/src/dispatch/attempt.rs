@@ -57,9 +57,10 @@ pub(super) struct Destination {
 /// The destination of a delivery; `None` when it was deleted.
 pub(super) fn destination(config: &Snapshot, row: &DeliveryRow) -> Option<Destination> {
     let subscription = config.subscriptions.get(&row.group).cloned();
-    let channel = subscription
-        .as_ref()
-        .map_or(row.group, |subscription| subscription.channel);
+    let channel = match &subscription {
+        Some(subscription) => subscription.destination.channel()?,
+        None => row.group,
+    };
     let channel = config.channels_by_id.get(&channel)?.clone();
     Some(Destination {
         subscription,

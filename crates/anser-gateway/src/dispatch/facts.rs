@@ -18,10 +18,11 @@ pub(super) struct ConfigFacts(pub(super) Arc<Snapshot>);
 impl Facts for ConfigFacts {
     fn group(&self, group: Group) -> Option<GroupFacts> {
         let subscription = self.0.subscriptions.get(&group);
-        let channel = self
-            .0
-            .channels_by_id
-            .get(&subscription.map_or(group, |subscription| subscription.channel))?;
+        let channel = match subscription {
+            Some(subscription) => subscription.destination.channel()?,
+            None => group,
+        };
+        let channel = self.0.channels_by_id.get(&channel)?;
         let paused = subscription.is_some_and(|subscription| subscription.spec.paused);
         Some(GroupFacts {
             scope: scope(channel),

@@ -86,8 +86,8 @@ impl Gateway {
     /// Deliveries, newest first.
     ///
     /// # Errors
-    /// 403 without the right to read, 404 for a topic, subscription or channel that is not there, 422 `invalid_cursor`,
-    /// `invalid_field` or `out_of_range`.
+    /// 403 without the right to read, 404 for a topic, subscription, channel or queue that is not there, 422
+    /// `invalid_cursor`, `invalid_field` or `out_of_range`.
     pub async fn list_deliveries(
         &self,
         principal: &Principal,
@@ -195,11 +195,17 @@ fn no_message_part() -> Problem {
 fn list(installation: u64, query: &DeliveryQuery) -> List {
     let subscription = query.subscription.as_deref().map(fold);
     let channel = query.channel.as_deref().map(fold);
+    let queue = query.queue.as_deref().map(fold);
     let state = query.state.map(ViewState::as_str);
     List::new(
         installation,
         "deliveries",
-        &[state, subscription.as_deref(), channel.as_deref()],
+        &[
+            state,
+            subscription.as_deref(),
+            channel.as_deref(),
+            queue.as_deref(),
+        ],
     )
 }
 
@@ -221,16 +227,19 @@ impl<'a> Filter<'a> {
         query: &DeliveryQuery,
     ) -> Result<Self, Problem> {
         let subscription = query.subscription.as_deref();
-        let channel = query.channel.as_deref();
+        let channel = match (query.channel.as_deref(), query.queue.as_deref()) {
+            (Some(_), Some(_)) => return Err(channel_and_queue()),
+            (Some(name), None) => Some(find_channel(snapshot, name)?),
+            (None, Some(name)) => Some(find_queue(snapshot, name)?),
+            (None, None) => None,
+        };
         Ok(Self {
             states: query.state.map_or_else(Vec::new, ViewState::stored),
             state: query.state,
             group: subscription
                 .map(|path| find_subscription(snapshot, sight, path))
                 .transpose()?,
-            channel: channel
-                .map(|name| find_channel(snapshot, name))
-                .transpose()?,
+            channel,
             since: query.since,
             sight,
             names: Names::of(snapshot),
@@ -261,15 +270,28 @@ fn find_subscription(
         .topic(topic)
         .filter(|topic| sight.covers_topic(&topic.meta.name))
         .ok_or_else(|| no_topic(topic))?;
-    snapshot
-        .subscription(topic, name)
-        .map(|subscription| subscription.meta.id)
-        .ok_or_else(|| {
-            missing(
-                "subscription_not_found",
-                format!("topic {topic} has no subscription {name}"),
-            )
-        })
+    let subscription = snapshot.subscription(topic, name).ok_or_else(|| {
+        missing(
+            "subscription_not_found",
+            format!("topic {topic} has no subscription {name}"),
+        )
+    })?;
+    if let Some(queue) = &subscription.spec.queue {
+        return Err(Problem::invalid(
+            "invalid_field",
+            "subscription",
+            format!("what goes to a queue is the queue's from then on; give queue={queue} instead"),
+        ));
+    }
+    Ok(subscription.meta.id)
+}
+
+fn channel_and_queue() -> Problem {
+    Problem::invalid(
+        "invalid_field",
+        "queue",
+        "a delivery goes through a channel or into a queue; give one of the two",
+    )
 }
 
 fn find_channel(snapshot: &Snapshot, name: &str) -> Result<ResourceId, Problem> {
@@ -277,4 +299,11 @@ fn find_channel(snapshot: &Snapshot, name: &str) -> Result<ResourceId, Problem> 
         .channel(name)
         .map(|channel| channel.meta.id)
         .ok_or_else(|| missing("channel_not_found", format!("there is no channel {name}")))
+}
+
+fn find_queue(snapshot: &Snapshot, name: &str) -> Result<ResourceId, Problem> {
+    snapshot
+        .queue(name)
+        .map(|queue| queue.meta.id)
+        .ok_or_else(|| missing("queue_not_found", format!("there is no queue {name}")))
 }

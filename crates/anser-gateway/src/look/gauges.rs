@@ -1,7 +1,7 @@
 //! A scrape: the state of things now, put beside what was counted.
 
 use anser_core::id::ResourceId;
-use anser_core::name::TOPIC_DIRECT;
+use anser_core::name::{TOPIC_DIRECT, queue_address};
 
 use crate::config::Snapshot;
 use crate::gateway::Gateway;
@@ -22,17 +22,17 @@ impl Gateway {
                 due_for: now.since(due),
             })
         });
+        let channels = snapshot.channels_by_id.iter();
+        let channels = channels.map(|(id, channel)| (*id, channel.meta.name.clone()));
+        let queues = snapshot.queues_by_id.iter();
+        let queues = queues.map(|(id, queue)| (*id, queue_address(&queue.meta.name)));
         self.metrics.render(&Gauges {
             topics: snapshot
                 .topics_by_id
                 .iter()
                 .map(|(id, topic)| (*id, topic.meta.name.clone()))
                 .collect(),
-            channels: snapshot
-                .channels_by_id
-                .iter()
-                .map(|(id, channel)| (*id, channel.meta.name.clone()))
-                .collect(),
+            channels: channels.chain(queues).collect(),
             depths: self.store.depths(),
             ages: ages.collect(),
             attempts_in_flight: self.dispatch.in_flight(),
@@ -45,7 +45,7 @@ impl Gateway {
 /// are shown under `$direct`.
 fn route(snapshot: &Snapshot, group: ResourceId) -> Option<(ResourceId, ResourceId)> {
     if let Some(subscription) = snapshot.subscriptions.get(&group) {
-        return Some((subscription.topic, subscription.channel));
+        return Some((subscription.topic, subscription.destination.id()));
     }
     let direct = snapshot.topic(TOPIC_DIRECT)?;
     let channel = snapshot.channels_by_id.get(&group)?;

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use anser_core::name::TOPIC_DIRECT;
+use anser_core::name::{TOPIC_DIRECT, queue_address};
 use anser_core::store::{DeliveryRow, MessageRow};
 use serde::Deserialize;
 
@@ -75,15 +75,23 @@ impl<'a> Sight<'a> {
             return true;
         }
         match self.names.topic(row.topic) {
-            Some(TOPIC_DIRECT) => self.names.channel(row.channel).is_some_and(|channel| {
-                let address = match &row.target {
-                    Some(target) => Cow::Owned(format!("{channel}/{target}")),
-                    None => Cow::Borrowed(channel),
-                };
-                self.principal.covers_target(&address)
-            }),
+            Some(TOPIC_DIRECT) => self
+                .address(row)
+                .is_some_and(|address| self.principal.covers_target(&address)),
             Some(name) => self.principal.covers_topic(name),
             None => self.principal.topics.is_none(),
         }
+    }
+
+    /// What the delivery is addressed to, as in `header.to`; `None` once that is deleted.
+    fn address(self, row: &DeliveryRow) -> Option<Cow<'a, str>> {
+        if let Some(queue) = self.names.queue(row.channel) {
+            return Some(Cow::Owned(queue_address(queue)));
+        }
+        let channel = self.names.channel(row.channel)?;
+        Some(match &row.target {
+            Some(target) => Cow::Owned(format!("{channel}/{target}")),
+            None => Cow::Borrowed(channel),
+        })
     }
 }

@@ -41,9 +41,19 @@ impl<'a> Names<'a> {
         Some(&channel.meta.name)
     }
 
+    /// A queue's name.
+    #[must_use]
+    pub fn queue(&self, id: ResourceId) -> Option<&'a str> {
+        let queue = self.0.queues_by_id.get(&id)?;
+        Some(&queue.meta.name)
+    }
+
     /// Whether the delivery still has somewhere to go.
     #[must_use]
     pub fn has_destination(&self, row: &DeliveryRow) -> bool {
+        if self.0.queues_by_id.contains_key(&row.channel) {
+            return true;
+        }
         let direct = row.group == row.channel;
         self.0.channels_by_id.contains_key(&row.channel)
             && (direct || self.0.subscriptions.contains_key(&row.group))
@@ -129,6 +139,7 @@ impl DeliveryView {
             topic: names.topic(row.topic).map(str::to_owned),
             subscription: names.subscription(row.group).map(str::to_owned),
             channel: names.channel(row.channel).map(str::to_owned),
+            queue: names.queue(row.channel).map(str::to_owned),
             target: row.target.clone(),
             state,
             next_attempt_at: tried_next.then_some(row.due),
@@ -142,10 +153,10 @@ impl DeliveryView {
         }
     }
 
-    /// Whether its first attempt is over, or it ended without one.
+    /// Whether its first attempt is over, or it ended without one; what is in a queue has arrived.
     #[must_use]
     pub const fn was_tried(&self) -> bool {
-        self.attempts > 0 || self.ended_at.is_some()
+        self.attempts > 0 || self.ended_at.is_some() || self.queue.is_some()
     }
 }
 

@@ -25,7 +25,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub struct Gauges {
     /// The names of the topics that exist.
     pub topics: HashMap<ResourceId, String>,
-    /// The names of the channels that exist.
+    /// The names of the channels that exist, and of the queues as `queue:NAME`.
     pub channels: HashMap<ResourceId, String>,
     /// Unfinished deliveries.
     pub depths: Vec<Depth>,
@@ -42,7 +42,7 @@ pub struct Gauges {
 pub struct Age {
     /// The topic.
     pub topic: ResourceId,
-    /// The channel.
+    /// The channel or queue.
     pub channel: ResourceId,
     /// Zero when none is due yet.
     pub due_for: Duration,
@@ -250,6 +250,7 @@ mod tests {
                 topic: ResourceId(1),
                 channel: ResourceId(2),
                 count: 3,
+                retrying: 0,
                 bytes: 768,
             }],
             ages: vec![Age {

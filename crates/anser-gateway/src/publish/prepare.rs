@@ -1,5 +1,5 @@
-//! From items to messages that are ready to be committed: checked, stamped, routed. Does no I/O; a topic's backlog is
-//! read from the store's memory, and only where the topic bounds it.
+//! From items to messages that are ready to be committed: checked, stamped, routed. Does no I/O: whether there is room
+//! for them was looked at before (`room`).
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use anser_core::store::{Dedupe, NewMessage};
 use anser_core::{Message, Problem, ProblemKind, Timestamp};
 use bytes::Bytes;
 
+use super::room::Room;
 use super::route::{self, Budget, TOO_MANY_DELIVERIES};
 use super::{OnUnroutable, PublishOptions, schema};
 use crate::auth::Principal;
@@ -63,9 +64,9 @@ impl Gateway {
         &self,
         request: &Request<'_>,
         items: Vec<Result<Item, Problem>>,
+        mut room: Room,
     ) -> Result<Prepared, Problem> {
         let mut budget = Budget::new();
-        let mut room = self.room(request.topic);
         let batch = items.len() > 1;
         let mut prepared = Prepared {
             staged: Vec::with_capacity(items.len()),
@@ -74,7 +75,7 @@ impl Gateway {
         for (i, item) in items.into_iter().enumerate() {
             let staged = item
                 .and_then(|item| self.stage(request, item, &mut budget))
-                .and_then(|staged| take_room(&mut room, request, staged));
+                .and_then(|staged| room.take(request, staged));
             match staged {
                 Ok(staged) => {
                     prepared.staged.push(staged);
@@ -110,7 +111,11 @@ impl Gateway {
         if deliveries.is_empty() && options.mandatory {
             return Err(unroutable(topic));
         }
-        let document = document(&message, self.options.limits.message_bytes_max)?;
+        let most = options.document_bytes_max;
+        let document = document(
+            &message,
+            most.unwrap_or(self.options.limits.message_bytes_max),
+        )?;
         Ok(Staged {
             report_unroutable: deliveries.is_empty() && options.on_unroutable == OnUnroutable::Keep,
             new: NewMessage {
@@ -133,19 +138,6 @@ impl Gateway {
             topic: request.topic.meta.name.clone(),
             from: request.principal.sender.clone(),
         }
-    }
-
-    /// Bytes that the topic's backlog may still take; `None`: it has no bound.
-    fn room(&self, topic: &Topic) -> Option<u64> {
-        let most = topic.spec.max_bytes?;
-        let waiting: u64 = self
-            .store
-            .depths()
-            .iter()
-            .filter(|depth| depth.topic == topic.meta.id)
-            .map(|depth| depth.bytes)
-            .sum();
-        Some(most.saturating_sub(waiting))
     }
 }
 
@@ -184,33 +176,6 @@ fn unroutable(topic: &Topic) -> Problem {
             topic.meta.name
         ),
     )
-}
-
-/// A message that nothing is to deliver takes no room: the bound is on what waits.
-fn take_room(
-    room: &mut Option<u64>,
-    request: &Request<'_>,
-    staged: Staged,
-) -> Result<Staged, Problem> {
-    let Some(left) = room else {
-        return Ok(staged);
-    };
-    let bytes = staged.new.document.len() as u64;
-    let needed = bytes.saturating_mul(staged.new.deliveries.len() as u64);
-    match left.checked_sub(needed) {
-        Some(rest) => *left = rest,
-        None => {
-            return Err(Problem::new(
-                ProblemKind::TooMany,
-                "topic_full",
-                format!(
-                    "the messages of {} that wait for delivery have reached its max_bytes; try again when some are delivered",
-                    request.topic.meta.name
-                ),
-            ));
-        }
-    }
-    Ok(staged)
 }
 
 /// The message as it is stored and sent, in one allocation.

@@ -1,5 +1,5 @@
 //! Where an accepted message goes: the subscriptions of its topic that take it, and its direct addresses. Pure: decides
-//! from the configuration and the message alone.
+//! from the configuration and the message alone. Whether a queue has room is decided beside it (`room`).
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -8,11 +8,12 @@ use anser_core::id::ResourceId;
 use anser_core::limits::DELIVERIES_PER_REQUEST_MAX;
 use anser_core::message::Header;
 use anser_core::name::Address;
+use anser_core::resource::{Ordering, QueueOrdering};
 use anser_core::store::NewDelivery;
 use anser_core::{Message, Problem, ProblemKind, Timestamp};
 
 use crate::auth::Principal;
-use crate::config::{ChannelEntry, Snapshot, Topic};
+use crate::config::{ChannelEntry, Destination, QueueEntry, Snapshot, Topic};
 use crate::lane::lane;
 
 /// When the deliveries of one message may start and when they end.
@@ -21,6 +22,12 @@ struct Times {
     due: Timestamp,
     scheduled: bool,
     expires_at: Option<Timestamp>,
+}
+
+/// Where a direct address leads.
+enum Resolved<'a> {
+    Channel(&'a ChannelEntry, Option<String>),
+    Queue(&'a QueueEntry),
 }
 
 impl Times {
@@ -69,7 +76,7 @@ fn too_many() -> Problem {
 /// The deliveries of `message` on `topic`.
 ///
 /// # Errors
-/// 422 `unknown_channel`, 403 for an address outside the caller's rights, 413 `too_many_deliveries`.
+/// 422 `unknown_channel` or `unknown_queue`, 403 for an address outside the caller's rights, 413 `too_many_deliveries`.
 pub(super) fn deliveries(
     snapshot: &Snapshot,
     topic: &Topic,
@@ -85,10 +92,19 @@ pub(super) fn deliveries(
             continue;
         }
         budget.take()?;
+        let channel = match subscription.destination {
+            Destination::Channel(channel) => channel,
+            Destination::Queue(queue) => {
+                // It is the queue's from now on: the subscription may go, the delivery stays.
+                let queue = snapshot.queues_by_id.get(&queue);
+                routed.extend(queue.map(|queue| queued(queue, header, times)));
+                continue;
+            }
+        };
         let (group, target) = (subscription.meta.id, subscription.spec.target.as_deref());
         routed.push(NewDelivery {
             group,
-            channel: subscription.channel,
+            channel,
             target: target.map(str::to_owned),
             lane: lane(subscription.ordering, group, target, header),
             due: times.due,
@@ -102,6 +118,24 @@ pub(super) fn deliveries(
     Ok(routed)
 }
 
+/// A delivery into a queue: its group and its channel are the queue.
+fn queued(queue: &QueueEntry, header: &Header, times: Times) -> NewDelivery {
+    let group = queue.meta.id;
+    let ordering = match queue.spec.ordering {
+        QueueOrdering::None => Ordering::None,
+        QueueOrdering::Key => Ordering::Key,
+    };
+    NewDelivery {
+        group,
+        channel: group,
+        target: None,
+        lane: lane(ordering, group, None, header),
+        due: times.due,
+        scheduled: times.scheduled,
+        expires_at: times.expires_at,
+    }
+}
+
 /// An address given twice is one destination.
 fn direct(
     snapshot: &Snapshot,
@@ -113,7 +147,16 @@ fn direct(
 ) -> Result<(), Problem> {
     let mut seen: HashSet<(ResourceId, Option<String>)> = HashSet::new();
     for (i, text) in header.to.iter().enumerate() {
-        let (channel, target) = resolve(snapshot, principal, i, text)?;
+        let (channel, target) = match resolve(snapshot, principal, i, text)? {
+            Resolved::Channel(channel, target) => (channel, target),
+            Resolved::Queue(queue) => {
+                if seen.insert((queue.meta.id, None)) {
+                    budget.take()?;
+                    routed.push(queued(queue, header, times));
+                }
+                continue;
+            }
+        };
         if !seen.insert((channel.meta.id, target.clone())) {
             continue;
         }
@@ -137,18 +180,27 @@ fn resolve<'a>(
     principal: &Principal,
     place: usize,
     text: &str,
-) -> Result<(&'a ChannelEntry, Option<String>), Problem> {
+) -> Result<Resolved<'a>, Problem> {
     let field = || format!("header.to[{place}]");
     let address = Address::parse(&field(), text)?;
     principal.require_target(&field(), text)?;
-    let channel = snapshot.channel(&address.channel).ok_or_else(|| {
+    let unknown = |code, what, name: &str| {
         Problem::invalid(
-            "unknown_channel",
+            code,
             field(),
-            format!("there is no channel {}; create it first", address.channel),
+            format!("there is no {what} {name}; create it first"),
         )
-    })?;
-    Ok((channel, address.target))
+    };
+    match address {
+        Address::Channel { name, target } => match snapshot.channel(&name) {
+            Some(channel) => Ok(Resolved::Channel(channel, target)),
+            None => Err(unknown("unknown_channel", "channel", &name)),
+        },
+        Address::Queue(name) => match snapshot.queue(&name) {
+            Some(queue) => Ok(Resolved::Queue(queue)),
+            None => Err(unknown("unknown_queue", "queue", &name)),
+        },
+    }
 }
 
 /// Checks the fields that say where an answer goes: they address somebody too.

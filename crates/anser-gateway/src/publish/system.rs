@@ -28,6 +28,8 @@ struct Dead<'a> {
     topic: Option<&'a str>,
     subscription: Option<&'a str>,
     channel: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<&'a str>,
     target: Option<&'a str>,
     reason: &'a str,
     attempts: u32,
@@ -89,6 +91,7 @@ impl Gateway {
             topic: names.topic(row.topic),
             subscription: names.subscription(row.group),
             channel: names.channel(row.channel),
+            queue: names.queue(row.channel),
             target: row.target.as_deref(),
             reason,
             attempts: row.attempts,

@@ -1,0 +1,215 @@
+//! Whether what bounds its backlog has room: a topic by bytes, a queue by messages, and every queue by the messages that
+//! wait for their time. Read once a request, so requests side by side may pass a bound by what they bring. A queue's
+//! bounds are for what is sent straight to it: what a subscription brings was accepted by its topic.
+
+use std::collections::{HashMap, HashSet};
+
+use anser_core::id::ResourceId;
+use anser_core::message::Item;
+use anser_core::name::QUEUE_PREFIX;
+use anser_core::store::Depth;
+use anser_core::{Problem, ProblemKind};
+
+use super::prepare::Request;
+use crate::config::{QueueEntry, Snapshot, Topic};
+use crate::gateway::Gateway;
+use crate::intake::Staged;
+use crate::refusal::store_problem;
+
+/// Messages in a queue that wait for their time, given a delay when they were sent or given back.
+pub const QUEUE_DELAYED_MAX: u64 = 100_000;
+
+/// What a request may still add.
+pub(super) struct Room {
+    /// Bytes that the topic's backlog may still take; `None`: it has no bound.
+    topic: Option<u64>,
+    /// Only queues that have a bound and are sent to.
+    queues: HashMap<ResourceId, QueueRoom>,
+}
+
+/// `None`: no bound.
+#[derive(Default)]
+struct QueueRoom {
+    messages: Option<u64>,
+    delayed: Option<u64>,
+}
+
+/// What the items of a request bring to one queue.
+#[derive(Default)]
+struct Sent {
+    messages: u64,
+    delayed: u64,
+}
+
+impl Gateway {
+    /// What the request may still add, by the store's memory of its backlog; delayed messages are counted only in a
+    /// queue that is deep enough to hold too many.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn room(
+        &self,
+        request: &Request<'_>,
+        items: &[Result<Item, Problem>],
+    ) -> Result<Room, Problem> {
+        let sent = sent(request.snapshot, items);
+        let bounded = sent
+            .iter()
+            .any(|(queue, sent)| sent.delayed > 0 || queue.spec.max_messages.is_some());
+        let depths = if request.topic.spec.max_bytes.is_some() || bounded {
+            self.store.depths()
+        } else {
+            Vec::new()
+        };
+        let mut queues = HashMap::new();
+        for (queue, sent) in sent {
+            let depth = messages_in(&depths, queue.meta.id);
+            let mut room = QueueRoom {
+                messages: queue
+                    .spec
+                    .max_messages
+                    .map(|most| most.saturating_sub(depth)),
+                delayed: None,
+            };
+            if sent.delayed > 0 && depth.saturating_add(sent.messages) > QUEUE_DELAYED_MAX {
+                room.delayed = Some(self.delayed_room(queue.meta.id).await?);
+            }
+            queues.insert(queue.meta.id, room);
+        }
+        Ok(Room {
+            topic: topic_room(request.topic, &depths),
+            queues,
+        })
+    }
+
+    async fn delayed_room(&self, queue: ResourceId) -> Result<u64, Problem> {
+        let now = self.clock.now();
+        let counts = self.store.queue_counts(queue, now, now).await;
+        let delayed = counts.map_err(store_problem)?.delayed;
+        Ok(QUEUE_DELAYED_MAX.saturating_sub(delayed))
+    }
+}
+
+impl Room {
+    /// Takes the room that a message needs; nothing is taken when it is refused.
+    ///
+    /// # Errors
+    /// 429 `topic_full`, `queue_full`, `too_many_delayed`.
+    pub(super) fn take(
+        &mut self,
+        request: &Request<'_>,
+        staged: Staged,
+    ) -> Result<Staged, Problem> {
+        let header = &staged.message.header;
+        let delayed = header.not_before.is_some_and(|at| at > header.time);
+        let queues: HashSet<ResourceId> = queues_of(request.snapshot, &header.to)
+            .map(|queue| queue.meta.id)
+            .collect();
+        for id in &queues {
+            if let Some(room) = self.queues.get(id) {
+                room.check(name(request.snapshot, *id), delayed)?;
+            }
+        }
+        // A message that nothing is to deliver takes no room: the bound is on what waits.
+        let bytes = staged.new.document.len() as u64;
+        let needed = bytes.saturating_mul(staged.new.deliveries.len() as u64);
+        if let Some(left) = &mut self.topic {
+            *left = left
+                .checked_sub(needed)
+                .ok_or_else(|| topic_full(request.topic))?;
+        }
+        for id in &queues {
+            if let Some(room) = self.queues.get_mut(id) {
+                room.take(delayed);
+            }
+        }
+        Ok(staged)
+    }
+}
+
+impl QueueRoom {
+    fn check(&self, name: &str, delayed: bool) -> Result<(), Problem> {
+        if self.messages == Some(0) {
+            return Err(Problem::new(
+                ProblemKind::TooMany,
+                "queue_full",
+                format!(
+                    "the queue {name} holds as many messages as its max_messages allows; try again when some are received and acknowledged"
+                ),
+            ));
+        }
+        if delayed && self.delayed == Some(0) {
+            return Err(Problem::new(
+                ProblemKind::TooMany,
+                "too_many_delayed",
+                format!(
+                    "{QUEUE_DELAYED_MAX} messages of the queue {name} wait for their time already; send this one without delay, or try again later"
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, delayed: bool) {
+        let less = |left: Option<u64>| left.map(|left| left.saturating_sub(1));
+        self.messages = less(self.messages);
+        if delayed {
+            self.delayed = less(self.delayed);
+        }
+    }
+}
+
+/// What the items send straight to queues. Addresses that are no good are refused later.
+fn sent<'a>(
+    snapshot: &'a Snapshot,
+    items: &[Result<Item, Problem>],
+) -> Vec<(&'a QueueEntry, Sent)> {
+    let mut sent: HashMap<ResourceId, (&QueueEntry, Sent)> = HashMap::new();
+    for item in items.iter().flatten() {
+        for queue in queues_of(snapshot, &item.header.to) {
+            let (_, sent) = sent
+                .entry(queue.meta.id)
+                .or_insert_with(|| (queue, Sent::default()));
+            sent.messages += 1;
+            sent.delayed += u64::from(item.header.not_before.is_some());
+        }
+    }
+    sent.into_values().collect()
+}
+
+fn queues_of<'a>(snapshot: &'a Snapshot, to: &[String]) -> impl Iterator<Item = &'a QueueEntry> {
+    to.iter()
+        .filter_map(|address| address.strip_prefix(QUEUE_PREFIX))
+        .filter_map(|name| snapshot.queue(name))
+        .map(AsRef::as_ref)
+}
+
+fn name(snapshot: &Snapshot, queue: ResourceId) -> &str {
+    snapshot
+        .queues_by_id
+        .get(&queue)
+        .map_or("", |queue| queue.meta.name.as_str())
+}
+
+fn messages_in(depths: &[Depth], queue: ResourceId) -> u64 {
+    let of_queue = depths.iter().filter(|depth| depth.channel == queue);
+    of_queue.map(|depth| depth.count).sum()
+}
+
+fn topic_room(topic: &Topic, depths: &[Depth]) -> Option<u64> {
+    let most = topic.spec.max_bytes?;
+    let of_topic = depths.iter().filter(|depth| depth.topic == topic.meta.id);
+    let waiting: u64 = of_topic.map(|depth| depth.bytes).sum();
+    Some(most.saturating_sub(waiting))
+}
+
+fn topic_full(topic: &Topic) -> Problem {
+    Problem::new(
+        ProblemKind::TooMany,
+        "topic_full",
+        format!(
+            "the messages of {} that wait for delivery have reached its max_bytes; try again when some are delivered",
+            topic.meta.name
+        ),
+    )
+}
