@@ -348,7 +348,7 @@ pub struct Lease {
     pub spent_max: usize,
     /// The time now: only those due at or before it.
     pub now: Timestamp,
-    /// When the lease ends.
+    /// When the lease ends: a millisecond after `now` at the earliest.
     pub until: Timestamp,
     /// A delivery accepted before this is spent.
     pub accepted_from: Timestamp,
@@ -373,9 +373,10 @@ pub struct Leased {
     /// Due, but not leased: too old, expired or received too often. They stay as they are until they are settled or
     /// diverted, and come before the others again.
     pub spent: Vec<DeliveryRow>,
-    /// Whether more than these are due now.
+    /// Whether more than these are due now. Even when there are none here: a call that moves many scheduled ones behind
+    /// the heads of their lanes ends early.
     pub more: bool,
-    /// When the earliest one that is not due now will be.
+    /// When the earliest one that is not due now will be, the leased ones included.
     pub next_due: Option<Timestamp>,
 }
 
@@ -451,10 +452,19 @@ pub struct Rewind {
     pub accepted_from: Timestamp,
     /// Those acknowledged at or after this.
     pub ended_from: Timestamp,
-    /// Only numbers above this.
-    pub after: Option<DeliveryId>,
-    /// At most so many in this step.
+    /// Only those behind this one: where the step before ended.
+    pub after: Option<RewindCursor>,
+    /// At most so many looked at in this step.
     pub limit: usize,
+}
+
+/// The last delivery that a step of a rewind looked at: they go by the time of their acknowledgement, then by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RewindCursor {
+    /// When it was acknowledged.
+    pub ended: Timestamp,
+    /// Its number.
+    pub delivery: DeliveryId,
 }
 
 /// What a step of a rewind did.
@@ -464,7 +474,7 @@ pub struct Rewound {
     /// are received in that order.
     pub count: usize,
     /// Where to go on; `None` at the end.
-    pub next: Option<DeliveryId>,
+    pub next: Option<RewindCursor>,
 }
 
 /// How many deliveries of a queue are in which state.
@@ -474,11 +484,11 @@ pub struct QueueCounts {
     pub active: u64,
     /// Leased.
     pub leased: u64,
-    /// Due later: scheduled, or given back with a delay.
+    /// Due later without being leased: scheduled, or given back with a delay.
     pub delayed: u64,
     /// Acknowledged and to be had by a rewind.
     pub rewindable: u64,
-    /// When the oldest unfinished one was accepted.
+    /// When the oldest unfinished one, the one with the lowest number, was accepted.
     pub oldest: Option<Timestamp>,
 }
 
@@ -695,10 +705,12 @@ pub trait Store: Send + Sync {
     async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>>;
 
     /// Leases a queue's due deliveries in one commit: each becomes `Retrying`, one receive more, due when the lease
-    /// ends. Its message comes with it, so that nothing is read again.
+    /// ends. Its message comes with it, so that nothing is read again. A scheduled one joins its lane first, and is
+    /// leased only as its head. A delivery whose row is damaged is passed over and logged: it must not hold up the
+    /// queue.
     ///
     /// # Errors
-    /// As [`Store::append`], and `Corrupt` when a delivery's row is damaged.
+    /// As [`Store::append`].
     async fn lease(&self, lease: Lease) -> Result<Leased>;
 
     /// Acknowledges, gives back or prolongs leased deliveries, and promotes the next of their lanes, all in one commit;

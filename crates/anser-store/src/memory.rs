@@ -9,9 +9,10 @@ use anser_core::Timestamp;
 use anser_core::attempt::Attempt;
 use anser_core::id::{DeliveryId, MessageId, Num};
 use anser_core::store::{
-    Append, Appended, Claim, Claimed, ConfigChange, ConfigRow, DeliveryPage, DeliveryRow,
-    DeliveryScan, Depth, Group, MessageRow, MessageScan, NewDelivery, Result, Retention, Settled,
-    Settlement, Store, StoreError, StoreInfo, Swept,
+    Acknowledged, Acknowledgement, Append, Appended, Claim, Claimed, ConfigChange, ConfigRow,
+    DeliveryPage, DeliveryRow, DeliveryScan, Depth, Diversion, Group, Lease, Leased, MessageRow,
+    MessageScan, NewDelivery, QueueCounts, Result, Retention, Rewind, Rewound, Settled, Settlement,
+    Store, StoreError, StoreInfo, Swept,
 };
 use async_trait::async_trait;
 
@@ -73,6 +74,34 @@ impl Store for MemoryStore {
 
     async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>> {
         Ok(self.open()?.settle(&settlements))
+    }
+
+    async fn lease(&self, lease: Lease) -> Result<Leased> {
+        Ok(self.open()?.lease(&lease))
+    }
+
+    async fn acknowledge(
+        &self,
+        acknowledgements: Vec<Acknowledgement>,
+    ) -> Result<Vec<Acknowledged>> {
+        Ok(self.open()?.acknowledge(&acknowledgements))
+    }
+
+    async fn divert(&self, diversions: Vec<Diversion>) -> Result<Vec<Option<DeliveryRow>>> {
+        self.open()?.divert(&diversions)
+    }
+
+    async fn rewind(&self, rewind: Rewind) -> Result<Rewound> {
+        Ok(self.open()?.rewind(&rewind))
+    }
+
+    async fn queue_counts(
+        &self,
+        queue: Group,
+        now: Timestamp,
+        ended_from: Timestamp,
+    ) -> Result<QueueCounts> {
+        Ok(self.open()?.queue_counts(queue, now, ended_from))
     }
 
     async fn reopen(&self, delivery: DeliveryId, due: Timestamp) -> Result<Option<DeliveryRow>> {

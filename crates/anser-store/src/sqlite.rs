@@ -5,6 +5,7 @@
 
 mod ack;
 mod attempts;
+mod counts;
 mod depth;
 mod error;
 mod failure;
@@ -33,9 +34,10 @@ use anser_core::clock::Clock;
 use anser_core::id::{DeliveryId, MessageId, Num};
 use anser_core::random::Random;
 use anser_core::store::{
-    Append, Appended, Claim, Claimed, CommitObserver, ConfigChange, ConfigRow, DeliveryPage,
-    DeliveryRow, DeliveryScan, Depth, Group, MessageRow, MessageScan, NewDelivery, Result,
-    Retention, Settled, Settlement, Store, StoreError, StoreInfo, Swept,
+    Acknowledged, Acknowledgement, Append, Appended, Claim, Claimed, CommitObserver, ConfigChange,
+    ConfigRow, DeliveryPage, DeliveryRow, DeliveryScan, Depth, Diversion, Group, Lease, Leased,
+    MessageRow, MessageScan, NewDelivery, QueueCounts, Result, Retention, Rewind, Rewound, Settled,
+    Settlement, Store, StoreError, StoreInfo, Swept,
 };
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
@@ -253,6 +255,39 @@ impl Store for SqliteStore {
 
     async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>> {
         expect_answer!(self.write(Op::Settle(settlements)).await?, Answer::Settled)
+    }
+
+    async fn lease(&self, lease: Lease) -> Result<Leased> {
+        expect_answer!(self.write(Op::Lease(lease)).await?, Answer::Leased)
+    }
+
+    async fn acknowledge(
+        &self,
+        acknowledgements: Vec<Acknowledgement>,
+    ) -> Result<Vec<Acknowledged>> {
+        expect_answer!(
+            self.write(Op::Acknowledge(acknowledgements)).await?,
+            Answer::Acknowledged
+        )
+    }
+
+    async fn divert(&self, diversions: Vec<Diversion>) -> Result<Vec<Option<DeliveryRow>>> {
+        expect_answer!(self.write(Op::Divert(diversions)).await?, Answer::Diverted)
+    }
+
+    async fn rewind(&self, rewind: Rewind) -> Result<Rewound> {
+        expect_answer!(self.write(Op::Rewind(rewind)).await?, Answer::Rewound)
+    }
+
+    async fn queue_counts(
+        &self,
+        queue: Group,
+        now: Timestamp,
+        ended_from: Timestamp,
+    ) -> Result<QueueCounts> {
+        self.far()?
+            .read(move |connection| counts::queue_counts(connection, queue, now, ended_from))
+            .await
     }
 
     async fn reopen(&self, delivery: DeliveryId, due: Timestamp) -> Result<Option<DeliveryRow>> {

@@ -147,31 +147,36 @@ pub(super) async fn depths_follow_every_change(store: &dyn Store) {
     assert_eq!(store.depths(), vec![]);
     let head = maker.one(store, 0, Some(1)).await;
     let behind = maker.one(store, 1, Some(1)).await;
-    let expect = |count| {
+    let expect = |count, retrying| {
         let bytes = u64::from(head.bytes) * count;
         let depth = Depth {
             topic: TOPIC,
             channel: CHANNEL,
             count,
+            retrying,
             bytes,
         };
         if count == 0 { vec![] } else { vec![depth] }
     };
-    assert_eq!(store.depths(), expect(2));
+    assert_eq!(store.depths(), expect(2, 0));
     let (head, _) = settle(store, &head, retry(5), 2).await;
-    assert_eq!(store.depths(), expect(2), "to be tried again is unfinished");
+    assert_eq!(
+        store.depths(),
+        expect(2, 1),
+        "to be tried again is unfinished"
+    );
     settle(store, &head, Settle::Dead, 3).await;
-    assert_eq!(store.depths(), expect(1));
+    assert_eq!(store.depths(), expect(1, 0));
     store.reopen(head.id, at(4)).await.expect("a manual retry");
-    assert_eq!(store.depths(), expect(2));
+    assert_eq!(store.depths(), expect(2, 0));
     store
         .enqueue(behind.id.num(), vec![delivery(5, None)])
         .await
         .expect("a replay");
-    assert_eq!(store.depths(), expect(3));
+    assert_eq!(store.depths(), expect(3, 0));
     store
         .cancel_group(GROUP, vec![], at(6), 100)
         .await
         .expect("a cancellation");
-    assert_eq!(store.depths(), expect(0));
+    assert_eq!(store.depths(), expect(0, 0));
 }

@@ -1,6 +1,8 @@
 //! The model's state and what each call does to it. Written to be read beside the contract, not to be fast; only lanes
 //! and due times have an index.
 
+mod queue;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use anser_core::Timestamp;
@@ -351,16 +353,8 @@ impl State {
         let Some(origin) = self.messages.get(&message).map(origin) else {
             return Ok(None);
         };
-        let first = self
-            .of_message(message)
-            .next_back()
-            .map_or(0, |row| row.id.index() + 1);
         let count = u32::try_from(deliveries.len()).unwrap_or(u32::MAX);
-        if first.saturating_add(count) > DELIVERIES_OF_MESSAGE_MAX {
-            return Err(StoreError::Permanent(
-                "too many deliveries of one message".into(),
-            ));
-        }
+        let first = self.next_index(message, count)?;
         let mut rows = Vec::new();
         for (index, delivery) in (first..).zip(deliveries) {
             let pos = DeliveryId::new(self.next_num(), 0).as_u64();
@@ -369,7 +363,22 @@ impl State {
         Ok(Some(rows))
     }
 
+    /// The place of the message's next delivery, if so many more have one.
+    fn next_index(&self, message: Num, count: u32) -> Result<u32> {
+        let first = self
+            .of_message(message)
+            .next_back()
+            .map_or(0, |row| row.id.index() + 1);
+        if first.saturating_add(count) > DELIVERIES_OF_MESSAGE_MAX {
+            return Err(StoreError::Permanent(
+                "too many deliveries of one message".into(),
+            ));
+        }
+        Ok(first)
+    }
+
     fn of_message(&self, message: Num) -> impl DoubleEndedIterator<Item = &DeliveryRow> {
+        let message = message.min(Num(Num::END.0 - 1));
         let ends = DeliveryId::new(message, 0)..DeliveryId::new(Num(message.0 + 1), 0);
         self.deliveries.range(ends).map(|(_, row)| row)
     }
@@ -482,22 +491,22 @@ impl State {
     }
 
     pub(super) fn depths(&self) -> Vec<Depth> {
-        let mut depths: BTreeMap<(ResourceId, ResourceId), (u64, u64)> = BTreeMap::new();
+        let mut depths: BTreeMap<(ResourceId, ResourceId), Depth> = BTreeMap::new();
         for (_, _, _, id) in &self.open {
             let row = &self.deliveries[id];
-            let depth = depths.entry((row.topic, row.channel)).or_default();
-            depth.0 += 1;
-            depth.1 += u64::from(row.bytes);
+            let empty = Depth {
+                topic: row.topic,
+                channel: row.channel,
+                count: 0,
+                retrying: 0,
+                bytes: 0,
+            };
+            let depth = depths.entry((row.topic, row.channel)).or_insert(empty);
+            depth.count += 1;
+            depth.retrying += u64::from(row.state == DeliveryState::Retrying);
+            depth.bytes += u64::from(row.bytes);
         }
-        let listed = depths
-            .into_iter()
-            .map(|((topic, channel), (count, bytes))| Depth {
-                topic,
-                channel,
-                count,
-                bytes,
-            });
-        listed.collect()
+        depths.into_values().collect()
     }
 
     pub(super) fn config_apply(&mut self, changes: &[ConfigChange]) -> Result<Vec<ConfigRow>> {

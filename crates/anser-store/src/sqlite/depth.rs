@@ -3,29 +3,52 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use anser_core::delivery::DeliveryState;
 use anser_core::id::ResourceId;
 use anser_core::store::{DeliveryRow, Depth};
 
 type Key = (ResourceId, ResourceId);
 
+/// What is counted of one topic and channel.
+#[derive(Debug, Default)]
+struct Counts {
+    open: u64,
+    retrying: u64,
+    bytes: u64,
+}
+
 /// The counters as committed.
 #[derive(Debug, Default)]
-pub(super) struct Depths(Mutex<HashMap<Key, (u64, u64)>>);
+pub(super) struct Depths(Mutex<HashMap<Key, Counts>>);
 
 /// What a group of operations changes, kept back until it is committed.
 #[derive(Debug, Default)]
-pub(super) struct DepthChanges(Vec<(Key, bool, u32)>);
+pub(super) struct DepthChanges(Vec<Change>);
+
+/// What one row adds to the counters, or takes away.
+#[derive(Debug)]
+struct Change {
+    key: Key,
+    open: i64,
+    retrying: i64,
+    bytes: i64,
+}
 
 impl DepthChanges {
     /// A row became what it is from what it was; `None` when it did not exist, or does no longer.
     pub(super) fn note(&mut self, before: Option<&DeliveryRow>, after: Option<&DeliveryRow>) {
-        let open = |row: Option<&DeliveryRow>| row.is_some_and(|row| !row.state.is_final());
-        if open(before) == open(after) {
-            return;
-        }
-        if let Some(row) = after.or(before) {
-            self.0
-                .push(((row.topic, row.channel), open(after), row.bytes));
+        let difference = |is: fn(&DeliveryRow) -> bool| {
+            i64::from(after.is_some_and(is)) - i64::from(before.is_some_and(is))
+        };
+        let open = difference(|row| !row.state.is_final());
+        let retrying = difference(|row| row.state == DeliveryState::Retrying);
+        if let Some(row) = after.or(before).filter(|_| open != 0 || retrying != 0) {
+            self.0.push(Change {
+                key: (row.topic, row.channel),
+                open,
+                retrying,
+                bytes: open * i64::from(row.bytes),
+            });
         }
     }
 
@@ -42,25 +65,22 @@ impl DepthChanges {
 
 impl Depths {
     /// Counts one unfinished delivery, while the store is opened.
-    pub(super) fn count(&self, topic: ResourceId, channel: ResourceId, bytes: u32) {
-        let mut changes = DepthChanges(vec![((topic, channel), true, bytes)]);
+    pub(super) fn count(&self, row: &DeliveryRow) {
+        let mut changes = DepthChanges::default();
+        changes.note(None, Some(row));
         self.apply(&mut changes);
     }
 
     /// Takes the changes over and leaves none.
     pub(super) fn apply(&self, changes: &mut DepthChanges) {
         let mut depths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (key, opened, bytes) in changes.0.drain(..) {
-            let (count, total) = depths.entry(key).or_default();
-            if opened {
-                *count += 1;
-                *total += u64::from(bytes);
-            } else {
-                *count = count.saturating_sub(1);
-                *total = total.saturating_sub(u64::from(bytes));
-            }
-            if *count == 0 {
-                depths.remove(&key);
+        for change in changes.0.drain(..) {
+            let counts = depths.entry(change.key).or_default();
+            counts.open = counts.open.saturating_add_signed(change.open);
+            counts.retrying = counts.retrying.saturating_add_signed(change.retrying);
+            counts.bytes = counts.bytes.saturating_add_signed(change.bytes);
+            if counts.open == 0 {
+                depths.remove(&change.key);
             }
         }
     }
@@ -70,11 +90,12 @@ impl Depths {
         let depths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut list: Vec<Depth> = depths
             .iter()
-            .map(|(&(topic, channel), &(count, bytes))| Depth {
+            .map(|(&(topic, channel), counts)| Depth {
                 topic,
                 channel,
-                count,
-                bytes,
+                count: counts.open,
+                retrying: counts.retrying,
+                bytes: counts.bytes,
             })
             .collect();
         list.sort_by_key(|depth| (depth.topic, depth.channel));

@@ -309,7 +309,7 @@ fn count_unfinished(connection: &Connection) -> Result<Depths, Failure> {
                 "delivery {id} is not what the index of unfinished ones says"
             )));
         };
-        depths.count(row.topic, row.channel, row.bytes);
+        depths.count(&row);
     }
     drop(entries);
     drop(index);

@@ -31,6 +31,8 @@ const FLAG_SCHEDULED: i64 = 1;
 const FLAG_UNORDERED: i64 = 2;
 const FLAG_AFTER_RESTART: i64 = 4;
 const FLAG_AFTER_UNKNOWN: i64 = 8;
+/// The index `delivery_rewind` holds those with this flag.
+const FLAG_REWINDABLE: i64 = 16;
 
 /// A delivery with what only the store knows of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +114,9 @@ pub(super) fn flags(row: &DeliveryRow) -> i64 {
     if !row.ordered {
         flags |= FLAG_UNORDERED;
     }
+    if row.rewindable {
+        flags |= FLAG_REWINDABLE;
+    }
     match row.possible_duplicate {
         Some(PossibleDuplicate::Restart) => flags |= FLAG_AFTER_RESTART,
         Some(PossibleDuplicate::Unknown) => flags |= FLAG_AFTER_UNKNOWN,
@@ -165,6 +170,8 @@ pub(super) fn log_sum(number: u64, time: Timestamp, count: u32, data: &[u8]) -> 
 
 /// The first and last number that a delivery of the message can have.
 pub(super) fn ids_of(message: Num) -> [i64; 2] {
+    // Numbers from outside may be greater than any that was given out.
+    let message = message.min(Num(Num::END.0 - 1));
     let end = Num(message.0 + 1);
     [
         DeliveryId::new(message, 0).as_u64().cast_signed(),
@@ -332,6 +339,7 @@ pub(super) fn delivery(row: &Row<'_>) -> Result<StoredDelivery, Failure> {
         possible_duplicate: possible_duplicate(flags),
         checkpoint,
         bytes,
+        rewindable: flags & FLAG_REWINDABLE != 0,
     };
     let delivery = StoredDelivery { row, pos, log };
     if columns.int()? == delivery_sum(&delivery) {

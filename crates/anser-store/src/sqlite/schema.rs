@@ -2,7 +2,8 @@
 //!
 //! Few trees, since every one is paid per message. Inserts go to right edges: `message`, `message_id` (UUIDv7 rises) and
 //! `delivery` (its number begins with the message's). `delivery_open` holds unfinished deliveries only and is what claims
-//! read; `delivery_lane` holds those that have a place in a lane, `delivery_dead` the dead letters.
+//! read; `delivery_lane` holds those that have a place in a lane, `delivery_dead` the dead letters, `delivery_rewind` what
+//! was taken from a queue and may be taken again.
 
 use rusqlite::Connection;
 
@@ -45,8 +46,13 @@ CREATE TABLE attempt_log(
     num INTEGER PRIMARY KEY, time INTEGER NOT NULL, count INTEGER NOT NULL, data BLOB NOT NULL, sum INTEGER NOT NULL);
 ";
 
+/// Version 2: queues.
+const QUEUES: &str = "
+CREATE INDEX delivery_rewind ON delivery(grp, due) WHERE state = 3 AND flags & 16;
+";
+
 /// Every step, in order; the data's version is how many of them it has taken.
-const STEPS: &[&str] = &[FOUNDATION];
+const STEPS: &[&str] = &[FOUNDATION, QUEUES];
 
 /// The version this program writes.
 pub(super) fn version() -> u32 {

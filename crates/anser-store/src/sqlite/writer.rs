@@ -4,19 +4,21 @@
 
 mod append;
 mod configure;
+mod queue;
 mod settle;
 mod statements;
 mod sweep;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use anser_core::Timestamp;
 use anser_core::clock::Clock;
 use anser_core::id::{DeliveryId, MessageId, Num};
 use anser_core::store::{
-    Append, Appended, CommitObserver, ConfigChange, ConfigRow, DeliveryRow, Group, NewDelivery,
-    Retention, Settled, Settlement, StoreError, Swept,
+    Acknowledged, Acknowledgement, Append, Appended, CommitObserver, ConfigChange, ConfigRow,
+    DeliveryRow, Diversion, Group, Lease, Leased, NewDelivery, Retention, Rewind, Rewound, Settled,
+    Settlement, StoreError, Swept,
 };
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -32,8 +34,8 @@ use statements::Statements;
 
 #[cfg(test)]
 pub(super) use {
-    settle::OPEN_OF_GROUP, statements::LANE_HEAD, sweep::NEXT_DELETE_AT, sweep::NEXT_OF_TOPIC,
-    sweep::NEXT_TOPIC,
+    queue::DUE_OF_QUEUE, queue::NEXT_DUE_OF_QUEUE, queue::REWINDABLE, settle::OPEN_OF_GROUP,
+    statements::LANE_HEAD, sweep::NEXT_DELETE_AT, sweep::NEXT_OF_TOPIC, sweep::NEXT_TOPIC,
 };
 
 /// Requests that wait for the writer; more callers wait in line.
@@ -56,6 +58,10 @@ const FOLD_NOW_FRAMES: u32 = 8 * FOLD_FRAMES;
 pub(super) enum Op {
     Append(Append),
     Settle(Vec<Settlement>),
+    Lease(Lease),
+    Acknowledge(Vec<Acknowledgement>),
+    Divert(Vec<Diversion>),
+    Rewind(Rewind),
     Reopen {
         delivery: DeliveryId,
         due: Timestamp,
@@ -86,6 +92,10 @@ impl Op {
                 .map(|message| 1 + message.deliveries.len())
                 .sum(),
             Self::Settle(settlements) => settlements.len(),
+            Self::Lease(lease) => lease.max,
+            Self::Acknowledge(acknowledgements) => acknowledgements.len(),
+            Self::Divert(diversions) => diversions.len(),
+            Self::Rewind(rewind) => rewind.limit,
             Self::Enqueue { deliveries, .. } => deliveries.len(),
             Self::Cancel { limit, .. } => *limit,
             Self::Sweep(retention) => retention.limit,
@@ -105,6 +115,10 @@ impl Op {
 pub(super) enum Answer {
     Appended(Vec<Appended>),
     Settled(Vec<Settled>),
+    Leased(Leased),
+    Acknowledged(Vec<Acknowledged>),
+    Diverted(Vec<Option<DeliveryRow>>),
+    Rewound(Rewound),
     Reopened(Option<DeliveryRow>),
     Enqueued(Option<Vec<DeliveryRow>>),
     Cancelled(usize),
@@ -241,6 +255,8 @@ struct Session<'c> {
     changes: DepthChanges,
     log: settle::LogRecord,
     cursors: sweep::Cursors,
+    /// Damaged deliveries that were met in queues, and logged.
+    damaged: HashSet<i64>,
     /// Why nothing more is written: what is on the disk is unknown.
     halted: Option<StoreError>,
     folder: &'c mut Folder,
@@ -267,6 +283,7 @@ impl<'c> Session<'c> {
             changes: DepthChanges::default(),
             log: settle::LogRecord::default(),
             cursors: sweep::Cursors::default(),
+            damaged: HashSet::new(),
             halted: None,
             folder: &mut writer.folder,
             relay: &writer.relay,
@@ -393,6 +410,12 @@ impl<'c> Session<'c> {
         Ok(match op {
             Op::Append(append) => Answer::Appended(self.append(append)?),
             Op::Settle(settlements) => Answer::Settled(self.settle(settlements)?),
+            Op::Lease(lease) => Answer::Leased(self.lease(lease)?),
+            Op::Acknowledge(acknowledgements) => {
+                Answer::Acknowledged(self.acknowledge(acknowledgements)?)
+            }
+            Op::Divert(diversions) => Answer::Diverted(self.divert(diversions)?),
+            Op::Rewind(rewind) => Answer::Rewound(self.rewind(rewind)?),
             Op::Reopen { delivery, due } => Answer::Reopened(self.reopen(*delivery, *due)?),
             Op::Enqueue {
                 message,

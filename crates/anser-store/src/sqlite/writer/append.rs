@@ -12,13 +12,11 @@ use sha2::{Digest, Sha256};
 
 use super::Session;
 use crate::sqlite::failure::Failure;
-use crate::sqlite::row::{self, Columns, StoredDelivery, StoredMessage, Sum, message_columns};
+use crate::sqlite::row::{self, Columns, StoredDelivery, StoredMessage, Sum};
 use crate::transition::{self, Origin};
 
 /// Deliveries that one message can have over its life, replays included: what their numbers can tell apart.
 const DELIVERIES_OF_MESSAGE_MAX: u32 = 1 << 17;
-/// Message numbers fit the delivery's number beside its place.
-const NUM_MAX: u64 = 1 << 46;
 /// Bytes of the hash under which a dedupe record is kept; collisions of 128 bits do not happen.
 const DEDUPE_KEY_BYTES: usize = 16;
 
@@ -159,7 +157,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn create_delivery(
+    pub(super) fn create_delivery(
         &mut self,
         id: DeliveryId,
         pos: u64,
@@ -215,14 +213,8 @@ impl Session<'_> {
         let Some(stored) = self.message(message)? else {
             return Ok(None);
         };
-        let first = self.next_index(message)?;
         let count = u32::try_from(deliveries.len()).unwrap_or(u32::MAX);
-        if first.saturating_add(count) > DELIVERIES_OF_MESSAGE_MAX {
-            return Err(Failure::Refused(format!(
-                "message {} has {first} deliveries; with {count} more it would have over {DELIVERIES_OF_MESSAGE_MAX}",
-                message.0
-            )));
-        }
+        let first = self.next_index(message, count)?;
         let origin = Origin {
             topic: stored.row.topic,
             accepted: stored.row.time,
@@ -241,28 +233,31 @@ impl Session<'_> {
         Ok(Some(rows))
     }
 
-    fn message(&self, num: Num) -> Result<Option<StoredMessage>, Failure> {
-        let mut statement = self.connection.prepare_cached(concat!(
-            "SELECT ",
-            message_columns!(),
-            " FROM message WHERE num = ?1"
-        ))?;
-        let mut rows = statement.query([num.0.cast_signed()])?;
+    fn message(&mut self, num: Num) -> Result<Option<StoredMessage>, Failure> {
+        let mut rows = self.statements.message.query([num.0.cast_signed()])?;
         rows.next()?.map(row::message).transpose()
     }
 
-    fn next_index(&self, message: Num) -> Result<u32, Failure> {
+    /// The place of the message's next delivery, if so many more have one.
+    pub(super) fn next_index(&self, message: Num, count: u32) -> Result<u32, Failure> {
         let last: Option<i64> = self
             .connection
             .prepare_cached("SELECT max(id) FROM delivery WHERE id BETWEEN ?1 AND ?2")?
             .query_row(row::ids_of(message), |row| row.get(0))?;
-        Ok(last.map_or(0, |id| DeliveryId::from_u64(id.cast_unsigned()).index() + 1))
+        let first = last.map_or(0, |id| DeliveryId::from_u64(id.cast_unsigned()).index() + 1);
+        if first.saturating_add(count) > DELIVERIES_OF_MESSAGE_MAX {
+            return Err(Failure::Refused(format!(
+                "message {} has {first} deliveries; with {count} more it would have over {DELIVERIES_OF_MESSAGE_MAX}",
+                message.0
+            )));
+        }
+        Ok(first)
     }
 
     /// The next number of the installation.
     fn next_num(&mut self) -> Result<Num, Failure> {
         let next = self.counters.num + 1;
-        if next >= NUM_MAX {
+        if next >= Num::END.0 {
             return Err(Failure::Refused(
                 "the installation has no message numbers left".into(),
             ));

@@ -100,7 +100,7 @@ impl Session<'_> {
     }
 
     /// Makes the next of the lane its head when its head has left.
-    fn promote(
+    pub(super) fn promote(
         &mut self,
         before: &StoredDelivery,
         after: &StoredDelivery,
@@ -140,7 +140,11 @@ impl Session<'_> {
         rows.next()?.map(row::delivery).transpose()
     }
 
-    fn update(&mut self, before: &StoredDelivery, after: &StoredDelivery) -> Result<(), Failure> {
+    pub(super) fn update(
+        &mut self,
+        before: &StoredDelivery,
+        after: &StoredDelivery,
+    ) -> Result<(), Failure> {
         let row = &after.row;
         let (id, sum) = (row.id.as_u64().cast_signed(), row::delivery_sum(after));
         let placed = |delivery: &StoredDelivery| {

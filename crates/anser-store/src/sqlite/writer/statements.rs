@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, Statement};
 
-use crate::sqlite::row::delivery_columns;
+use super::queue::{DUE_OF_QUEUE, NEXT_DUE_OF_QUEUE};
+use crate::sqlite::row::{delivery_columns, message_columns};
 
 /// The first of a lane.
 pub(in crate::sqlite) const LANE_HEAD: &str = concat!(
@@ -25,6 +26,9 @@ pub(super) struct Statements<'c> {
     pub(super) move_delivery: Statement<'c>,
     pub(super) lane_head: Statement<'c>,
     pub(super) insert_log: Statement<'c>,
+    pub(super) due_of_queue: Statement<'c>,
+    pub(super) next_due_of_queue: Statement<'c>,
+    pub(super) message: Statement<'c>,
 }
 
 impl<'c> Statements<'c> {
@@ -60,6 +64,13 @@ impl<'c> Statements<'c> {
             insert_log: prepare(
                 "INSERT INTO attempt_log(num, time, count, data, sum) VALUES(?1, ?2, ?3, ?4, ?5)",
             )?,
+            due_of_queue: prepare(DUE_OF_QUEUE)?,
+            next_due_of_queue: prepare(NEXT_DUE_OF_QUEUE)?,
+            message: prepare(concat!(
+                "SELECT ",
+                message_columns!(),
+                " FROM message WHERE num = ?1"
+            ))?,
         })
     }
 }
