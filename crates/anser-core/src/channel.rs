@@ -44,7 +44,7 @@ pub struct Manifest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// Schemes of the URLs that stand for a channel of this kind with its settings, as in `anser send --to`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schemes: Vec<&'static str>,
     /// How to get the credentials it asks for.
     pub setup: &'static str,

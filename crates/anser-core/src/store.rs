@@ -261,6 +261,8 @@ pub enum Settle {
         at: Timestamp,
         /// Whether the next attempt may repeat an earlier one, as it was before this one.
         possible_duplicate: Option<PossibleDuplicate>,
+        /// The plan and how far it got.
+        checkpoint: Option<Bytes>,
     },
     /// Its scheduled time has come: it goes to the end of its lane, and is its head if the lane is empty.
     Join,
@@ -416,10 +418,6 @@ pub struct Acknowledgement {
 
 /// What an acknowledgement did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every acknowledgement is done; a box would cost an allocation each"
-)]
 pub enum Acknowledged {
     /// It was done.
     Done {

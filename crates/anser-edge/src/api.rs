@@ -6,10 +6,12 @@ mod cloud_event;
 mod event;
 mod event_type;
 mod key;
+mod kind;
 mod look;
 mod paging;
 mod payload;
 mod publish;
+mod queue;
 mod resource;
 mod subscription;
 mod system;
@@ -26,6 +28,7 @@ pub(crate) fn routes() -> Vec<Route> {
         topic::routes(),
         subscription::routes(),
         channel::routes(),
+        queue::routes(),
         event_type::routes(),
         key::routes(),
         system::routes(),

@@ -2,67 +2,30 @@
 
 use std::time::Duration;
 
+use anser_core::Problem;
 use anser_core::attempt::Attempt;
 use anser_core::channel::Manifest;
 use anser_core::resource::{ChannelSpec, Scope};
-use anser_gateway::admin::{ChannelView, RotatedSecret};
+use anser_gateway::Gateway;
+use anser_gateway::admin::{ChannelView, ListQuery, Put, RotatedSecret};
 use anser_gateway::auth::Principal;
+use anser_gateway::look::Page;
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::resource::{self, CascadeQuery, Revised};
+use super::kind::{self, Calls, Kind};
+use super::resource::{self, Revised};
 use crate::answer::{self, JSON};
 use crate::call::Call;
 use crate::operation::Operation;
 use crate::route::{Handled, Route, keyed};
 
-const ALL: &str = "/v1/channels";
-const ONE: &str = "/v1/channels/{channel}";
-
 pub(super) fn routes() -> Vec<Route> {
-    let mut routes = resource_routes();
+    let mut routes = kind::routes::<Channels>();
     routes.extend(action_routes());
     routes
-}
-
-fn resource_routes() -> Vec<Route> {
-    vec![
-        keyed(
-            &[Scope::Read],
-            resource::list::<ChannelView>(ALL, "listChannels", "List channels"),
-            list,
-        ),
-        keyed(
-            &[Scope::Admin],
-            resource::create::<ChannelSpec, ChannelView>(ALL, "createChannel", "Create a channel"),
-            create,
-        ),
-        keyed(
-            &[Scope::Read],
-            resource::show::<ChannelView>(ONE, "getChannel", "Show a channel, its secrets masked"),
-            show,
-        ),
-        keyed(
-            &[Scope::Admin],
-            resource::replace::<ChannelSpec, ChannelView>(
-                ONE,
-                "putChannel",
-                "Create or replace a channel; secrets left out are kept",
-            ),
-            replace,
-        ),
-        keyed(
-            &[Scope::Admin],
-            resource::change::<ChannelSpec, ChannelView>(ONE, "patchChannel", "Change a channel"),
-            change,
-        ),
-        keyed(
-            &[Scope::Admin],
-            resource::delete(ONE, "deleteChannel", "Delete a channel").query::<CascadeQuery>(),
-            delete,
-        ),
-    ]
 }
 
 fn action_routes() -> Vec<Route> {
@@ -141,59 +104,87 @@ impl Revised for ChannelView {
     }
 }
 
-async fn list(call: Call, principal: Principal) -> Handled {
-    let page = call
-        .edge
-        .gateway
-        .list_channels(&principal, &resource::list_query(&call)?)?;
-    Ok(answer::json(StatusCode::OK, &page))
-}
+/// Channels, to the six calls that every kind has.
+struct Channels;
 
-async fn create(call: Call, principal: Principal) -> Handled {
-    let edge = call.edge.clone();
-    let (name, spec) = call.named().await?;
-    let put = edge.gateway.create_channel(&principal, &name, spec).await?;
-    Ok(resource::put(&put, &path(&put.view)))
-}
+impl Kind for Channels {
+    type Spec = ChannelSpec;
+    type View = ChannelView;
 
-async fn show(call: Call, principal: Principal) -> Handled {
-    let view = call
-        .edge
-        .gateway
-        .get_channel(&principal, &call.param("channel")?)?;
-    Ok(resource::shown(&view))
-}
+    const ALL: &'static str = "/v1/channels";
+    const ONE: &'static str = "/v1/channels/{channel}";
+    const NAME: &'static str = "channel";
+    const CALLS: Calls = Calls {
+        list: ("listChannels", "List channels"),
+        create: ("createChannel", "Create a channel"),
+        show: ("getChannel", "Show a channel, its secrets masked"),
+        replace: (
+            "putChannel",
+            "Create or replace a channel; secrets left out are kept",
+        ),
+        change: ("patchChannel", "Change a channel"),
+        delete: ("deleteChannel", "Delete a channel"),
+    };
+    const CASCADES: bool = true;
 
-async fn replace(call: Call, principal: Principal) -> Handled {
-    let (edge, expected) = (call.edge.clone(), call.if_match()?);
-    let name = call.param("channel")?.into_owned();
-    let spec = call.json().await?;
-    let put = edge
-        .gateway
-        .put_channel(&principal, &name, spec, expected)
-        .await?;
-    Ok(resource::put(&put, &path(&put.view)))
-}
+    fn list(
+        gateway: &Gateway,
+        principal: &Principal,
+        query: &ListQuery,
+    ) -> Result<Page<ChannelView>, Problem> {
+        gateway.list_channels(principal, query)
+    }
 
-async fn change(call: Call, principal: Principal) -> Handled {
-    let (edge, expected) = (call.edge.clone(), call.if_match()?);
-    let name = call.param("channel")?.into_owned();
-    let patch = call.json().await?;
-    let view = edge
-        .gateway
-        .patch_channel(&principal, &name, patch, expected)
-        .await?;
-    Ok(resource::shown(&view))
-}
+    fn show(gateway: &Gateway, principal: &Principal, name: &str) -> Result<ChannelView, Problem> {
+        gateway.get_channel(principal, name)
+    }
 
-async fn delete(call: Call, principal: Principal) -> Handled {
-    let query: CascadeQuery = call.query()?;
-    let expected = call.if_match()?;
-    call.edge
-        .gateway
-        .delete_channel(&principal, &call.param("channel")?, query.cascade, expected)
-        .await?;
-    Ok(answer::no_content())
+    async fn create(
+        gateway: &Gateway,
+        principal: &Principal,
+        name: &str,
+        spec: ChannelSpec,
+    ) -> Result<Put<ChannelView>, Problem> {
+        gateway.create_channel(principal, name, spec).await
+    }
+
+    async fn replace(
+        gateway: &Gateway,
+        principal: &Principal,
+        name: &str,
+        spec: ChannelSpec,
+        expected: Option<u64>,
+    ) -> Result<Put<ChannelView>, Problem> {
+        gateway.put_channel(principal, name, spec, expected).await
+    }
+
+    async fn change(
+        gateway: &Gateway,
+        principal: &Principal,
+        name: &str,
+        patch: Value,
+        expected: Option<u64>,
+    ) -> Result<ChannelView, Problem> {
+        gateway
+            .patch_channel(principal, name, patch, expected)
+            .await
+    }
+
+    async fn delete(
+        gateway: &Gateway,
+        principal: &Principal,
+        name: &str,
+        cascade: bool,
+        expected: Option<u64>,
+    ) -> Result<(), Problem> {
+        gateway
+            .delete_channel(principal, name, cascade, expected)
+            .await
+    }
+
+    fn name(view: &ChannelView) -> &str {
+        &view.resource.name
+    }
 }
 
 async fn test(call: Call, principal: Principal) -> Handled {
@@ -223,8 +214,4 @@ async fn rotate(call: Call, principal: Principal) -> Handled {
 async fn kinds(call: Call, principal: Principal) -> Handled {
     let items = call.edge.gateway.channel_kinds(&principal)?;
     Ok(answer::json(StatusCode::OK, &Kinds { items }))
-}
-
-fn path(view: &ChannelView) -> String {
-    format!("{ALL}/{}", view.resource.name)
 }

@@ -1,63 +1,19 @@
 //! The catalogue of event types.
 
-use anser_core::resource::{EventTypeSpec, Scope};
-use anser_gateway::admin::EventTypeView;
+use anser_core::Problem;
+use anser_core::resource::EventTypeSpec;
+use anser_gateway::Gateway;
+use anser_gateway::admin::{EventTypeView, ListQuery, Put};
 use anser_gateway::auth::Principal;
-use http::StatusCode;
+use anser_gateway::look::Page;
+use serde_json::Value;
 
-use super::resource::{self, Revised};
-use crate::answer;
-use crate::call::Call;
-use crate::route::{Handled, Route, keyed};
-
-const ALL: &str = "/v1/event-types";
-const ONE: &str = "/v1/event-types/{type}";
+use super::kind::{self, Calls, Kind};
+use super::resource::Revised;
+use crate::route::Route;
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![
-        keyed(
-            &[Scope::Read],
-            resource::list::<EventTypeView>(ALL, "listEventTypes", "List event types"),
-            list,
-        ),
-        keyed(
-            &[Scope::Admin],
-            resource::create::<EventTypeSpec, EventTypeView>(
-                ALL,
-                "createEventType",
-                "Create an event type",
-            ),
-            create,
-        ),
-        keyed(
-            &[Scope::Read],
-            resource::show::<EventTypeView>(ONE, "getEventType", "Show an event type"),
-            show,
-        ),
-        keyed(
-            &[Scope::Admin],
-            resource::replace::<EventTypeSpec, EventTypeView>(
-                ONE,
-                "putEventType",
-                "Create or replace an event type",
-            ),
-            replace,
-        ),
-        keyed(
-            &[Scope::Admin],
-            resource::change::<EventTypeSpec, EventTypeView>(
-                ONE,
-                "patchEventType",
-                "Change an event type",
-            ),
-            change,
-        ),
-        keyed(
-            &[Scope::Admin],
-            resource::delete(ONE, "deleteEventType", "Delete an event type"),
-            delete,
-        ),
-    ]
+    kind::routes::<EventTypes>()
 }
 
 impl Revised for EventTypeView {
@@ -66,63 +22,86 @@ impl Revised for EventTypeView {
     }
 }
 
-async fn list(call: Call, principal: Principal) -> Handled {
-    let page = call
-        .edge
-        .gateway
-        .list_event_types(&principal, &resource::list_query(&call)?)?;
-    Ok(answer::json(StatusCode::OK, &page))
-}
+/// Event types, to the six calls that every kind has.
+struct EventTypes;
 
-async fn create(call: Call, principal: Principal) -> Handled {
-    let edge = call.edge.clone();
-    let (name, spec) = call.named().await?;
-    let put = edge
-        .gateway
-        .create_event_type(&principal, &name, spec)
-        .await?;
-    Ok(resource::put(&put, &path(&put.view)))
-}
+impl Kind for EventTypes {
+    type Spec = EventTypeSpec;
+    type View = EventTypeView;
 
-async fn show(call: Call, principal: Principal) -> Handled {
-    let view = call
-        .edge
-        .gateway
-        .get_event_type(&principal, &call.param("type")?)?;
-    Ok(resource::shown(&view))
-}
+    const ALL: &'static str = "/v1/event-types";
+    const ONE: &'static str = "/v1/event-types/{type}";
+    const NAME: &'static str = "type";
+    const CALLS: Calls = Calls {
+        list: ("listEventTypes", "List event types"),
+        create: ("createEventType", "Create an event type"),
+        show: ("getEventType", "Show an event type"),
+        replace: ("putEventType", "Create or replace an event type"),
+        change: ("patchEventType", "Change an event type"),
+        delete: ("deleteEventType", "Delete an event type"),
+    };
+    const CASCADES: bool = false;
 
-async fn replace(call: Call, principal: Principal) -> Handled {
-    let (edge, expected) = (call.edge.clone(), call.if_match()?);
-    let name = call.param("type")?.into_owned();
-    let spec = call.json().await?;
-    let put = edge
-        .gateway
-        .put_event_type(&principal, &name, spec, expected)
-        .await?;
-    Ok(resource::put(&put, &path(&put.view)))
-}
+    fn list(
+        gateway: &Gateway,
+        principal: &Principal,
+        query: &ListQuery,
+    ) -> Result<Page<EventTypeView>, Problem> {
+        gateway.list_event_types(principal, query)
+    }
 
-async fn change(call: Call, principal: Principal) -> Handled {
-    let (edge, expected) = (call.edge.clone(), call.if_match()?);
-    let name = call.param("type")?.into_owned();
-    let patch = call.json().await?;
-    let view = edge
-        .gateway
-        .patch_event_type(&principal, &name, patch, expected)
-        .await?;
-    Ok(resource::shown(&view))
-}
+    fn show(
+        gateway: &Gateway,
+        principal: &Principal,
+        name: &str,
+    ) -> Result<EventTypeView, Problem> {
+        gateway.get_event_type(principal, name)
+    }
 
-async fn delete(call: Call, principal: Principal) -> Handled {
-    let expected = call.if_match()?;
-    call.edge
-        .gateway
-        .delete_event_type(&principal, &call.param("type")?, expected)
-        .await?;
-    Ok(answer::no_content())
-}
+    async fn create(
+        gateway: &Gateway,
+        principal: &Principal,
+        name: &str,
+        spec: EventTypeSpec,
+    ) -> Result<Put<EventTypeView>, Problem> {
+        gateway.create_event_type(principal, name, spec).await
+    }
 
-fn path(view: &EventTypeView) -> String {
-    format!("{ALL}/{}", view.name)
+    async fn replace(
+        gateway: &Gateway,
+        principal: &Principal,
+        name: &str,
+        spec: EventTypeSpec,
+        expected: Option<u64>,
+    ) -> Result<Put<EventTypeView>, Problem> {
+        gateway
+            .put_event_type(principal, name, spec, expected)
+            .await
+    }
+
+    async fn change(
+        gateway: &Gateway,
+        principal: &Principal,
+        name: &str,
+        patch: Value,
+        expected: Option<u64>,
+    ) -> Result<EventTypeView, Problem> {
+        gateway
+            .patch_event_type(principal, name, patch, expected)
+            .await
+    }
+
+    async fn delete(
+        gateway: &Gateway,
+        principal: &Principal,
+        name: &str,
+        _: bool,
+        expected: Option<u64>,
+    ) -> Result<(), Problem> {
+        gateway.delete_event_type(principal, name, expected).await
+    }
+
+    fn name(view: &EventTypeView) -> &str {
+        &view.name
+    }
 }

@@ -65,7 +65,7 @@ async fn create(call: Call, principal: Principal) -> Handled {
     let put = edge.gateway.create_key(&principal, spec).await?;
     Ok(resource::put(
         &put,
-        &format!("{ALL}/{}", put.view.view.spec.name),
+        &format!("{ALL}/{}", put.view.view.name),
     ))
 }
 

@@ -154,6 +154,8 @@ struct DeliveriesQuery {
     subscription: Option<String>,
     /// Only through this channel.
     channel: Option<String>,
+    /// Only into this queue; not together with `channel`.
+    queue: Option<String>,
     /// Only of messages accepted at or after.
     since: Option<Timestamp>,
     /// Members of the page; default 50.
@@ -228,6 +230,7 @@ async fn list_deliveries(call: Call, principal: Principal) -> Handled {
                 state: query.state,
                 subscription: query.subscription,
                 channel: query.channel,
+                queue: query.queue,
                 since: query.since,
                 limit: paging::limit(query.limit)?,
                 cursor: paging::cursor(query.cursor)?,

@@ -1,51 +1,19 @@
 //! Topics.
 
-use anser_core::resource::{Scope, TopicSpec};
-use anser_gateway::admin::TopicView;
+use anser_core::Problem;
+use anser_core::resource::TopicSpec;
+use anser_gateway::Gateway;
+use anser_gateway::admin::{ListQuery, Put, TopicView};
 use anser_gateway::auth::Principal;
-use http::StatusCode;
+use anser_gateway::look::Page;
+use serde_json::Value;
 
-use super::resource::{self, CascadeQuery, Revised};
-use crate::answer;
-use crate::call::Call;
-use crate::route::{Handled, Route, keyed};
-
-const ALL: &str = "/v1/topics";
-const ONE: &str = "/v1/topics/{topic}";
+use super::kind::{self, Calls, Kind};
+use super::resource::Revised;
+use crate::route::Route;
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![
-        keyed(
-            &[Scope::Read],
-            resource::list::<TopicView>(ALL, "listTopics", "List topics"),
-            list,
-        ),
-        keyed(
-            &[Scope::Admin],
-            resource::create::<TopicSpec, TopicView>(ALL, "createTopic", "Create a topic"),
-            create,
-        ),
-        keyed(
-            &[Scope::Read],
-            resource::show::<TopicView>(ONE, "getTopic", "Show a topic"),
-            show,
-        ),
-        keyed(
-            &[Scope::Admin],
-            resource::replace::<TopicSpec, TopicView>(ONE, "putTopic", "Create or replace a topic"),
-            replace,
-        ),
-        keyed(
-            &[Scope::Admin],
-            resource::change::<TopicSpec, TopicView>(ONE, "patchTopic", "Change a topic"),
-            change,
-        ),
-        keyed(
-            &[Scope::Admin],
-            resource::delete(ONE, "deleteTopic", "Delete a topic").query::<CascadeQuery>(),
-            delete,
-        ),
-    ]
+    kind::routes::<Topics>()
 }
 
 impl Revised for TopicView {
@@ -54,61 +22,80 @@ impl Revised for TopicView {
     }
 }
 
-async fn list(call: Call, principal: Principal) -> Handled {
-    let page = call
-        .edge
-        .gateway
-        .list_topics(&principal, &resource::list_query(&call)?)?;
-    Ok(answer::json(StatusCode::OK, &page))
-}
+/// Topics, to the six calls that every kind has.
+struct Topics;
 
-async fn create(call: Call, principal: Principal) -> Handled {
-    let edge = call.edge.clone();
-    let (name, spec) = call.named().await?;
-    let put = edge.gateway.create_topic(&principal, &name, spec).await?;
-    Ok(resource::put(&put, &path(&put.view)))
-}
+impl Kind for Topics {
+    type Spec = TopicSpec;
+    type View = TopicView;
 
-async fn show(call: Call, principal: Principal) -> Handled {
-    let view = call
-        .edge
-        .gateway
-        .get_topic(&principal, &call.param("topic")?)?;
-    Ok(resource::shown(&view))
-}
+    const ALL: &'static str = "/v1/topics";
+    const ONE: &'static str = "/v1/topics/{topic}";
+    const NAME: &'static str = "topic";
+    const CALLS: Calls = Calls {
+        list: ("listTopics", "List topics"),
+        create: ("createTopic", "Create a topic"),
+        show: ("getTopic", "Show a topic"),
+        replace: ("putTopic", "Create or replace a topic"),
+        change: ("patchTopic", "Change a topic"),
+        delete: ("deleteTopic", "Delete a topic"),
+    };
+    const CASCADES: bool = true;
 
-async fn replace(call: Call, principal: Principal) -> Handled {
-    let (edge, expected) = (call.edge.clone(), call.if_match()?);
-    let name = call.param("topic")?.into_owned();
-    let spec = call.json().await?;
-    let put = edge
-        .gateway
-        .put_topic(&principal, &name, spec, expected)
-        .await?;
-    Ok(resource::put(&put, &path(&put.view)))
-}
+    fn list(
+        gateway: &Gateway,
+        principal: &Principal,
+        query: &ListQuery,
+    ) -> Result<Page<TopicView>, Problem> {
+        gateway.list_topics(principal, query)
+    }
 
-async fn change(call: Call, principal: Principal) -> Handled {
-    let (edge, expected) = (call.edge.clone(), call.if_match()?);
-    let name = call.param("topic")?.into_owned();
-    let patch = call.json().await?;
-    let view = edge
-        .gateway
-        .patch_topic(&principal, &name, patch, expected)
-        .await?;
-    Ok(resource::shown(&view))
-}
+    fn show(gateway: &Gateway, principal: &Principal, name: &str) -> Result<TopicView, Problem> {
+        gateway.get_topic(principal, name)
+    }
 
-async fn delete(call: Call, principal: Principal) -> Handled {
-    let query: CascadeQuery = call.query()?;
-    let expected = call.if_match()?;
-    call.edge
-        .gateway
-        .delete_topic(&principal, &call.param("topic")?, query.cascade, expected)
-        .await?;
-    Ok(answer::no_content())
-}
+    async fn create(
+        gateway: &Gateway,
+        principal: &Principal,
+        name: &str,
+        spec: TopicSpec,
+    ) -> Result<Put<TopicView>, Problem> {
+        gateway.create_topic(principal, name, spec).await
+    }
 
-fn path(view: &TopicView) -> String {
-    format!("{ALL}/{}", view.name)
+    async fn replace(
+        gateway: &Gateway,
+        principal: &Principal,
+        name: &str,
+        spec: TopicSpec,
+        expected: Option<u64>,
+    ) -> Result<Put<TopicView>, Problem> {
+        gateway.put_topic(principal, name, spec, expected).await
+    }
+
+    async fn change(
+        gateway: &Gateway,
+        principal: &Principal,
+        name: &str,
+        patch: Value,
+        expected: Option<u64>,
+    ) -> Result<TopicView, Problem> {
+        gateway.patch_topic(principal, name, patch, expected).await
+    }
+
+    async fn delete(
+        gateway: &Gateway,
+        principal: &Principal,
+        name: &str,
+        cascade: bool,
+        expected: Option<u64>,
+    ) -> Result<(), Problem> {
+        gateway
+            .delete_topic(principal, name, cascade, expected)
+            .await
+    }
+
+    fn name(view: &TopicView) -> &str {
+        &view.name
+    }
 }

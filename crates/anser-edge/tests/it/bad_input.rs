@@ -124,7 +124,7 @@ const BODIES: &[Case<'_>] = &[
         JSON,
         br#"{"body":{"data":1},"header":{"to":["queue:q"]}}"#,
         422,
-        "not_available",
+        "unknown_queue",
         Some("header.to[0]"),
     ),
     (
@@ -322,7 +322,7 @@ const BODIES: &[Case<'_>] = &[
         JSON,
         br#"{"channel":"c","queue":"q"}"#,
         422,
-        "not_available",
+        "invalid_destination",
         Some("queue"),
     ),
     (

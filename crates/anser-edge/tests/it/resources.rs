@@ -156,6 +156,20 @@ async fn event_types() {
 }
 
 #[tokio::test]
+async fn queues() {
+    let server = start().await;
+    life(
+        &server,
+        "/v1/queues",
+        "jobs",
+        json!({}),
+        json!({"lease": 60}),
+    )
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn channels_and_subscriptions() {
     let server = start().await;
     server
