@@ -31,6 +31,9 @@ pub struct Attempt {
     /// Rungs of the degradation ladder that were taken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub degraded: Vec<String>,
+    /// The platform's own ids of the parts that were delivered so far, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platform_ids: Vec<String>,
     /// Why it may have repeated an earlier one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub possible_duplicate: Option<PossibleDuplicate>,

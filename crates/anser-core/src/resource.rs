@@ -204,6 +204,20 @@ impl Rate {
 }
 
 impl ChannelSpec {
+    /// A channel with these settings and nothing else said.
+    #[must_use]
+    pub fn new(kind: &str, settings: Value) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            settings,
+            description: None,
+            rate: None,
+            bucket: None,
+            timeout: default_timeout(),
+            paused: false,
+        }
+    }
+
     /// Checks the ranges; the settings are checked by the kind.
     ///
     /// # Errors

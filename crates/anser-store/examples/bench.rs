@@ -125,6 +125,7 @@ impl Bench {
             outcome: OutcomeClass::Delivered,
             error: None,
             degraded: Vec::new(),
+            platform_ids: Vec::new(),
             possible_duplicate: None,
             next: None,
             request_headers: Vec::new(),

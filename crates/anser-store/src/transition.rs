@@ -113,9 +113,11 @@ pub(crate) fn settled(
         Settle::Park {
             at,
             possible_duplicate,
+            checkpoint,
         } if !waiting => {
             next.due = *at;
             next.possible_duplicate = *possible_duplicate;
+            next.checkpoint.clone_from(checkpoint);
             LaneMove::Stay
         }
         // One that was given back with a delay is scheduled as well, and keeps its place.

@@ -34,7 +34,7 @@ impl Gateway {
         let channel = Arc::clone(find(&snapshot, name)?);
         let message = self.test_message(&channel.meta.name)?;
         let installation = self.info.installation;
-        Ok(dispatch::probe(&self.sender, channel, &message, installation).await)
+        Ok(dispatch::probe(&self.sender, channel, None, &message, installation).await)
     }
 
     fn test_message(&self, channel: &str) -> Result<Message, Problem> {

@@ -233,10 +233,12 @@ fn unsendable(problem: &Problem) -> Outcome {
     }
 }
 
-/// Sends one message outside of every topic and lane, for an operator who wants to see whether a channel works.
+/// Sends one message outside of every topic and lane, for somebody who waits to see what comes of it: one attempt, and
+/// where a form is refused the next lower one at once.
 pub(crate) async fn probe(
     sender: &Sender,
     channel: Arc<ChannelEntry>,
+    target: Option<String>,
     message: &Message,
     installation: u64,
 ) -> Attempt {
@@ -246,7 +248,7 @@ pub(crate) async fn probe(
         topic: channel.meta.id,
         group: channel.meta.id,
         channel: channel.meta.id,
-        target: None,
+        target,
         lane: None,
         state: DeliveryState::Pending,
         due: now,
@@ -260,6 +262,11 @@ pub(crate) async fn probe(
         possible_duplicate: None,
         checkpoint: None,
         bytes: 0,
+        rewindable: false,
+    };
+    let destination = Destination {
+        subscription: None,
+        channel,
     };
     let mut trial = Trial {
         row,
@@ -269,12 +276,12 @@ pub(crate) async fn probe(
         headers: HeaderMap::new(),
         checkpoint: Checkpoint::default(),
     };
-    let destination = Destination {
-        subscription: None,
-        channel,
-    };
-    let (outcome, report) = send(sender, &mut trial, &destination, message, installation).await;
-    trial.end(outcome, report).attempt
+    loop {
+        let (outcome, report) = send(sender, &mut trial, &destination, message, installation).await;
+        if !matches!(outcome, Outcome::Degrade { .. }) {
+            return trial.end(outcome, report).attempt;
+        }
+    }
 }
 
 impl Trial {
@@ -331,6 +338,13 @@ impl Trial {
             outcome: outcome.class(),
             error: reason(&outcome),
             degraded: self.degraded,
+            platform_ids: self
+                .checkpoint
+                .delivered
+                .iter()
+                .flatten()
+                .cloned()
+                .collect(),
             possible_duplicate: self.row.possible_duplicate,
             next: None,
             request_headers: if full {

@@ -270,7 +270,9 @@ impl Shell {
             .attempt(done.row.channel, done.outcome.class());
         let cancelled = done.gone || self.plan.is_cancelled(done.row.id);
         let mut verdict = self.decide(&done, cancelled, now);
-        if let Settle::Retry { checkpoint, .. } = &mut verdict.settle {
+        if let Settle::Retry { checkpoint, .. } | Settle::Park { checkpoint, .. } =
+            &mut verdict.settle
+        {
             *checkpoint = done.checkpoint.clone();
         }
         self.plan.finished(done.row.id, verdict.ending, now);
@@ -374,7 +376,10 @@ impl Shell {
                 tracing::info!("the store takes commits again");
                 self.stalled = false;
             }
-            JobDone::Probed(Err(error)) => self.stall(&error),
+            JobDone::Probed(Err(error)) => {
+                self.stalled = false;
+                self.stall(&error);
+            }
             JobDone::Cancelled(group) => tracing::debug!(
                 group = group.0,
                 "a deleted destination's deliveries are cancelled"
@@ -405,8 +410,11 @@ impl Shell {
         if matches!(error, StoreError::Permanent(_)) {
             self.notify(Notice::Failed(error.to_string()));
         }
+        if std::mem::replace(&mut self.stalled, true) {
+            // Its probe is under way.
+            return;
+        }
         tracing::error!(%error, "the store does not answer; dispatch waits");
-        self.stalled = true;
         self.jobs
             .push(jobs::probe(self.parts.store.clone()).boxed());
     }

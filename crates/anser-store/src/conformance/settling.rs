@@ -371,5 +371,6 @@ fn park(until: u64, possible_duplicate: Option<PossibleDuplicate>) -> Settle {
     Settle::Park {
         at: at(until),
         possible_duplicate,
+        checkpoint: None,
     }
 }

@@ -8,8 +8,8 @@ use anser_core::attempt::{Attempt, PossibleDuplicate, Timing};
 use anser_core::id::DeliveryId;
 use anser_core::outcome::OutcomeClass;
 
-/// The form of an attempt; a new field means a new number.
-const FORM: u64 = 1;
+/// The form of an attempt; a new field means a new number. Form 1 had no platform ids.
+const FORM: u64 = 2;
 /// The classes in the order of their numbers; never reordered.
 const OUTCOMES: [OutcomeClass; 8] = [
     OutcomeClass::Delivered,
@@ -100,10 +100,15 @@ fn encode(out: &mut Vec<u8>, attempt: &Attempt) {
         }
     }
     put_text(out, &attempt.response);
+    put(out, attempt.platform_ids.len() as u64);
+    for id in &attempt.platform_ids {
+        put_text(out, id);
+    }
 }
 
 fn decode(rest: &mut &[u8]) -> Option<Attempt> {
-    if take(rest)? != FORM {
+    let form = take(rest)?;
+    if !(1..=FORM).contains(&form) {
         return None;
     }
     let number = u32::try_from(take(rest)?).ok()?;
@@ -144,6 +149,11 @@ fn decode(rest: &mut &[u8]) -> Option<Attempt> {
         request_headers: take_list(rest, take_header)?,
         response_headers: take_list(rest, take_header)?,
         response: take_text(rest)?,
+        platform_ids: if form == 1 {
+            Vec::new()
+        } else {
+            take_list(rest, take_text)?
+        },
     })
 }
 
@@ -233,6 +243,7 @@ mod tests {
             outcome: OutcomeClass::Gone,
             error: Some("reset".into()),
             degraded: vec!["card".into()],
+            platform_ids: vec!["om_1".into()],
             possible_duplicate: Some(PossibleDuplicate::Unknown),
             next: Some(Timestamp::EPOCH),
             request_headers: vec![("a".into(), "b".into())],
@@ -251,6 +262,20 @@ mod tests {
         assert_eq!(find(&record, one), Some((vec![attempt(3), attempt(4)], 7)));
         assert_eq!(find(&record, other), Some((vec![attempt(1)], 0)));
         assert_eq!(find(&record, DeliveryId::new(Num(3), 0)), Some((vec![], 0)));
+    }
+
+    #[test]
+    fn an_attempt_of_the_first_form_is_read() {
+        let attempt = Attempt {
+            platform_ids: Vec::new(),
+            ..attempt(1)
+        };
+        let mut old = Vec::new();
+        encode(&mut old, &attempt);
+        // It began with another number and ended before the platform's ids.
+        old[0] = 1;
+        old.pop();
+        assert_eq!(decode(&mut old.as_slice()), Some(attempt));
     }
 
     #[test]

@@ -280,6 +280,7 @@ impl Pair {
             5 => Settle::Park {
                 at: self.later(3),
                 possible_duplicate: None,
+                checkpoint: Some(Bytes::from_static(b"half")),
             },
             6 if row.scheduled => Settle::Join,
             _ => Settle::Retry {
@@ -297,6 +298,7 @@ impl Pair {
             outcome: OutcomeClass::Retry,
             error: (kind == 2).then(|| "refused".into()),
             degraded: Vec::new(),
+            platform_ids: Vec::new(),
             possible_duplicate: None,
             next: None,
             request_headers: Vec::new(),

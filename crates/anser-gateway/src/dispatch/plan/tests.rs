@@ -105,6 +105,7 @@ impl Sim {
             possible_duplicate: None,
             checkpoint: None,
             bytes: 10,
+            rewindable: false,
         };
         self.rows.insert(id, row.clone());
         self.plan.offer(row, None, self.now);
@@ -355,6 +356,7 @@ fn live(world: &World, events: &[Event]) {
                     &Settle::Park {
                         at: sim.now.wall.plus(wait),
                         possible_duplicate: None,
+                        checkpoint: None,
                     },
                 );
             }
@@ -623,6 +625,7 @@ fn a_pause_stops_the_scope_and_keeps_the_order() {
         &Settle::Park {
             at,
             possible_duplicate: None,
+            checkpoint: None,
         },
     );
     sim.advance(Duration::from_secs(29));

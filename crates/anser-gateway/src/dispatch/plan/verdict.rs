@@ -105,6 +105,7 @@ fn limited(row: &DeliveryRow, wait: Duration, policy: &Policy<'_>, now: Timestam
         Settle::Park {
             at,
             possible_duplicate,
+            checkpoint: None,
         },
         Ending::Limited(wait),
     )
@@ -197,6 +198,7 @@ mod tests {
             possible_duplicate,
             checkpoint: None,
             bytes: 1,
+            rewindable: false,
         }
     }
 

@@ -1,0 +1,77 @@
+//! One message sent at once through a channel that is configured nowhere, without a gateway: what `anser send` does with
+//! a URL. Stores nothing and tries once; who needs more runs a gateway.
+
+use std::sync::Arc;
+
+use anser_core::attempt::Attempt;
+use anser_core::channel::ChannelKind;
+use anser_core::clock::Clock;
+use anser_core::id::{IdGenerator, ResourceId};
+use anser_core::limits::Limits;
+use anser_core::message::{Item, Sender as From, SenderKind, Stamp};
+use anser_core::name::TOPIC_DIRECT;
+use anser_core::random::Random;
+use anser_core::resource::ChannelSpec;
+use anser_core::{Message, Problem};
+use serde_json::Value;
+
+use crate::config::{ChannelEntry, EndpointState, Meta};
+use crate::dispatch;
+use crate::sender::Sender;
+
+/// What it takes to send without a gateway.
+pub struct OneShot<'a> {
+    /// The HTTP sender; its guard decides where to.
+    pub sender: &'a Sender,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// Randomness, for the message's id.
+    pub random: &'a dyn Random,
+}
+
+impl OneShot<'_> {
+    /// Sends one item and answers with the attempt. That it is not delivered is no error: the attempt says why.
+    ///
+    /// # Errors
+    /// What refuses the item or the settings.
+    pub async fn send(
+        &self,
+        kind: &dyn ChannelKind,
+        settings: Value,
+        target: Option<String>,
+        item: Item,
+    ) -> Result<Attempt, Problem> {
+        let manifest = kind.manifest();
+        let channel = kind.open(&settings)?;
+        let now = self.clock.now();
+        let stamp = Stamp {
+            id: IdGenerator::above(None).next(now, self.random),
+            time: now,
+            topic: TOPIC_DIRECT.to_owned(),
+            from: From {
+                kind: SenderKind::Service,
+                id: "anser".to_owned(),
+                name: None,
+                platform: None,
+                account: None,
+            },
+        };
+        let message = Message::accept(item, stamp, &Limits::default())?;
+        let entry = ChannelEntry {
+            meta: Meta {
+                id: ResourceId(0),
+                name: manifest.kind.to_owned(),
+                revision: 0,
+                created_at: now,
+                updated_at: now,
+            },
+            spec: ChannelSpec::new(manifest.kind, settings),
+            ordering: manifest.ordering,
+            manifest: Arc::new(manifest),
+            channel,
+            endpoint: EndpointState::default(),
+        };
+        let sent = dispatch::probe(self.sender, Arc::new(entry), target, &message, 0);
+        Ok(sent.await)
+    }
+}
