@@ -1,12 +1,16 @@
 //! The contract as a suite that every store passes: what `anser_core::store` says, asked from outside. A case panics
 //! with what it found; each is given an empty store. What needs a crash or a second opening is the stores' own test.
 
+mod acknowledging;
 mod appending;
 mod claiming;
 mod configuring;
+mod diverting;
 mod fixture;
+mod leasing;
 mod listing;
 mod retaining;
+mod rewinding;
 mod settling;
 
 use anser_core::store::SharedStore;
@@ -34,6 +38,25 @@ pub async fn run_all(mut make: impl FnMut() -> SharedStore) {
     claiming::classes_are_claimed_apart(&*make()).await;
     claiming::groups_tell_their_earliest_time(&*make()).await;
     claiming::many_behind_a_blocked_key_are_not_claimed(&*make()).await;
+    leasing::a_lease_keeps_others_out(&*make()).await;
+    leasing::what_was_due_first_is_leased_first(&*make()).await;
+    leasing::a_lease_tells_what_is_left(&*make()).await;
+    leasing::spent_ones_are_told_and_stay(&*make()).await;
+    leasing::an_ordered_queue_gives_out_heads_only(&*make()).await;
+    leasing::a_delayed_one_joins_its_lane_when_it_is_due(&*make()).await;
+    leasing::many_delayed_ones_of_a_lane_are_moved_in_steps(&*make()).await;
+    leasing::a_lease_for_no_time_gives_nothing_twice(&*make()).await;
+    acknowledging::what_is_acknowledged_is_gone(&*make()).await;
+    acknowledging::a_receipt_holds_as_long_as_its_lease(&*make()).await;
+    acknowledging::what_is_given_back_is_due_again(&*make()).await;
+    acknowledging::a_lease_can_be_prolonged_and_cut(&*make()).await;
+    acknowledging::counts_follow_every_change(&*make()).await;
+    diverting::a_diverted_one_goes_on_elsewhere(&*make()).await;
+    diverting::a_stale_token_diverts_nothing(&*make()).await;
+    diverting::lanes_go_on_when_their_head_is_diverted(&*make()).await;
+    rewinding::acknowledged_ones_are_received_again_in_order(&*make()).await;
+    rewinding::only_the_window_is_rewound(&*make()).await;
+    rewinding::a_rewind_goes_in_steps(&*make()).await;
     listing::messages_are_listed_by_topic_and_time(&*make()).await;
     listing::deliveries_are_listed_with_cursors(&*make()).await;
     listing::depths_follow_every_change(&*make()).await;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use anser_core::Timestamp;
 use anser_core::attempt::{Attempt, Timing};
-use anser_core::id::{IdGenerator, Num, ResourceId};
+use anser_core::id::{DeliveryId, IdGenerator, Num, Receipt, ResourceId};
 use anser_core::outcome::OutcomeClass;
 use anser_core::random::SeededRandom;
 use anser_core::store::{
-    Append, Appended, Claim, ClaimClass, Dedupe, DeliveryRow, Lane, NewDelivery, NewMessage,
-    Settle, Settled, Settlement, Store,
+    Acknowledge, Acknowledged, Acknowledgement, Append, Appended, Claim, ClaimClass, Dedupe,
+    DeliveryRow, Lane, Lease, Leased, NewDelivery, NewMessage, Settle, Settled, Settlement, Store,
 };
 use bytes::Bytes;
 
@@ -17,6 +17,10 @@ pub(super) const TOPIC: ResourceId = ResourceId(11);
 pub(super) const GROUP: ResourceId = ResourceId(21);
 pub(super) const OTHER_GROUP: ResourceId = ResourceId(22);
 pub(super) const CHANNEL: ResourceId = ResourceId(31);
+pub(super) const QUEUE: ResourceId = ResourceId(41);
+pub(super) const OTHER_QUEUE: ResourceId = ResourceId(42);
+/// Seconds for which the cases lease.
+const LEASE: u64 = 30;
 /// When the cases begin: 2025-11-23.
 const BEGIN_MS: i64 = 1_763_859_600_000;
 
@@ -61,6 +65,90 @@ impl Maker {
     ) -> DeliveryRow {
         let message = self.message(seconds, vec![delivery(seconds, lane)]);
         stored(store, message).await.1.remove(0)
+    }
+
+    /// Sends one message to the queue.
+    pub(super) async fn sent(
+        &self,
+        store: &dyn Store,
+        seconds: u64,
+        lane: Option<Lane>,
+    ) -> DeliveryRow {
+        let message = self.message(seconds, vec![queued(seconds, lane)]);
+        stored(store, message).await.1.remove(0)
+    }
+}
+
+/// A delivery into the queue.
+pub(super) fn queued(seconds: u64, lane: Option<Lane>) -> NewDelivery {
+    NewDelivery {
+        group: QUEUE,
+        channel: QUEUE,
+        target: None,
+        ..delivery(seconds, lane)
+    }
+}
+
+/// One that is due only at second `due`.
+pub(super) fn delayed(due: u64, lane: Option<Lane>) -> NewDelivery {
+    NewDelivery {
+        scheduled: true,
+        ..queued(due, lane)
+    }
+}
+
+/// A lease of everything due at second `now`, until 30 seconds later.
+pub(super) fn lease_at(now: u64) -> Lease {
+    Lease {
+        queue: QUEUE,
+        max: 100,
+        spent_max: 100,
+        now: at(now),
+        until: at(now + LEASE),
+        accepted_from: Timestamp::EPOCH,
+        receives_max: None,
+    }
+}
+
+pub(super) async fn lease(store: &dyn Store, lease: Lease) -> Leased {
+    store.lease(lease).await.expect("a lease works")
+}
+
+/// What everything due at second `now` becomes by leasing it.
+pub(super) async fn receive(store: &dyn Store, now: u64) -> Vec<DeliveryRow> {
+    let leased = lease(store, lease_at(now)).await;
+    leased.deliveries.into_iter().map(|one| one.row).collect()
+}
+
+pub(super) fn ids(rows: &[DeliveryRow]) -> Vec<DeliveryId> {
+    rows.iter().map(|row| row.id).collect()
+}
+
+/// An acknowledgement by the receipt of the row's last receive.
+pub(super) fn acknowledgement(row: &DeliveryRow, to: Acknowledge, seconds: u64) -> Acknowledgement {
+    Acknowledgement {
+        queue: QUEUE,
+        receipt: Receipt::new(row.id, row.attempts),
+        at: at(seconds),
+        to,
+    }
+}
+
+pub(super) const DONE: Acknowledge = Acknowledge::Done { rewindable: false };
+
+/// Acknowledges one delivery: the row then, and whether the next of its lane was promoted; `None` when it was void.
+pub(super) async fn acknowledge(
+    store: &dyn Store,
+    row: &DeliveryRow,
+    to: Acknowledge,
+    seconds: u64,
+) -> Option<(DeliveryRow, bool)> {
+    let acknowledged = store
+        .acknowledge(vec![acknowledgement(row, to, seconds)])
+        .await;
+    match acknowledged.expect("an acknowledgement works").remove(0) {
+        Acknowledged::Done { row, promoted } => Some((row, promoted)),
+        Acknowledged::Void => None,
     }
 }
 
@@ -120,6 +208,7 @@ pub(super) fn attempt(number: u32, seconds: u64) -> Attempt {
         outcome: OutcomeClass::Retry,
         error: Some("503".into()),
         degraded: Vec::new(),
+        platform_ids: Vec::new(),
         possible_duplicate: None,
         next: Some(at(seconds + 1)),
         request_headers: vec![("webhook-id".into(), "1".into())],

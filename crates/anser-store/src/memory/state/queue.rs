@@ -5,7 +5,7 @@ use anser_core::delivery::DeliveryState;
 use anser_core::id::DeliveryId;
 use anser_core::store::{
     Acknowledged, Acknowledgement, DeliveryRow, Diversion, Group, Lease, Leased, LeasedDelivery,
-    QueueCounts, Result, Rewind, RewindCursor, Rewound,
+    QueueCounts, Result, Rewind, RewindCursor, Rewound, SPENT_LOOK_MAX,
 };
 
 use super::State;
@@ -13,6 +13,43 @@ use crate::transition::{self, LEASE_MOVES_MAX, LaneMove, Origin};
 
 impl State {
     pub(in crate::memory) fn lease(&mut self, lease: &Lease) -> Leased {
+        let mut found = if lease.max == 0 {
+            self.look(lease)
+        } else {
+            self.take_due(lease)
+        };
+        found.next_due = self
+            .received_or_not(lease.queue)
+            .filter(|(due, _)| *due > lease.now)
+            .map(|(due, _)| due)
+            .min();
+        found
+    }
+
+    /// Tells spent ones without leasing any.
+    fn look(&self, lease: &Lease) -> Leased {
+        let mut front: Vec<&DeliveryRow> = Vec::new();
+        for state in [DeliveryState::Pending, DeliveryState::Retrying] {
+            let due = self
+                .open_of(lease.queue, state)
+                .filter(|(_, _, due, _)| *due <= lease.now);
+            front.extend(
+                due.take(SPENT_LOOK_MAX)
+                    .map(|(_, _, _, id)| &self.deliveries[&id]),
+            );
+        }
+        let looked = front.len();
+        front.retain(|row| transition::is_spent(row, lease));
+        front.sort_unstable_by_key(|row| (row.due, row.id));
+        let spent: Vec<DeliveryRow> = front.into_iter().take(lease.spent_max).cloned().collect();
+        Leased {
+            more: looked > spent.len(),
+            spent,
+            ..Leased::default()
+        }
+    }
+
+    fn take_due(&mut self, lease: &Lease) -> Leased {
         let mut found = Leased::default();
         let mut moved = 0;
         for id in self.due_of(lease) {
@@ -22,7 +59,7 @@ impl State {
             }
             let mut row = self.deliveries[&id].clone();
             if transition::is_spent(&row, lease) {
-                if found.spent.len() >= lease.max {
+                if found.spent.len() >= lease.spent_max {
                     found.more = true;
                     break;
                 }
@@ -44,11 +81,6 @@ impl State {
             let message = self.messages.get(&id.num()).map(|kept| kept.row.clone());
             found.deliveries.push(LeasedDelivery { row, message });
         }
-        found.next_due = self
-            .received_or_not(lease.queue)
-            .filter(|(due, _)| *due > lease.now)
-            .map(|(due, _)| due)
-            .min();
         found
     }
 

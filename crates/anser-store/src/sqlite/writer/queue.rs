@@ -9,7 +9,7 @@ use anser_core::delivery::DeliveryState;
 use anser_core::id::{DeliveryId, Num};
 use anser_core::store::{
     Acknowledged, Acknowledgement, DeliveryRow, Diversion, Group, Lease, Leased, LeasedDelivery,
-    MessageRow, Rewind, RewindCursor, Rewound,
+    MessageRow, Rewind, RewindCursor, Rewound, SPENT_LOOK_MAX,
 };
 use rusqlite::{Row, params};
 
@@ -33,6 +33,14 @@ pub(in crate::sqlite) const DUE_OF_QUEUE: &str = concat!(
     delivery_columns!(),
     " FROM delivery INDEXED BY delivery_open \
      WHERE grp = ?1 AND state = 1 AND state < 3 AND due <= ?2 AND (due, id) > (?3, ?4) ORDER BY due, id"
+);
+
+/// A queue's deliveries of one state due by a time, from the front.
+pub(in crate::sqlite) const FRONT_OF_QUEUE: &str = concat!(
+    "SELECT ",
+    delivery_columns!(),
+    " FROM delivery INDEXED BY delivery_open \
+     WHERE grp = ?1 AND state = ?2 AND state < 3 AND due <= ?3 ORDER BY due, id LIMIT ?4"
 );
 
 /// When the next of a queue is due.
@@ -65,11 +73,54 @@ impl Session<'_> {
     /// Leases what is due, a run of rows at a time: first read, then changed, since a row must not move in an index that
     /// is being read.
     pub(super) fn lease(&mut self, lease: &Lease) -> Result<Leased, Failure> {
+        let mut found = if lease.max == 0 {
+            self.look(lease)?
+        } else {
+            self.take_due(lease)?
+        };
+        found.next_due = self.next_due_of(lease.queue, lease.now)?;
+        Ok(found)
+    }
+
+    /// Tells spent ones without leasing any.
+    fn look(&mut self, lease: &Lease) -> Result<Leased, Failure> {
+        let (mut spent, mut looked) = (Vec::new(), 0);
+        for state in [DeliveryState::Pending, DeliveryState::Retrying] {
+            let front = self.front(lease, state)?;
+            looked += front.len();
+            spent.extend(
+                front
+                    .into_iter()
+                    .filter(|row| transition::is_spent(row, lease)),
+            );
+        }
+        spent.sort_unstable_by_key(|row| (row.due, row.id));
+        spent.truncate(lease.spent_max);
+        Ok(Leased {
+            more: looked > spent.len(),
+            spent,
+            ..Leased::default()
+        })
+    }
+
+    fn front(&mut self, lease: &Lease, state: DeliveryState) -> Result<Vec<DeliveryRow>, Failure> {
+        let mut statement = self.connection.prepare_cached(FRONT_OF_QUEUE)?;
+        let most = i64::try_from(SPENT_LOOK_MAX).unwrap_or(i64::MAX);
+        let (queue, now) = (lease.queue.0.cast_signed(), lease.now.millis());
+        let mut rows = statement.query(params![queue, state.code(), now, most])?;
+        let mut front = Vec::new();
+        while let Some(row) = rows.next()? {
+            front.extend(sound(row, lease.queue, &mut self.damaged)?.map(|stored| stored.row));
+        }
+        Ok(front)
+    }
+
+    fn take_due(&mut self, lease: &Lease) -> Result<Leased, Failure> {
         let mut found = Leased::default();
         let (mut moved, mut place) = (0, Place::FIRST);
         'due: loop {
             // One more than can be leased tells whether there are more.
-            let run = lease.max - found.deliveries.len() + 1;
+            let run = (lease.max - found.deliveries.len()).saturating_add(1);
             let due = self.due(lease, place, run)?;
             let ended = due.len() < run;
             for delivery in due {
@@ -79,7 +130,7 @@ impl Session<'_> {
                     break 'due;
                 }
                 if transition::is_spent(&delivery.row, lease) {
-                    if found.spent.len() >= lease.max {
+                    if found.spent.len() >= lease.spent_max {
                         found.more = true;
                         break 'due;
                     }
@@ -95,7 +146,6 @@ impl Session<'_> {
                 break;
             }
         }
-        found.next_due = self.next_due_of(lease.queue, lease.now)?;
         Ok(found)
     }
 
