@@ -167,7 +167,8 @@ impl Fixture {
         });
         let id = entry.meta.id;
         self.snapshot.queues_by_id.insert(id, entry.clone());
-        self.snapshot.queues.insert(name.to_owned(), entry);
+        let folded = anser_core::name::fold(name);
+        self.snapshot.queues.insert(folded, entry);
         id
     }
 

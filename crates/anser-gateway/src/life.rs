@@ -1,6 +1,9 @@
 //! How the gateway starts, what it does beside requests (operator messages, retention), and how it ends. Must not
 //! decide anything about a delivery.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 
 mod channels;
 mod keys;
+mod queues;
 mod subscriptions;
 mod topics;
 
@@ -12,15 +13,18 @@ use anser_core::channel::{Channel, ChannelKind, Context, Exchange, Manifest, Pla
 use anser_core::clock::ManualClock;
 use anser_core::outcome::Outcome;
 use anser_core::random::SeededRandom;
-use anser_core::resource::{ChannelSpec, KeySpec, Ordering, SubscriptionSpec, TopicSpec};
+use anser_core::resource::{
+    ChannelSpec, KeySpec, Ordering, QueueSpec, SubscriptionSpec, TopicSpec,
+};
 use anser_core::store::{ConfigKind, ConfigRow, SharedStore};
 use anser_core::{Message, Problem, Timestamp};
 use anser_store::MemoryStore;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{ChannelView, ListQuery, Put, SubscriptionView, TopicView};
+use super::{ChannelView, ListQuery, Put, QueueView, SubscriptionView, TopicView};
 use crate::auth::Principal;
+use crate::config::{self, LoadError, Snapshot};
 use crate::gateway::{Gateway, GatewayOptions, Parts, Registry};
 use crate::metrics::Metrics;
 use crate::secrets::Sealer;
@@ -68,6 +72,11 @@ impl Setup {
         self.gateway.create_channel(&self.admin, name, spec).await
     }
 
+    async fn queue(&self, name: &str, spec: Value) -> Result<Put<QueueView>, Problem> {
+        let spec: QueueSpec = serde_json::from_value(spec).unwrap();
+        self.gateway.create_queue(&self.admin, name, spec).await
+    }
+
     async fn subscription(
         &self,
         topic: &str,
@@ -104,6 +113,12 @@ impl Setup {
     fn settings(&self, name: &str) -> Value {
         let snapshot = self.gateway.config.load();
         snapshot.channel(name).unwrap().spec.settings.clone()
+    }
+
+    /// The configuration as the next start will read it, with this master key.
+    async fn reloaded(&self, master_key: [u8; 32]) -> Result<Snapshot, LoadError> {
+        let sealer = Sealer::new(&master_key);
+        config::load(&*self.store, &registry(), &sealer, START).await
     }
 
     fn advance(&self, seconds: u64) {

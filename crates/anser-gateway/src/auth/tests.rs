@@ -74,6 +74,11 @@ fn patterns_decide_over_topics_and_addresses() {
     ] {
         assert_eq!(both.covers_target(address), covered, "{address}");
     }
+    let queues = principal(&[], None, Some(&["queue:Jobs.*", "ops/*"]));
+    for (queue, covered) in [("jobs.eu", true), ("JOBS.eu", true), ("bills", false)] {
+        let required = queues.require_queue("queue", queue);
+        assert_eq!(required.is_ok(), covered, "{queue}");
+    }
     let problem = both.require_target("to[2]", "mail/x").unwrap_err();
     assert_eq!(
         (problem.code, problem.field.as_deref()),

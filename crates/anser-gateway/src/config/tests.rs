@@ -40,6 +40,15 @@ fn reads_documents_of_version_1() {
     );
     assert_eq!((topic.spec.retention, topic.spec.dedupe_window), (60, 5));
 
+    let document = format!(
+        r#"{{"v":1,"name":"Jobs",{TIMES},"spec":{{"lease":5,"dead_letter":{{"queue":"d","max_receives":3}}}},"dead_letter":9,"rewind_since":"2026-11-23T01:00:01.000Z"}}"#
+    );
+    let snapshot = load_row(row(ConfigKind::Queue, "jobs", &document)).unwrap();
+    let queue = snapshot.queue("JOBS").unwrap();
+    assert_eq!(queue.dead_letter, Some(ResourceId(9)));
+    assert_eq!((queue.spec.lease, queue.spec.wait), (5, 0));
+    assert!(queue.rewind_since > queue.meta.updated_at);
+
     let hash = "0a".repeat(32);
     let document = format!(
         r#"{{"v":1,"name":"k",{TIMES},"spec":{{"name":"k","scopes":["read"]}},"hash":"{hash}","lineage":2}}"#
@@ -54,6 +63,9 @@ fn a_document_that_cannot_be_used_names_itself_and_the_remedy() {
     let unknown_kind =
         format!(r#"{{"v":1,"name":"a",{TIMES},"spec":{{"kind":"pigeon","settings":{{}}}}}}"#);
     let orphan = format!(r#"{{"v":1,"name":"a",{TIMES},"topic":9,"spec":{{"channel":"b"}}}}"#);
+    let no_number = format!(
+        r#"{{"v":1,"name":"a",{TIMES},"spec":{{"dead_letter":{{"queue":"d","max_receives":3}}}}}}"#
+    );
     let bare_key =
         format!(r#"{{"v":1,"name":"a",{TIMES},"spec":{{"name":"a","scopes":["read"]}}}}"#);
     let bad_schema = format!(r#"{{"v":1,"name":"a",{TIMES},"spec":{{"schema":{{"type":1}}}}}}"#);
@@ -69,6 +81,7 @@ fn a_document_that_cannot_be_used_names_itself_and_the_remedy() {
             ["subscription a", "topic"],
         ),
         (ConfigKind::Key, &bare_key, ["key a", "SHA-256"]),
+        (ConfigKind::Queue, &no_number, ["queue a", "dead-letter"]),
         (ConfigKind::Endpoint, &orphan, ["endpoint a", "number"]),
     ] {
         let Err(error) = load_row(row(kind, "a", document)) else {

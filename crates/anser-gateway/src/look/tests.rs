@@ -387,10 +387,60 @@ async fn deliveries_are_listed_by_state_subscription_and_channel() {
 }
 
 #[tokio::test]
+async fn what_is_in_a_queue_is_shown_with_its_name() {
+    let mut fixture = Fixture::with_orders();
+    fixture.queue("Jobs", json!({}));
+    fixture.reload();
+    let to = item(json!({"to": ["queue:jobs"]}));
+    let sent = fixture
+        .gateway
+        .publish_direct(anyone(), read(&[to]), PublishOptions::default());
+    let published = sent.await.unwrap().remove(0).unwrap();
+    fixture.accept(item(json!({}))).await;
+    let query = deliveries(|query| query.queue = Some("JOBS".into()));
+    let seen = async |principal: &Principal| {
+        let page = fixture
+            .gateway
+            .list_deliveries(principal, query.clone())
+            .await;
+        page.unwrap().items
+    };
+    let views = seen(anyone()).await;
+    assert_eq!(views.len(), 1);
+    let view = &views[0];
+    assert_eq!(
+        (view.message_id, view.queue.as_deref(), view.state),
+        (published.id, Some("Jobs"), ViewState::Pending)
+    );
+    assert_eq!((&view.channel, &view.subscription), (&None, &None));
+    assert_eq!(view.next_attempt_at, Some(START));
+    for (targets, count) in [(&["queue:jobs"], 1), (&["queue:bills"], 0)] {
+        let reader = key(&[Scope::Read], None, Some(targets));
+        assert_eq!(seen(&reader).await.len(), count, "{targets:?}");
+    }
+    let depth = "anser_queue_depth{topic=\"$direct\",channel=\"queue:Jobs\"} 1";
+    let text = fixture.gateway.metrics_text();
+    assert!(text.lines().any(|line| line == depth), "{text}");
+}
+
+#[tokio::test]
 async fn a_list_of_deliveries_is_refused_by_what_is_wrong_with_its_query() {
-    let fixture = Fixture::with_orders();
+    let mut fixture = Fixture::with_orders();
+    fixture.queue("jobs", json!({}));
+    fixture.subscription("orders", "work", json!({"queue": "jobs"}));
+    fixture.reload();
     let of = |path: &str| deliveries(|query| query.subscription = Some(path.to_owned()));
+    let name = |name: &str| Some(name.to_owned());
     for (query, code) in [
+        (of("orders/work"), "invalid_field"),
+        (
+            deliveries(|query| query.queue = name("none")),
+            "queue_not_found",
+        ),
+        (
+            deliveries(|query| (query.queue, query.channel) = (name("jobs"), name("shop"))),
+            "invalid_field",
+        ),
         (of("orders"), "invalid_field"),
         (of("orders/none"), "subscription_not_found"),
         (of("none/copy"), "topic_not_found"),

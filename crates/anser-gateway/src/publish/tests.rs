@@ -3,6 +3,7 @@
 mod accept;
 mod dedupe;
 mod failing;
+mod queues;
 mod routing;
 mod system;
 mod waiting;

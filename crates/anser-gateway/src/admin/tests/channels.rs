@@ -56,7 +56,7 @@ async fn a_restart_opens_the_secrets_and_another_master_key_is_refused() {
     setup.advance(60);
     patch(&setup, json!({"paused": true})).await.unwrap();
 
-    let snapshot = crate::config::load(&*store, &registry(), &Sealer::new(&[1; 32]), START).await;
+    let snapshot = config::load(&*store, &registry(), &Sealer::new(&[1; 32]), START).await;
     let snapshot = snapshot.unwrap();
     let entry = snapshot.channel("shop").unwrap();
     assert_eq!(entry.spec.settings, secret);
@@ -311,7 +311,7 @@ async fn a_disabled_channel_is_remembered_and_enabled_again() {
     setup.advance(10);
     let sealer = Sealer::new(&[7; 32]);
     let now = gateway.clock.now();
-    let loaded = crate::config::load(&*setup.store, &registry(), &sealer, now)
+    let loaded = config::load(&*setup.store, &registry(), &sealer, now)
         .await
         .unwrap();
     assert_eq!(
@@ -350,7 +350,7 @@ async fn a_disabled_channel_is_remembered_and_enabled_again() {
         gateway.config.load().held_between(&[id], START, now),
         Duration::from_secs(15)
     );
-    let loaded = crate::config::load(&*setup.store, &registry(), &sealer, now)
+    let loaded = config::load(&*setup.store, &registry(), &sealer, now)
         .await
         .unwrap();
     assert_eq!(loaded.held, gateway.config.load().held);

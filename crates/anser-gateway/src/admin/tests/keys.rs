@@ -230,3 +230,51 @@ async fn a_key_made_on_a_stopped_server_is_known_at_the_next_start() {
     assert_eq!(listed.items, [created.view]);
     setup.stop().await;
 }
+
+#[tokio::test]
+async fn a_key_for_cmq_clients_has_a_sealed_secret_shown_once() {
+    let setup = Setup::new().await;
+    let spec =
+        json!({"name": "cmq", "scopes": ["consume"], "cmq": true, "app_id": 1_250_000_000_u64});
+    let created = create(&setup, spec.clone()).await.unwrap().view;
+    let shown = created.view.cmq.clone().unwrap();
+    let secret_key = shown.secret_key.clone().unwrap();
+    assert!(shown.secret_id.starts_with("AKID") && shown.secret_id.len() == 36);
+    assert!(secret_key.len() == 32 && secret_key.bytes().all(|c| c.is_ascii_alphanumeric()));
+    for row in setup.rows(ConfigKind::Key).await {
+        assert!(!String::from_utf8_lossy(&row.document).contains(&secret_key));
+    }
+    let again = create(&setup, spec).await.unwrap().view;
+    let listed = setup.gateway.list_keys(&setup.admin, &all()).unwrap();
+    for view in [&again.view, &listed.items[0]] {
+        let cmq = view.cmq.as_ref().unwrap();
+        assert_eq!((&cmq.secret_id, &cmq.secret_key), (&shown.secret_id, &None));
+    }
+    let gateway = &setup.gateway;
+    let found = gateway.cmq_credentials(&shown.secret_id).unwrap();
+    assert_eq!(
+        (found.secret_key.as_str(), found.app_id),
+        (secret_key.as_str(), 1_250_000_000)
+    );
+    let next = setup.reloaded([7; 32]).await.unwrap();
+    assert_eq!(next.cmq_keys[&shown.secret_id].secret_key, secret_key);
+    let wrong = setup.reloaded([8; 32]).await.err().unwrap().to_string();
+    assert!(wrong.contains("key cmq") && wrong.contains("cmq.secret_key"));
+    assert_eq!(found.principal.sender.id, "cmq");
+    assert!(gateway.cmq_credentials("AKIDnone").is_none());
+
+    // A replacement has its own.
+    let spec = json!({"name": "next", "scopes": ["consume"], "cmq": true, "replaces": "cmq"});
+    let next = create(&setup, spec).await.unwrap().view.view.cmq.unwrap();
+    assert_ne!(next.secret_id, shown.secret_id);
+    assert_eq!(next.app_id, setup.store.info().installation);
+    gateway.delete_key(&setup.admin, "CMQ").await.unwrap();
+    assert!(gateway.cmq_credentials(&shown.secret_id).is_none());
+    assert!(gateway.cmq_credentials(&next.secret_id).is_some());
+
+    let random = SeededRandom::new(3);
+    let offline = key_spec(json!({"name": "off", "scopes": ["read"], "cmq": true}));
+    let refused = create_key_offline(&*setup.store, &*setup.clock, &random, offline).await;
+    assert_eq!(refused.unwrap_err().code, "needs_running_server");
+    setup.stop().await;
+}

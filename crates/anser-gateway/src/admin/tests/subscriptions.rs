@@ -1,6 +1,7 @@
 //! Subscriptions: what they may be, and when they were held.
 
 use super::*;
+use crate::config::Destination;
 
 #[tokio::test]
 async fn subscriptions_are_created_once_and_listed() {
@@ -62,6 +63,7 @@ async fn subscriptions_are_created_once_and_listed() {
 #[tokio::test]
 async fn what_a_subscription_cannot_be_is_refused_with_its_field() {
     let setup = Setup::with_orders().await;
+    setup.queue("jobs", json!({})).await.unwrap();
     for (spec, code, field) in [
         (json!({"channel": "none"}), "unknown_channel", "channel"),
         (
@@ -71,8 +73,20 @@ async fn what_a_subscription_cannot_be_is_refused_with_its_field() {
         ),
         (
             json!({"channel": "shop", "queue": "q"}),
-            "not_available",
+            "invalid_destination",
             "queue",
+        ),
+        (json!({}), "invalid_destination", "channel"),
+        (json!({"queue": "none"}), "unknown_queue", "queue"),
+        (
+            json!({"queue": "jobs", "format": "anser"}),
+            "unknown_format",
+            "format",
+        ),
+        (
+            json!({"queue": "jobs", "paused": true}),
+            "invalid_destination",
+            "paused",
         ),
         (
             json!({"channel": "shop", "batch": {}}),
@@ -188,12 +202,10 @@ async fn changes_keep_the_channel_and_remember_when_it_was_held() {
     setup.advance(10);
     patch(json!({"paused": false})).await.unwrap();
     setup.advance(10);
-    let held = |snapshot: &crate::config::Snapshot| {
-        snapshot.held_between(&[id], START, setup.gateway.clock.now())
-    };
+    let held = |snapshot: &Snapshot| snapshot.held_between(&[id], START, setup.gateway.clock.now());
     assert_eq!(held(&setup.gateway.config.load()), Duration::from_secs(20));
     let sealer = Sealer::new(&[7; 32]);
-    let loaded = crate::config::load(&*setup.store, &registry(), &sealer, START).await;
+    let loaded = config::load(&*setup.store, &registry(), &sealer, START).await;
     assert_eq!(held(&loaded.unwrap()), Duration::from_secs(20));
     setup.stop().await;
 }
@@ -226,7 +238,7 @@ async fn what_was_created_paused_is_held_from_the_start() {
     setup.advance(10);
     let sealer = Sealer::new(&[7; 32]);
     let now = gateway.clock.now();
-    let loaded = crate::config::load(&*setup.store, &registry(), &sealer, now)
+    let loaded = config::load(&*setup.store, &registry(), &sealer, now)
         .await
         .unwrap();
     for id in ids {
@@ -272,5 +284,46 @@ async fn deleting_takes_the_current_revision() {
         .delete_topic(&setup.admin, "orders", false, None)
         .await
         .unwrap();
+    setup.stop().await;
+}
+
+#[tokio::test]
+async fn a_subscription_to_a_queue_stays_with_it() {
+    let setup = Setup::with_orders().await;
+    for name in ["jobs", "bills"] {
+        setup.queue(name, json!({})).await.unwrap();
+    }
+    let spec = json!({"queue": "jobs"});
+    let put = setup.subscription("orders", "work", spec).await.unwrap();
+    assert_eq!(put.view.resource.spec.queue.as_deref(), Some("jobs"));
+    let gateway = &setup.gateway;
+    for (patch, field) in [
+        (json!({"queue": "bills"}), "queue"),
+        (json!({"queue": null, "channel": "shop"}), "channel"),
+    ] {
+        let patched = gateway.patch_subscription(&setup.admin, "orders", "work", patch, None);
+        let problem = patched.await.unwrap_err();
+        assert_eq!(
+            (problem.code, problem.field.as_deref()),
+            ("immutable_field", Some(field))
+        );
+    }
+    let limited = Principal {
+        topics: Some(vec!["orders".to_owned()]),
+        targets: Some(vec!["shop".to_owned()]),
+        ..Principal::system()
+    };
+    let spec = serde_json::from_value(json!({"queue": "jobs"})).unwrap();
+    let refused = gateway.create_subscription(&limited, "orders", "more", spec);
+    let problem = refused.await.unwrap_err();
+    assert_eq!(
+        (problem.code, problem.field.as_deref()),
+        ("address_not_allowed", Some("queue"))
+    );
+    // Subscriptions are read when the queues they name are there.
+    let snapshot = setup.reloaded([7; 32]).await.unwrap();
+    let jobs = snapshot.queue("jobs").unwrap().meta.id;
+    let work = snapshot.subscription("orders", "work").unwrap();
+    assert_eq!(work.destination, Destination::Queue(jobs));
     setup.stop().await;
 }
