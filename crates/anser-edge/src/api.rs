@@ -7,6 +7,7 @@ mod event;
 mod event_type;
 mod key;
 mod kind;
+mod lease;
 mod look;
 mod paging;
 mod payload;
@@ -29,6 +30,7 @@ pub(crate) fn routes() -> Vec<Route> {
         subscription::routes(),
         channel::routes(),
         queue::routes(),
+        lease::routes(),
         event_type::routes(),
         key::routes(),
         system::routes(),

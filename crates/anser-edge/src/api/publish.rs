@@ -122,7 +122,7 @@ impl TryFrom<PublishQuery> for PublishOptions {
             mandatory: query.mandatory,
             on_unroutable: query.on_unroutable,
             atomic: query.atomic,
-            document_bytes_max: None,
+            ..Self::default()
         })
     }
 }

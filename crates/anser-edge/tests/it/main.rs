@@ -14,5 +14,6 @@ mod events;
 mod harness;
 mod look;
 mod publish;
+mod queues;
 mod resources;
 mod tls;

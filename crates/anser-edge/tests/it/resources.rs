@@ -238,7 +238,8 @@ async fn what_a_channel_can_do_besides() {
         .call("GET", "/v1/channel-kinds", Value::Null)
         .await
         .expect(200);
-    assert_eq!(kinds["items"][0]["kind"], "webhook");
+    let mut kinds = kinds["items"].as_array().unwrap().iter();
+    assert!(kinds.any(|kind| kind["kind"] == "webhook"));
     let attempt = server
         .call("POST", "/v1/channels/hook/test", Value::Null)
         .await
