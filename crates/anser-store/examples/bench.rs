@@ -1,6 +1,7 @@
 //! What the embedded store costs: `cargo run --release -p anser-store --example bench -- DIR [MESSAGES] [WORKERS]` appends
 //! and settles messages of 256 B from as many workers and prints CPU a message; `… -- DIR pending [MESSAGES]` fills a
-//! store with pending deliveries and prints how long it takes to open again, and the memory then.
+//! store with pending deliveries and prints how long it takes to open again, and the memory then; `… -- DIR queue
+//! [MESSAGES] [WORKERS] [BATCH]` sends, leases and acknowledges, so many messages a call.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -11,12 +12,12 @@ use std::time::Duration;
 use anser_core::Timestamp;
 use anser_core::attempt::{Attempt, Timing};
 use anser_core::clock::{Clock, SystemClock};
-use anser_core::id::{IdGenerator, ResourceId};
+use anser_core::id::{IdGenerator, Receipt, ResourceId};
 use anser_core::outcome::OutcomeClass;
 use anser_core::random::SeededRandom;
 use anser_core::store::{
-    Append, Appended, Claim, ClaimClass, CommitObserver, DeliveryRow, NewDelivery, NewMessage,
-    Settle, Settlement, Store,
+    Acknowledge, Acknowledged, Acknowledgement, Append, Appended, Claim, ClaimClass,
+    CommitObserver, DeliveryRow, Lease, NewDelivery, NewMessage, Settle, Settlement, Store,
 };
 use anser_store::{SqliteOptions, SqliteStore};
 use bytes::Bytes;
@@ -30,6 +31,7 @@ const PENDING: usize = 1_000_000;
 const WORKERS: usize = 128;
 const BATCH: usize = 1_000;
 const DOCUMENT_BYTES: usize = 256;
+const LEASE: Duration = Duration::from_secs(30);
 /// The kernel counts a process's CPU in hundredths of a second.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -142,6 +144,30 @@ impl Bench {
         self.store.settle(vec![settlement]).await?;
         Ok(())
     }
+
+    /// Leases so many and acknowledges them; answers how many there were.
+    async fn consume(&self, count: usize) -> Result<usize, Failure> {
+        let now = self.clock.now();
+        let lease = Lease {
+            queue: GROUP,
+            max: count,
+            spent_max: count,
+            now,
+            until: now.plus(LEASE),
+            accepted_from: Timestamp::EPOCH,
+            receives_max: None,
+        };
+        let leased = self.store.lease(lease).await?.deliveries;
+        let acknowledgements = leased.iter().map(|one| Acknowledgement {
+            queue: GROUP,
+            receipt: Receipt::new(one.row.id, one.row.attempts),
+            at: now,
+            to: Acknowledge::Done { rewindable: false },
+        });
+        let answers = self.store.acknowledge(acknowledgements.collect()).await?;
+        let done = |answer: &&Acknowledged| matches!(answer, Acknowledged::Done { .. });
+        Ok(answers.iter().filter(done).count())
+    }
 }
 
 async fn pairs(dir: &Path, messages: usize, workers: usize) -> Result<(), Failure> {
@@ -171,6 +197,39 @@ async fn pairs(dir: &Path, messages: usize, workers: usize) -> Result<(), Failur
          operations a commit",
         cpu / count * 1e6,
         count / took.as_secs_f64(),
+        commits.operations.load(Ordering::Relaxed) as f64 / groups.max(1) as f64,
+    );
+    bench.store.close().await?;
+    Ok(())
+}
+
+async fn queue(dir: &Path, messages: usize, workers: usize, batch: usize) -> Result<(), Failure> {
+    let commits = Arc::new(Commits::default());
+    let bench = Arc::new(Bench::open(dir, Arc::clone(&commits))?);
+    let (cpu, began) = (cpu_seconds()?, bench.clock.monotonic());
+    let mut set = JoinSet::new();
+    for _ in 0..workers {
+        let bench = Arc::clone(&bench);
+        set.spawn(async move {
+            let mut done = 0;
+            for _ in 0..messages / workers / batch {
+                bench.append(batch).await?;
+                done += bench.consume(batch).await?;
+            }
+            Ok::<usize, Failure>(done)
+        });
+    }
+    let mut done = 0;
+    while let Some(worker) = set.join_next().await {
+        done += worker??;
+    }
+    let (cpu, took) = (cpu_seconds()? - cpu, bench.clock.monotonic() - began);
+    let groups = commits.groups.load(Ordering::Relaxed);
+    println!(
+        "{done} messages sent, leased and acknowledged by {workers} workers, {batch} a call: {:.1} us CPU a message, \
+         {:.0}/s, {:.0} operations a commit",
+        cpu / done as f64 * 1e6,
+        done as f64 / took.as_secs_f64(),
         commits.operations.load(Ordering::Relaxed) as f64 / groups.max(1) as f64,
     );
     bench.store.close().await?;
@@ -255,6 +314,12 @@ fn main() -> Result<(), Failure> {
         .build()?;
     match rest.first().map(String::as_str) {
         Some("pending") => runtime.block_on(pending(&dir, number(1, PENDING)?)),
+        Some("queue") => runtime.block_on(queue(
+            &dir,
+            number(1, MESSAGES)?,
+            number(2, WORKERS)?,
+            number(3, 1)?,
+        )),
         Some("reopen") => runtime.block_on(reopened(&dir)),
         _ => runtime.block_on(pairs(&dir, number(0, MESSAGES)?, number(1, WORKERS)?)),
     }

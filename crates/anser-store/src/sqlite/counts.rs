@@ -18,7 +18,7 @@ pub(super) const COUNT_DELAYED: &str = "SELECT count(*), min(id), count(*) FILTE
 
 /// A queue's deliveries that were acknowledged at or after a time and can be rewound.
 pub(super) const COUNT_REWINDABLE: &str = "SELECT count(*) FROM delivery INDEXED BY delivery_rewind \
-    WHERE grp = ?1 AND state = 3 AND flags & 16 AND due >= ?2";
+    WHERE grp = ?1 AND flags & 16 AND due >= ?2";
 
 pub(super) fn queue_counts(
     connection: &Connection,

@@ -5,6 +5,9 @@
 //! read; `delivery_lane` holds those that have a place in a lane, `delivery_dead` the dead letters, `delivery_rewind` what
 //! was taken from a queue and may be taken again.
 
+#[cfg(test)]
+mod tests;
+
 use rusqlite::Connection;
 
 use super::failure::Failure;
@@ -48,7 +51,7 @@ CREATE TABLE attempt_log(
 
 /// Version 2: queues.
 const QUEUES: &str = "
-CREATE INDEX delivery_rewind ON delivery(grp, due) WHERE state = 3 AND flags & 16;
+CREATE INDEX delivery_rewind ON delivery(grp, due, id, flags) WHERE flags & 16;
 ";
 
 /// Every step, in order; the data's version is how many of them it has taken.

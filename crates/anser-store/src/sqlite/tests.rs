@@ -8,7 +8,7 @@ use anser_core::clock::ManualClock;
 use anser_core::random::SeededRandom;
 use rusqlite::Connection;
 
-use super::{SqliteOptions, SqliteStore, read, writer};
+use super::{SqliteOptions, SqliteStore, counts, read, writer};
 
 fn plan(connection: &Connection, sql: &str) -> String {
     let mut statement = connection
@@ -58,6 +58,36 @@ fn no_hot_query_scans_or_sorts() {
         ),
         (writer::NEXT_TOPIC, "COVERING INDEX message_topic (topic>?)"),
         (writer::NEXT_DELETE_AT, "INDEX message_delete_at"),
+        (
+            writer::DUE_OF_QUEUE,
+            "MERGE (UNION ALL); LEFT; SEARCH delivery USING INDEX delivery_open (grp=? AND state=? AND due>? AND due<?); \
+             RIGHT; SEARCH delivery USING INDEX delivery_open (grp=? AND state=? AND due>? AND due<?)",
+        ),
+        (
+            writer::FRONT_OF_QUEUE,
+            "INDEX delivery_open (grp=? AND state=? AND due<?)",
+        ),
+        (
+            writer::NEXT_DUE_OF_QUEUE,
+            "MERGE (UNION ALL); LEFT; SEARCH delivery USING COVERING INDEX delivery_open (grp=? AND state=? AND due>?); \
+             RIGHT; SEARCH delivery USING COVERING INDEX delivery_open (grp=? AND state=? AND due>?)",
+        ),
+        (
+            writer::REWINDABLE,
+            "INDEX delivery_rewind (grp=? AND due>?)",
+        ),
+        (
+            counts::COUNT_OPEN,
+            "COVERING INDEX delivery_open (grp=? AND state=? AND due>? AND due<?)",
+        ),
+        (
+            counts::COUNT_DELAYED,
+            "INDEX delivery_open (grp=? AND state=? AND due>?)",
+        ),
+        (
+            counts::COUNT_REWINDABLE,
+            "COVERING INDEX delivery_rewind (grp=? AND due>?)",
+        ),
     ];
     for (sql, index) in expected {
         let plan = plan(&connection, sql);

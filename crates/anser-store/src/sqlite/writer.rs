@@ -34,8 +34,9 @@ use statements::Statements;
 
 #[cfg(test)]
 pub(super) use {
-    queue::DUE_OF_QUEUE, queue::NEXT_DUE_OF_QUEUE, queue::REWINDABLE, settle::OPEN_OF_GROUP,
-    statements::LANE_HEAD, sweep::NEXT_DELETE_AT, sweep::NEXT_OF_TOPIC, sweep::NEXT_TOPIC,
+    queue::DUE_OF_QUEUE, queue::FRONT_OF_QUEUE, queue::NEXT_DUE_OF_QUEUE, queue::REWINDABLE,
+    settle::OPEN_OF_GROUP, statements::LANE_HEAD, sweep::NEXT_DELETE_AT, sweep::NEXT_OF_TOPIC,
+    sweep::NEXT_TOPIC,
 };
 
 /// Requests that wait for the writer; more callers wait in line.

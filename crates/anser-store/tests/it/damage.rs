@@ -5,12 +5,12 @@
 use anser_core::Timestamp;
 use anser_core::attempt::Attempt;
 use anser_core::delivery::DeliveryState;
-use anser_core::id::{IdGenerator, MessageId, ResourceId};
+use anser_core::id::{IdGenerator, MessageId, Receipt, ResourceId};
 use anser_core::random::{Random, SeededRandom};
 use anser_core::store::{
-    Append, Claim, ClaimClass, Claimed, ConfigChange, ConfigKind, ConfigRow, DeliveryRow,
-    DeliveryScan, Depth, Group, MessageRow, MessageScan, NewDelivery, NewMessage, Result, Settle,
-    Settlement, Store, StoreError,
+    Acknowledge, Acknowledgement, Append, Claim, ClaimClass, Claimed, ConfigChange, ConfigKind,
+    ConfigRow, DeliveryRow, DeliveryScan, Depth, Group, Lease, MessageRow, MessageScan,
+    NewDelivery, NewMessage, QueueCounts, Result, Settle, Settlement, Store, StoreError,
 };
 use anser_store::{OpenError, SqliteStore};
 use bytes::Bytes;
@@ -37,6 +37,7 @@ struct Content {
     groups: Vec<(Group, Timestamp)>,
     attempts: Vec<Vec<Attempt>>,
     depths: Vec<Depth>,
+    counts: QueueCounts,
     config: Vec<ConfigRow>,
 }
 
@@ -126,7 +127,29 @@ impl Filler {
                 expected: None,
             };
             store.config_apply(vec![change]).await.unwrap();
+            self.consume(store, step).await;
         }
+    }
+
+    /// Leases two and acknowledges one.
+    async fn consume(&self, store: &SqliteStore, step: u64) {
+        let lease = Lease {
+            queue: GROUP,
+            max: 2,
+            spent_max: 0,
+            now: at(step),
+            until: at(step + 4),
+            accepted_from: Timestamp::EPOCH,
+            receives_max: None,
+        };
+        let leased = store.lease(lease).await.unwrap().deliveries;
+        let done = leased.iter().take(1).map(|one| Acknowledgement {
+            queue: GROUP,
+            receipt: Receipt::new(one.row.id, one.row.attempts),
+            at: at(step),
+            to: Acknowledge::Done { rewindable: true },
+        });
+        store.acknowledge(done.collect()).await.unwrap();
     }
 
     async fn content(&self, store: &SqliteStore) -> Result<Content> {
@@ -175,6 +198,7 @@ impl Filler {
             groups: store.groups().await?,
             attempts,
             depths: store.depths(),
+            counts: store.queue_counts(GROUP, at(20), at(0)).await?,
             config: store.config_list().await?,
         })
     }

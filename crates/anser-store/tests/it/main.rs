@@ -7,6 +7,7 @@
 
 mod damage;
 mod model;
+mod queues;
 mod refusals;
 mod setup;
 

@@ -1,6 +1,8 @@
 //! Random operations on the SQLite store and on the model: every answer is the same, and so is everything that can be
 //! read afterwards, also when the data was closed or dropped and opened again in between.
 
+mod queues;
+
 use std::time::Duration;
 
 use anser_core::Timestamp;
@@ -65,6 +67,7 @@ enum Step {
         limit: usize,
         skip: usize,
     },
+    Queue(queues::Step),
     Restart {
         clean: bool,
     },
@@ -107,6 +110,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..GROUPS, any::<bool>(), 0..4_usize, 0..4_usize)
             .prop_map(|(group, retry, limit, skip)| Step::Claim { group, retry, limit, skip }),
         1 => any::<bool>().prop_map(|clean| Step::Restart { clean }),
+        14 => queues::step().prop_map(Step::Queue),
     ]
 }
 
@@ -195,6 +199,7 @@ impl Pair {
                 skip,
             } => self.claim(group, retry, limit, skip).await,
             Step::Restart { clean } => self.restart(clean).await,
+            Step::Queue(step) => self.queue_step(step).await,
         }
     }
 
@@ -427,6 +432,11 @@ impl Pair {
         for group in 0..GROUPS {
             self.claim(group, false, 10_000, 0).await;
             self.claim(group, true, 10_000, 0).await;
+            let (queue, ended_from) = (ResourceId(20 + group), self.earlier(20));
+            assert_eq!(
+                ours.queue_counts(queue, self.now, ended_from).await,
+                model.queue_counts(queue, self.now, ended_from).await
+            );
         }
     }
 }

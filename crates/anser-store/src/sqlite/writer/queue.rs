@@ -54,7 +54,7 @@ pub(in crate::sqlite) const REWINDABLE: &str = concat!(
     "SELECT ",
     delivery_columns!(),
     " FROM delivery INDEXED BY delivery_rewind \
-     WHERE grp = ?1 AND state = 3 AND flags & 16 AND (due, id) > (?2, ?3) ORDER BY due, id"
+     WHERE grp = ?1 AND flags & 16 AND (due, id) > (?2, ?3) ORDER BY due, id"
 );
 
 /// Where a lease has come to: it goes on behind this due time and number.
