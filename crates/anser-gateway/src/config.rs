@@ -24,6 +24,7 @@ use anser_core::resource::{
     ChannelSpec, EventTypeSpec, KeySpec, Ordering, QueueSpec, SubscriptionSpec, TopicSpec,
 };
 use anser_core::retry::RetrySchedule;
+use anser_core::store::DeliveryRow;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use compile::{cmq_context, key as read_key, secret_context};
@@ -232,6 +233,16 @@ impl Snapshot {
     #[must_use]
     pub fn queue(&self, name: &str) -> Option<&Arc<QueueEntry>> {
         self.queues.get(&fold(name))
+    }
+
+    /// Deliveries into queues, and the others. Only the latter are the dispatcher's.
+    #[must_use]
+    pub fn split_queued(&self, rows: Vec<DeliveryRow>) -> (Vec<DeliveryRow>, Vec<DeliveryRow>) {
+        if self.queues_by_id.is_empty() {
+            return (Vec::new(), rows);
+        }
+        rows.into_iter()
+            .partition(|row| self.queues_by_id.contains_key(&row.group))
     }
 
     /// The subscription of that name on that topic, whatever their case.

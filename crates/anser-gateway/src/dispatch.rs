@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::accepted::Accepted;
 use crate::config::{EndpointState, Snapshot};
+use crate::leasing::Leasing;
 use crate::metrics::Metrics;
 use crate::sender::Sender;
 
@@ -33,7 +34,7 @@ pub use inbox::Handle;
 pub use plan::PlanOptions;
 
 /// What the dispatcher works with.
-pub struct Parts {
+pub(crate) struct Parts {
     /// Durable state.
     pub store: SharedStore,
     /// The configuration in force.
@@ -46,6 +47,8 @@ pub struct Parts {
     pub sender: Arc<Sender>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Whose queues' deliveries are: they are none of the dispatcher's.
+    pub leasing: Arc<Leasing>,
     /// Where operator messages and endpoint states go.
     pub notices: mpsc::UnboundedSender<Notice>,
 }
@@ -98,7 +101,7 @@ pub enum Recalled {
 }
 
 /// Starts the dispatcher. The task ends, having settled or returned what was in flight, after [`Handle::stop`].
-pub fn start(parts: Parts, options: PlanOptions) -> (Handle, tokio::task::JoinHandle<()>) {
+pub(crate) fn start(parts: Parts, options: PlanOptions) -> (Handle, tokio::task::JoinHandle<()>) {
     let handle = Handle::default();
     let shell = shell::Shell::new(parts, options, handle.clone());
     #[expect(

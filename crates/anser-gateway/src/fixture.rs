@@ -32,6 +32,7 @@ use crate::config::{
 use crate::dispatch;
 use crate::gateway::{Gateway, GatewayOptions, Phase};
 use crate::intake::Intake;
+use crate::leasing::Leasing;
 use crate::metrics::Metrics;
 use crate::publish::{PublishOptions, Published, Results};
 use crate::secrets::Sealer;
@@ -74,20 +75,29 @@ impl Fixture {
         let clock = Arc::new(ManualClock::at(START));
         let faults = Arc::new(Faults::new(Arc::new(MemoryStore::new())));
         let options = SenderOptions::new(clock.clone(), Arc::new(SystemResolver::new()));
+        let config = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+        let metrics = Arc::new(Metrics::new());
+        let leasing = Leasing::new(
+            faults.clone(),
+            config.clone(),
+            clock.clone(),
+            metrics.clone(),
+        );
         let gateway = Gateway {
             store: faults.clone(),
-            config: Arc::new(ArcSwap::from_pointee(Snapshot::default())),
+            config,
             clock: clock.clone(),
             random: Arc::new(SeededRandom::new(7)),
             sender: Arc::new(Sender::new(options).unwrap()),
             guard: AddressGuard::default(),
             sealer: Sealer::new(&[7; 32]),
             registry: Vec::new(),
-            metrics: Arc::new(Metrics::new()),
+            metrics,
             ids: IdGenerator::above(None),
             info: faults.info(),
             options: GatewayOptions::default(),
             dispatch: dispatch::Handle::default(),
+            leasing,
             intake: Intake::default(),
             admin_lock: tokio::sync::Mutex::new(()),
             tasks: std::sync::Mutex::new(Vec::new()),
@@ -218,6 +228,7 @@ impl Fixture {
     /// Puts the configuration into force, again.
     pub(crate) fn reload(&self) {
         self.gateway.config.store(Arc::new(self.snapshot.clone()));
+        self.gateway.leasing.configured();
     }
 
     /// Publishes items to `orders` as a key with every right.

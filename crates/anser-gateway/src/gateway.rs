@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::config::{LoadError, Snapshot};
 use crate::dispatch;
 use crate::intake::Intake;
+use crate::leasing::Leasing;
 use crate::metrics::Metrics;
 use crate::secrets::Sealer;
 use crate::sender::{AddressGuard, Sender};
@@ -101,6 +102,8 @@ pub struct Gateway {
     pub(crate) info: StoreInfo,
     pub(crate) options: GatewayOptions,
     pub(crate) dispatch: dispatch::Handle,
+    /// What consumers hold of queues, and who waits for them.
+    pub(crate) leasing: Arc<Leasing>,
     /// Bounds of what publishing has under way; closed before the dispatcher is stopped, and
     /// `commit_unconfirmed` (publish/background.rs) runs until then.
     pub(crate) intake: Intake,

@@ -19,6 +19,7 @@ use crate::config::{self, QueueEntry, Snapshot, Topic};
 use crate::dispatch::{self, EndpointEvent, Notice};
 use crate::gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};
 use crate::intake::Intake;
+use crate::leasing::Leasing;
 
 /// Notices of the dispatcher that are taken at once: what they say of endpoints shares a commit.
 const NOTICES_TAKEN_MAX: usize = 256;
@@ -41,6 +42,12 @@ impl Gateway {
         )
         .await?;
         let config = Arc::new(ArcSwap::from_pointee(snapshot));
+        let leasing = Leasing::new(
+            parts.store.clone(),
+            config.clone(),
+            parts.clock.clone(),
+            parts.metrics.clone(),
+        );
         let (notices, noticed) = mpsc::unbounded_channel();
         let shared = dispatch::Parts {
             store: parts.store.clone(),
@@ -49,6 +56,7 @@ impl Gateway {
             random: parts.random.clone(),
             sender: parts.sender.clone(),
             metrics: parts.metrics.clone(),
+            leasing: leasing.clone(),
             notices,
         };
         let (handle, dispatcher) = dispatch::start(shared, options.dispatch);
@@ -67,6 +75,7 @@ impl Gateway {
             info,
             options,
             dispatch: handle,
+            leasing: leasing.clone(),
             intake: Intake::default(),
             admin_lock: tokio::sync::Mutex::new(()),
             tasks: std::sync::Mutex::new(Vec::new()),
@@ -75,6 +84,7 @@ impl Gateway {
         let tasks = vec![
             spawn(commit_unconfirmed(gateway.clone())),
             dispatcher,
+            spawn(leasing.keep()),
             spawn(report_notices(gateway.clone(), noticed)),
             spawn(sweep(gateway.clone())),
         ];
@@ -113,6 +123,11 @@ impl Gateway {
         }
     }
 
+    /// Receives that wait are answered now, and none waits any more: a door that closes need not wait for them.
+    pub fn end_waits(&self) {
+        self.leasing.close();
+    }
+
     /// Ends the gateway: starts nothing more, lets attempts in flight finish within `limit` or returns them, and
     /// closes the store.
     ///
@@ -127,6 +142,7 @@ impl Gateway {
             running
         });
         self.intake.close();
+        self.leasing.close();
         self.dispatch.stop(limit);
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
@@ -287,6 +303,7 @@ async fn sweep(gateway: Arc<Gateway>) {
                 if let Err(error) = gateway.sweep_all().await {
                     tracing::warn!(%error, "retention did not finish its pass");
                 }
+                gateway.leasing.sweep().await;
             }
         }
     }

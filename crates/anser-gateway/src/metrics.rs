@@ -35,6 +35,7 @@ pub struct Metrics {
     topics: Counters<ResourceId, TopicCounters>,
     routes: Counters<Route, RouteCounters>,
     attempts: Counters<ResourceId, [AtomicU64; CLASSES.len()]>,
+    queues: Counters<ResourceId, QueueCounters>,
     commits: Histogram,
     groups: Histogram,
     latency: Histogram,
@@ -57,6 +58,14 @@ struct RouteCounters {
     dead: AtomicU64,
     expired: AtomicU64,
     cancelled: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct QueueCounters {
+    received: AtomicU64,
+    acknowledged: AtomicU64,
+    dead_lettered: AtomicU64,
+    expired: AtomicU64,
 }
 
 /// Counters by what they count for. An entry is made once and then only read, so the lock is hardly ever waited for.
@@ -108,6 +117,7 @@ impl Metrics {
             topics: Counters::default(),
             routes: Counters::default(),
             attempts: Counters::default(),
+            queues: Counters::default(),
             // 50 µs to 1.6 s: from a commit without fsync to a disk in trouble.
             commits: Histogram::new(exponential_buckets(0.000_05, 2.0, 16)),
             groups: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
@@ -168,6 +178,39 @@ impl Metrics {
                 counters[place].fetch_add(1, Ordering::Relaxed);
             }
         });
+    }
+
+    /// So many messages of a queue were received.
+    pub fn queue_received(&self, queue: ResourceId, messages: usize) {
+        self.queue(queue, messages, |counters| &counters.received);
+    }
+
+    /// So many messages of a queue were acknowledged.
+    pub fn queue_acknowledged(&self, queue: ResourceId, messages: usize) {
+        self.queue(queue, messages, |counters| &counters.acknowledged);
+    }
+
+    /// So many messages of a queue went to its dead-letter queue.
+    pub fn queue_dead_lettered(&self, queue: ResourceId, messages: usize) {
+        self.queue(queue, messages, |counters| &counters.dead_lettered);
+    }
+
+    /// So many messages of a queue ended, as nobody acknowledged them in time.
+    pub fn queue_expired(&self, queue: ResourceId, messages: usize) {
+        self.queue(queue, messages, |counters| &counters.expired);
+    }
+
+    fn queue(
+        &self,
+        queue: ResourceId,
+        messages: usize,
+        counter: impl FnOnce(&QueueCounters) -> &AtomicU64,
+    ) {
+        if messages > 0 {
+            self.queues.with(queue, |counters| {
+                counter(counters).fetch_add(messages as u64, Ordering::Relaxed);
+            });
+        }
     }
 
     /// An HTTP request came in; counted until the guard is dropped.

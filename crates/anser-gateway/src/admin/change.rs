@@ -65,6 +65,7 @@ impl Gateway {
         let next = Arc::new(next);
         self.config.store(Arc::clone(&next));
         self.dispatch.config_changed();
+        self.leasing.configured();
         next
     }
 }

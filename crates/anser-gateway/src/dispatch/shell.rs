@@ -144,9 +144,10 @@ impl Shell {
                 }
             }
         };
-        let now = self.now();
+        let (now, config) = (self.now(), self.parts.config.load_full());
         for (group, due) in groups {
-            if !self.plan.backlog(group, due, now) {
+            let queued = config.queues_by_id.contains_key(&group);
+            if !queued && !self.plan.backlog(group, due, now) {
                 self.cancel_group(group, None);
             }
         }
@@ -386,6 +387,9 @@ impl Shell {
             ),
             JobDone::Recalled { num, promoted } => {
                 self.plan.recalled(num);
+                let config = self.parts.config.load_full();
+                let (queued, promoted) = config.split_queued(promoted);
+                self.parts.leasing.arrived(&queued);
                 for row in promoted {
                     self.plan.offer(row, None, now);
                 }

@@ -36,6 +36,7 @@ impl Gateway {
             depths: self.store.depths(),
             ages: ages.collect(),
             attempts_in_flight: self.dispatch.in_flight(),
+            receives_waiting: self.leasing.waiting(),
             version: env!("CARGO_PKG_VERSION"),
         })
     }

@@ -65,11 +65,14 @@ impl Gateway {
     /// In a task of its own, which goes on when the client goes away: what is opened must also be started.
     async fn reopen(&self, id: DeliveryId) -> Result<Option<DeliveryRow>, StoreError> {
         let (store, dispatch) = (Arc::clone(&self.store), self.dispatch.clone());
+        let (config, leasing) = (self.config.load_full(), Arc::clone(&self.leasing));
         let due = self.clock.now();
         let reopened = async move {
             let row = store.reopen(id, due).await?;
-            if let Some(row) = &row {
-                dispatch.offer([(row.clone(), None)]);
+            let (queued, pushed) = config.split_queued(row.iter().cloned().collect());
+            leasing.arrived(&queued);
+            if !pushed.is_empty() {
+                dispatch.offer(pushed.into_iter().map(|row| (row, None)));
             }
             Ok(row)
         };

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anser_core::id::ResourceId;
+use anser_core::name::QUEUE_PREFIX;
 use anser_core::outcome::OutcomeClass;
 use anser_core::store::Depth;
 use prometheus_client::encoding::text::encode;
@@ -15,7 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::{CLASSES, Metrics, RouteCounters};
+use super::{CLASSES, Metrics, QueueCounters, RouteCounters};
 
 /// The media type of [`Metrics::render`]'s text (OpenMetrics 1.0, "Overall Structure").
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -33,6 +34,8 @@ pub struct Gauges {
     pub ages: Vec<Age>,
     /// Attempts under way.
     pub attempts_in_flight: usize,
+    /// Receives that wait for a message.
+    pub receives_waiting: usize,
     /// The version of this build.
     pub version: &'static str,
 }
@@ -61,6 +64,7 @@ impl Metrics {
         self.routes(&mut registry, gauges);
         self.attempts(&mut registry, gauges);
         queues(&mut registry, gauges);
+        self.consumed(&mut registry, gauges);
         self.process(&mut registry, gauges);
         let mut text = String::new();
         // Writing to a `String` does not fail; what has been written is the answer in any case.
@@ -133,6 +137,47 @@ impl Metrics {
             "attempts",
             "Attempts made, by channel and class of outcome",
             family,
+        );
+    }
+
+    fn consumed(&self, registry: &mut Registry, gauges: &Gauges) {
+        type Pick = fn(&QueueCounters) -> &AtomicU64;
+        let shown: [(&str, &str, Pick); 4] = [
+            ("queue_received", "Messages received", |queue| {
+                &queue.received
+            }),
+            ("queue_acknowledged", "Messages acknowledged", |queue| {
+                &queue.acknowledged
+            }),
+            (
+                "queue_dead_lettered",
+                "Messages that went to the dead-letter queue",
+                |queue| &queue.dead_lettered,
+            ),
+            (
+                "queue_expired",
+                "Messages that nobody acknowledged in time",
+                |queue| &queue.expired,
+            ),
+        ];
+        let queues = self
+            .queues
+            .retain(|queue| gauges.channels.contains_key(queue));
+        for (metric, help, pick) in shown {
+            let family = CounterFamily::default();
+            for (queue, counters) in &queues {
+                let address = name(&gauges.channels, *queue);
+                let name = address.strip_prefix(QUEUE_PREFIX).unwrap_or(&address);
+                add(&family, &vec![("queue", name.to_owned())], pick(counters));
+            }
+            registry.register(metric, format!("{help}, by queue"), family);
+        }
+        let waiting: Gauge = Gauge::default();
+        waiting.set(i64::try_from(gauges.receives_waiting).unwrap_or(i64::MAX));
+        registry.register(
+            "receives_waiting",
+            "Receives that wait for a message",
+            waiting,
         );
     }
 
@@ -245,7 +290,10 @@ mod tests {
     fn gauges() -> Gauges {
         Gauges {
             topics: HashMap::from([(ResourceId(1), "orders".to_owned())]),
-            channels: HashMap::from([(ResourceId(2), "shop".to_owned())]),
+            channels: HashMap::from([
+                (ResourceId(2), "shop".to_owned()),
+                (ResourceId(3), "queue:jobs".to_owned()),
+            ]),
             depths: vec![Depth {
                 topic: ResourceId(1),
                 channel: ResourceId(2),
@@ -259,6 +307,7 @@ mod tests {
                 due_for: Duration::from_millis(1_500),
             }],
             attempts_in_flight: 4,
+            receives_waiting: 6,
             version: "1.2.3",
         }
     }
@@ -270,6 +319,7 @@ mod tests {
         metrics.delivered(ResourceId(1), ResourceId(2), Duration::from_millis(3));
         metrics.retried(ResourceId(1), ResourceId(2));
         metrics.attempt(ResourceId(2), OutcomeClass::Retry);
+        metrics.queue_received(ResourceId(3), 3);
         metrics.committed(5, Duration::from_millis(2));
         let text = metrics.render(&gauges());
         for line in [
@@ -286,6 +336,9 @@ mod tests {
             "anser_commit_operations_sum 5.0",
             "anser_delivery_latency_seconds_count 1",
             "anser_attempts_in_flight 4",
+            "anser_receives_waiting 6",
+            "anser_queue_received_total{queue=\"jobs\"} 3",
+            "anser_queue_expired_total{queue=\"jobs\"} 0",
             "anser_build_info{version=\"1.2.3\"} 1",
             "# HELP anser_accepted Messages accepted, by topic.",
             "# EOF",

@@ -187,7 +187,7 @@ impl Gateway {
         })
     }
 
-    /// Hands the new deliveries to the dispatcher and counts; answers what is to be reported as unroutable, too. Never
+    /// Hands the new deliveries to the dispatcher and to those who wait for queues, and counts; answers what is to be reported as unroutable, too. Never
     /// waits, so that a client that goes away cannot come between.
     pub(super) fn follow_up(
         &self,
@@ -200,6 +200,7 @@ impl Gateway {
             watched: None,
         };
         let (mut offers, mut watched, mut unroutable) = (Vec::new(), Vec::new(), Vec::new());
+        let (config, mut arrived) = (self.config.load(), Vec::new());
         let (mut count, mut bytes) = (0, 0);
         let topic = staged.first().map(|first| first.new.topic);
         for (staged, outcome) in staged.into_iter().zip(outcomes) {
@@ -211,6 +212,8 @@ impl Gateway {
                     if staged.report_unroutable {
                         unroutable.push(published.clone());
                     }
+                    let (queued, rows) = config.split_queued(rows);
+                    arrived.extend(queued);
                     if watch {
                         watched.extend(rows.iter().map(|row| row.id));
                     }
@@ -231,6 +234,7 @@ impl Gateway {
         if !offers.is_empty() {
             self.dispatch.offer(offers);
         }
+        self.leasing.arrived(&arrived);
         (done, unroutable)
     }
 

@@ -22,24 +22,25 @@ impl Gateway {
             let (Ok(published), Some(num)) = (result, *num) else {
                 continue;
             };
-            let Some(views) = self.first_attempts(num, published.id, left).await else {
+            let Some((views, tried)) = self.first_attempts(num, published.id, left).await else {
                 continue;
             };
             left = left.saturating_sub(views.len());
             let all = published
                 .matched
                 .is_some_and(|matched| usize::try_from(matched).is_ok_and(|n| n == views.len()));
-            published.settled = all && views.iter().all(DeliveryView::was_tried);
+            published.settled = all && tried;
             published.deliveries = Some(views);
         }
     }
 
+    /// The deliveries, and whether each that is pushed has had its first attempt.
     async fn first_attempts(
         &self,
         num: Num,
         message: MessageId,
         limit: usize,
-    ) -> Option<Vec<DeliveryView>> {
+    ) -> Option<(Vec<DeliveryView>, bool)> {
         let rows = match self.store.deliveries_of(num, 0, limit).await {
             Ok(rows) => rows,
             Err(error) => {
@@ -49,10 +50,15 @@ impl Gateway {
         };
         let snapshot = self.config.load();
         let names = Names::of(&snapshot);
-        Some(
-            rows.iter()
-                .map(|row| DeliveryView::of(row, message, &names))
-                .collect(),
-        )
+        let views: Vec<DeliveryView> = rows
+            .iter()
+            .map(|row| DeliveryView::of(row, message, &names))
+            .collect();
+        // What is in a queue waits for its consumers: nobody else does.
+        let tried = rows
+            .iter()
+            .zip(&views)
+            .all(|(row, view)| snapshot.queues_by_id.contains_key(&row.group) || view.was_tried());
+        Some((views, tried))
     }
 }
