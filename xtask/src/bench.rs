@@ -4,6 +4,7 @@
 //! command, only what could not be measured does. The harness shares the machine with the gateway, so it runs as a
 //! release build itself, in one thread.
 
+mod amqp;
 mod clock;
 mod connection;
 mod document;
@@ -13,9 +14,11 @@ mod load;
 mod payload;
 mod plan;
 mod process;
+mod rabbit;
 mod receiver;
 mod scenario;
 mod setup;
+mod signed;
 mod stats;
 mod table;
 mod usage;
@@ -40,9 +43,12 @@ pub(crate) struct Options {
     /// A look of at most a minute: shorter, smaller, once each; writes no document
     #[arg(long)]
     quick: bool,
-    /// Only these; writes no document
+    /// Only these; writes no document unless told to
     #[arg(long, value_enum, num_args = 1.., value_name = "NAME")]
     only: Vec<Name>,
+    /// With --only: their sections take the place of the old ones in docs/benchmarks.md
+    #[arg(long, requires = "only", conflicts_with = "quick")]
+    record: bool,
     /// How long each throughput run publishes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: Option<u64>,
@@ -59,10 +65,11 @@ enum Name {
     Idle,
     Hanging,
     Blocked,
+    Queue,
 }
 
 impl Name {
-    async fn run(self, plan: &Plan) -> anyhow::Result<Section> {
+    async fn run(self, plan: &Plan, named: bool) -> anyhow::Result<Section> {
         match self {
             Self::Floor => scenario::floor::run(plan).await,
             Self::Single => scenario::throughput::single(plan).await,
@@ -72,6 +79,7 @@ impl Name {
             Self::Idle => scenario::idle::run(plan).await,
             Self::Hanging => scenario::hanging::run(plan).await,
             Self::Blocked => scenario::blocked::run(plan).await,
+            Self::Queue => scenario::queue::run(plan, named).await,
         }
     }
 
@@ -122,6 +130,9 @@ fn arguments(options: &Options) -> Vec<String> {
     if options.quick {
         arguments.push("--quick".to_owned());
     }
+    if options.record {
+        arguments.push("--record".to_owned());
+    }
     if let Some(seconds) = options.seconds {
         arguments.extend(["--seconds".to_owned(), seconds.to_string()]);
     }
@@ -138,7 +149,7 @@ async fn measure(options: &Options, plan: &Plan) -> anyhow::Result<()> {
         if !options.only.is_empty() && !options.only.contains(name) {
             continue;
         }
-        let section = match bounded(*name, plan).await? {
+        let section = match bounded(*name, plan, !options.only.is_empty()).await? {
             Ok(section) => section,
             Err(error) => {
                 failed.push(name.text());
@@ -156,6 +167,9 @@ async fn measure(options: &Options, plan: &Plan) -> anyhow::Result<()> {
         );
         document::write(&command, &sections, &load)?;
     }
+    if options.record && failed.is_empty() {
+        document::record(&sections)?;
+    }
     if !failed.is_empty() {
         bail!("not measured: {}", failed.join(", "));
     }
@@ -163,10 +177,11 @@ async fn measure(options: &Options, plan: &Plan) -> anyhow::Result<()> {
 }
 
 /// Runs one scenario; fails as a whole when we are told to stop, so that its gateway is killed on the way out.
-async fn bounded(name: Name, plan: &Plan) -> anyhow::Result<anyhow::Result<Section>> {
+/// Whoever names it has asked for what it needs from outside.
+async fn bounded(name: Name, plan: &Plan, named: bool) -> anyhow::Result<anyhow::Result<Section>> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
-    let scenario = tokio::time::timeout(SCENARIO_LIMIT, Box::pin(name.run(plan)));
+    let scenario = tokio::time::timeout(SCENARIO_LIMIT, Box::pin(name.run(plan, named)));
     tokio::select! {
         result = scenario => Ok(match result {
             Ok(result) => result,
@@ -218,7 +233,7 @@ mod tests {
     fn the_release_build_is_asked_for_the_same() {
         let line = [
             "bench",
-            "--quick",
+            "--record",
             "--seconds",
             "3",
             "--only",
@@ -227,7 +242,7 @@ mod tests {
         ];
         let first = Line::parse_from(line).options;
         let again = Line::parse_from(arguments(&first)).options;
-        assert!(again.quick);
+        assert!(again.record);
         assert_eq!(again.seconds, Some(3));
         assert_eq!(again.only, [Name::Floor, Name::FanOut]);
     }

@@ -5,7 +5,7 @@
 
 use crate::{cargo, cargo_deny, external, tidy};
 use anyhow::bail;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Runs the steps; fails when one of them did.
@@ -17,13 +17,13 @@ pub(crate) fn run(skip_external: bool) -> anyhow::Result<()> {
     report.step("clippy", clippy);
     report.step("tidy", tidy::check_tree);
     report.step("deny", cargo_deny::check);
-    let python = if skip_external {
+    let variables = if skip_external {
         report.skip("external");
         None
     } else {
         report.step("external", external::prepare)
     };
-    report.step("test", || test(python.as_deref()));
+    report.step("test", || test(variables.as_deref()));
     report.finish()
 }
 
@@ -37,14 +37,14 @@ fn clippy() -> anyhow::Result<()> {
 }
 
 /// One run for all tests: a second one for the feature alone would resolve other features and build the tree again.
-fn test(python: Option<&Path>) -> anyhow::Result<()> {
+fn test(variables: Option<&[(&str, PathBuf)]>) -> anyhow::Result<()> {
     let mut command = cargo::cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]);
-    if let Some(python) = python
+    if let Some(variables) = variables
         && let Some(features) = external_features()?
     {
         command
             .args(["--features", &features])
-            .env(external::PYTHON_VARIABLE, python);
+            .envs(variables.iter().map(|(name, path)| (name, path)));
     }
     cargo::run(&mut command)
 }

@@ -1,8 +1,8 @@
 //! What the tests behind the feature `external` need from outside: a Python with the packages that judge our signatures,
-//! CloudEvents and OpenAPI document.
+//! CloudEvents and OpenAPI document, and Tencent CMQ's SDKs.
 //!
-//! It prepares a virtual environment once per requirements file and installs nothing into the machine, except Python
-//! itself where that is missing and we may.
+//! It prepares each folder once per requirements file and installs nothing into the machine, except Python itself where
+//! that is missing and we may.
 
 use crate::cargo;
 use anyhow::{Context, bail};
@@ -13,50 +13,84 @@ use std::process::Command;
 /// The feature that turns those tests on.
 pub(crate) const FEATURE: &str = "external";
 /// Tells the tests which Python to call: an absolute path.
-pub(crate) const PYTHON_VARIABLE: &str = "ANSER_EXTERNAL_PYTHON";
-const REQUIREMENTS: &str = "crates/anser/tests/external/requirements.txt";
+const PYTHON_VARIABLE: &str = "ANSER_EXTERNAL_PYTHON";
+const FOLDER: &str = "crates/anser/tests/external";
+const REQUIREMENTS: &str = "requirements.txt";
+/// Packages that hide each other when they are installed together: where each lies, by the variable that says so.
+const APART: [(&str, &str); 2] = [
+    ("ANSER_EXTERNAL_CMQ_QCLOUD", "cmq_qcloud.txt"),
+    ("ANSER_EXTERNAL_CMQ_ABMN", "cmq_abmn.txt"),
+];
+/// What must be there, or the folder is made again: a link to a Python that is gone is not.
+const PYTHON: &str = "bin/python";
+const SDK: &str = "cmq/account.py";
 /// Written last, so that an interrupted installation is started again.
 const STAMP: &str = "complete";
 /// Tried in turn: the one in the path may be built without `venv` although the system's has it.
 const PYTHONS: [&str; 2] = ["python3", "/usr/bin/python3"];
 
-/// Makes sure the packages are there and returns the Python that has them.
-pub(crate) fn prepare() -> anyhow::Result<PathBuf> {
-    let root = cargo::root();
-    let requirements = root.join(REQUIREMENTS);
-    let text =
-        std::fs::read(&requirements).with_context(|| format!("cannot read {REQUIREMENTS}"))?;
-    let folder = root.join("target/external").join(folder_name(&text));
-    let python = folder.join("bin/python");
-    if folder.join(STAMP).exists() && python.exists() {
+/// Makes sure the packages are there and returns the variables by which the tests find them.
+pub(crate) fn prepare() -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
+    let environment = prepared(REQUIREMENTS, "venv", PYTHON, |folder, requirements| {
+        create(folder)?;
+        install(&folder.join(PYTHON), &[], requirements)
+    })?;
+    let python = environment.join(PYTHON);
+    let mut variables = vec![(PYTHON_VARIABLE, python.clone())];
+    for (variable, name) in APART {
+        let packages = prepared(name, "packages", SDK, |folder, requirements| {
+            let target = folder.to_string_lossy();
+            install(&python, &["--target", &target], requirements)
+        })?;
+        variables.push((variable, packages));
+    }
+    Ok(variables)
+}
+
+/// The folder of a requirements file, filled by `fill` unless it is complete and has the file `proof`.
+fn prepared(
+    name: &str,
+    kind: &str,
+    proof: &str,
+    fill: impl FnOnce(&Path, &Path) -> anyhow::Result<()>,
+) -> anyhow::Result<PathBuf> {
+    let requirements = cargo::root().join(FOLDER).join(name);
+    let text = std::fs::read(&requirements).with_context(|| format!("cannot read {name}"))?;
+    let folder = cargo::root()
+        .join("target/external")
+        .join(folder_name(kind, &text));
+    if folder.join(STAMP).exists() && folder.join(proof).exists() {
         println!("current: {}", folder.display());
-        return Ok(python);
+        return Ok(folder);
     }
     if folder.exists() {
         std::fs::remove_dir_all(&folder)
             .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
-    create(&folder)?;
-    let mut install = Command::new(&python);
-    install.args([
+    fill(&folder, &requirements)?;
+    std::fs::write(folder.join(STAMP), b"")
+        .with_context(|| format!("cannot write the stamp of {}", folder.display()))?;
+    Ok(folder)
+}
+
+fn install(python: &Path, options: &[&str], requirements: &Path) -> anyhow::Result<()> {
+    let pip = [
         "-m",
         "pip",
         "install",
         "--quiet",
         "--no-input",
         "--disable-pip-version-check",
-        "-r",
-    ]);
-    cargo::run(install.arg(&requirements))?;
-    std::fs::write(folder.join(STAMP), b"")
-        .context("cannot write the stamp of the virtual environment")?;
-    Ok(python)
+    ];
+    let mut command = Command::new(python);
+    command.args(pip).args(options).arg("-r").arg(requirements);
+    cargo::run(&mut command)
 }
 
 /// Named after the content, so that another branch's requirements get a folder of their own.
-fn folder_name(requirements: &[u8]) -> String {
+fn folder_name(kind: &str, requirements: &[u8]) -> String {
     let digest = Sha256::digest(requirements);
-    let mut name = String::from("venv-");
+    let mut name = format!("{kind}-");
     for byte in digest.iter().take(6) {
         name.push_str(&format!("{byte:02x}"));
     }
@@ -119,7 +153,10 @@ mod tests {
 
     #[test]
     fn another_requirements_file_gets_another_folder() {
-        assert_eq!(folder_name(b""), "venv-e3b0c44298fc");
-        assert_ne!(folder_name(b"a==1\n"), folder_name(b"a==2\n"));
+        assert_eq!(folder_name("venv", b""), "venv-e3b0c44298fc");
+        assert_ne!(
+            folder_name("venv", b"a==1\n"),
+            folder_name("venv", b"a==2\n")
+        );
     }
 }

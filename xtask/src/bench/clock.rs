@@ -31,15 +31,19 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Today's date, UTC, as `2026-11-23`.
+/// Unix time in seconds, as requests are signed with.
 #[expect(
     clippy::disallowed_methods,
-    reason = "written at the top of the document, nothing depends on it"
+    reason = "a signature and a document have to carry the real time"
 )]
-pub(crate) fn today() -> String {
+pub(crate) fn unix_seconds() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let days = since.unwrap_or_default().as_secs() / 86_400;
-    let (year, month, day) = civil(days);
+    since.unwrap_or_default().as_secs()
+}
+
+/// Today's date, UTC, as `2026-11-23`.
+pub(crate) fn today() -> String {
+    let (year, month, day) = civil(unix_seconds() / 86_400);
     format!("{year:04}-{month:02}-{day:02}")
 }
 

@@ -21,6 +21,33 @@ pub(crate) fn write(command: &str, sections: &[Section], load: &str) -> anyhow::
     Ok(())
 }
 
+/// Puts sections that were measured by themselves where they stood, or at the end; the others stay.
+pub(crate) fn record(sections: &[Section]) -> anyhow::Result<()> {
+    let path = cargo::root().join(PATH);
+    let mut text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {PATH}"))?;
+    for section in sections {
+        let mut section = section.clone();
+        let alone = format!("Measured alone on {}, commit {}.", clock::today(), commit());
+        section.notes.push(alone);
+        text = replaced(&text, &section);
+    }
+    std::fs::write(&path, text).with_context(|| format!("cannot write {PATH}"))?;
+    println!("wrote {PATH}");
+    Ok(())
+}
+
+fn replaced(document: &str, section: &Section) -> String {
+    let end = document.find(BY_HAND).unwrap_or(document.len());
+    let (measured, rest) = document.split_at(end);
+    let title = format!("## `{}`:", section.name);
+    let begin = measured.find(&title).unwrap_or(end);
+    let (before, old) = measured.split_at(begin);
+    // The next section begins with a title too.
+    let after = old.get(1..).and_then(|old| old.find("\n## "));
+    let after = after.map_or("", |at| &old[at + 2..]);
+    format!("{before}{}\n{after}{rest}", section.markdown())
+}
+
 fn by_hand(document: &str) -> &str {
     document.split_once(BY_HAND).map_or("\n", |(_, rest)| rest)
 }
@@ -75,7 +102,8 @@ fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BY_HAND, by_hand, text, value};
+    use super::{BY_HAND, by_hand, replaced, text, value};
+    use crate::bench::table::Section;
 
     #[test]
     fn what_was_written_by_hand_is_kept() {
@@ -84,6 +112,34 @@ mod tests {
         let second = text("c", &[], "", by_hand(&edited));
         assert_eq!(second.matches(BY_HAND).count(), 1);
         assert!(second.ends_with("## Where the time goes\n"));
+    }
+
+    #[test]
+    fn a_section_measured_alone_takes_the_place_of_the_old_one() {
+        let section = |name: &str, title: &str| Section {
+            name: name.to_owned(),
+            title: title.to_owned(),
+            rows: Vec::new(),
+            grids: Vec::new(),
+            notes: vec!["Note.".to_owned()],
+        };
+        let before = text(
+            "c",
+            &[section("a", "old"), section("b", "b")],
+            "",
+            "\nEnd.\n",
+        );
+        let after = replaced(&before, &section("a", "new"));
+        let expected = text(
+            "c",
+            &[section("a", "new"), section("b", "b")],
+            "",
+            "\nEnd.\n",
+        );
+        assert_eq!(after, expected);
+        let more = replaced(&after, &section("d", "d"));
+        let sections = [section("a", "new"), section("b", "b"), section("d", "d")];
+        assert_eq!(more, text("c", &sections, "", "\nEnd.\n"));
     }
 
     #[test]

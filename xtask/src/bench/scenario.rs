@@ -6,5 +6,6 @@ pub(crate) mod blocked;
 pub(crate) mod floor;
 pub(crate) mod hanging;
 pub(crate) mod idle;
+pub(crate) mod queue;
 pub(crate) mod steady;
 pub(crate) mod throughput;

@@ -63,6 +63,44 @@ impl Row {
     }
 }
 
+/// The same measured of several, beside each other.
+#[derive(Clone, Debug)]
+pub(crate) struct Grid {
+    /// What the rows are about, then a name a column.
+    pub(crate) head: Vec<String>,
+    /// What was measured, with its unit, then a value a column; not a number where there is none.
+    pub(crate) rows: Vec<(String, Vec<f64>)>,
+}
+
+impl Grid {
+    fn cells(&self) -> impl Iterator<Item = Vec<String>> {
+        self.rows.iter().map(|(what, values)| {
+            let values = values.iter().map(|value| figure(*value));
+            std::iter::once(what.clone()).chain(values).collect()
+        })
+    }
+
+    fn text(&self) -> String {
+        let line = |cells: &[String]| {
+            let (first, rest) = cells.split_first().map_or(("", cells), |(f, r)| (f, r));
+            let mut line = format!("  {first:<44}");
+            for cell in rest {
+                line.push_str(&format!(" {cell:>18}"));
+            }
+            line + "\n"
+        };
+        let rows: String = self.cells().map(|cells| line(&cells)).collect();
+        format!("\n{}{rows}", line(&self.head))
+    }
+
+    fn markdown(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let rows: String = self.cells().map(|cells| line(&cells)).collect();
+        let rule = "|---".repeat(self.head.len());
+        format!("{}{rule}|\n{rows}", line(&self.head))
+    }
+}
+
 /// The rows of one scenario.
 #[derive(Clone, Debug)]
 pub(crate) struct Section {
@@ -72,6 +110,8 @@ pub(crate) struct Section {
     pub(crate) title: String,
     /// What came out.
     pub(crate) rows: Vec<Row>,
+    /// What came out of several at once.
+    pub(crate) grids: Vec<Grid>,
     /// What else a reader should know, a sentence each.
     pub(crate) notes: Vec<String>,
 }
@@ -83,6 +123,7 @@ impl Section {
             name,
             title: "NOT MEASURED".to_owned(),
             rows: Vec::new(),
+            grids: Vec::new(),
             notes: vec![format!("{error:#}")],
         }
     }
@@ -95,6 +136,9 @@ impl Section {
             text.push_str(&format!(
                 "  {what:<52} {target:>14}  {measured:>16}  {verdict}\n"
             ));
+        }
+        for grid in &self.grids {
+            text.push_str(&grid.text());
         }
         for note in &self.notes {
             text.push_str(&format!("  - {note}\n"));
@@ -111,7 +155,13 @@ impl Section {
         for row in &self.rows {
             text.push_str(&format!("| {} |\n", row.cells().join(" | ")));
         }
-        if !self.rows.is_empty() && !self.notes.is_empty() {
+        for (index, grid) in self.grids.iter().enumerate() {
+            if index > 0 || !self.rows.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(&grid.markdown());
+        }
+        if !text.ends_with("\n\n") && !self.notes.is_empty() {
             text.push('\n');
         }
         for note in &self.notes {
@@ -158,7 +208,7 @@ fn grouped(digits: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Row, Section, Target, figure};
+    use super::{Grid, Row, Section, Target, figure};
 
     #[test]
     fn figures_have_three_digits() {
@@ -208,10 +258,15 @@ mod tests {
                 Row::new("gateway CPU", Target::AtMost(22.0), 21.5, "µs"),
                 Row::fact("ratio", 2.0, ""),
             ],
+            grids: vec![Grid {
+                head: ["a message", "one", "another"].map(str::to_owned).to_vec(),
+                rows: vec![("CPU, µs".to_owned(), vec![20.54, f64::NAN])],
+            }],
             notes: vec!["Best of 3.".to_owned()],
         };
         let expected = "## `batch`: 100 a request\n\n| what | target | measured | |\n|---|---|---|---|\n\
-                        | gateway CPU | ≤ 22 µs | 21.5 µs | met |\n| ratio |  | 2 |  |\n\n- Best of 3.\n";
+                        | gateway CPU | ≤ 22 µs | 21.5 µs | met |\n| ratio |  | 2 |  |\n\n\
+                        | a message | one | another |\n|---|---|---|\n| CPU, µs | 20.5 | – |\n\n- Best of 3.\n";
         assert_eq!(section.markdown(), expected);
         assert!(section.text().contains("met"));
     }

@@ -90,6 +90,7 @@ impl Found {
                  {LANES} other lanes"
             ),
             rows: self.rows(),
+            grids: Vec::new(),
             notes: vec![format!(
                 "Published {BATCH} a request in {:.0} s. The blocked head was tried {} times before the restart and {} \
                  times after. Stopping took {:.1} s.",

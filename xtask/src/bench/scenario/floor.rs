@@ -33,6 +33,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Section> {
             Row::fact("with hyper, server and client", hyper, "µs"),
             Row::fact("with the harness's own connections", own, "µs"),
         ],
+        grids: Vec::new(),
         notes: vec!["All in one thread.".to_owned()],
     })
 }

@@ -58,6 +58,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Section> {
             figure(f64::from(PER_SECOND))
         ),
         rows,
+        grids: Vec::new(),
         notes: vec![format!(
             "{} s without and {} s with; {} requests were left without an answer. \
              Setting up {} topics, channels and subscriptions took {set_up:.1} s.",

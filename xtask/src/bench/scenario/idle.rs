@@ -70,6 +70,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Section> {
         name: "idle".to_owned(),
         title: "one topic, one webhook, nothing to do".to_owned(),
         rows,
+        grids: Vec::new(),
         notes: vec![format!(
             "The best of {} starts, the slowest took {worst:.0} ms; watched for {} s.",
             starts.len(),

@@ -87,6 +87,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Section> {
         name: "steady".to_owned(),
         title: format!("{PER_SECOND} messages a second, one webhook"),
         rows,
+        grids: Vec::new(),
         notes: vec![format!(
             "The probe appends {PROBE_BYTES} bytes and syncs them, again and again, in the folder of the data."
         )],

@@ -129,6 +129,7 @@ async fn measure(plan: &Plan, shape: Shape) -> anyhow::Result<Section> {
         name: shape.name.to_owned(),
         title: shape.title,
         rows,
+        grids: Vec::new(),
         notes,
     })
 }
