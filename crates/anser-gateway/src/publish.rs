@@ -75,6 +75,9 @@ pub struct PublishOptions {
     /// Bytes of a message as stored, where a door counts a body before it is escaped as JSON, which can make it six
     /// times as long; `None`: the limit in force.
     pub document_bytes_max: Option<usize>,
+    /// How long dedupe keys are remembered at most, where a door knows that no repetition comes later; `None`: as long
+    /// as the topic says.
+    pub dedupe_window_max: Option<Duration>,
 }
 
 /// Longest `wait_timeout`.
@@ -174,7 +177,7 @@ impl Gateway {
             Some(limit) => Some((self.intake.wait().ok_or_else(too_many_waiters)?, limit)),
             None => None,
         };
-        let room = self.room(request, &items).await?;
+        let room = self.room(request.snapshot, request.topic, &items).await?;
         let prepared = self.prepare(request, items, room)?;
         if request.options.acks == Acks::None {
             return self.submit(prepared);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anser_core::delivery::DeliveryState;
-use anser_core::id::{DeliveryId, MessageId};
+use anser_core::id::{DeliveryId, MessageId, Num};
 use anser_core::resource::Scope;
 use anser_core::store::{DeliveryRow, StoreError};
 use anser_core::{Problem, ProblemKind};
@@ -14,6 +14,9 @@ use crate::auth::Principal;
 use crate::dispatch::Recalled;
 use crate::gateway::Gateway;
 use crate::refusal::store_problem;
+
+/// How often a recall is repeated because a consumer received the message at that very moment.
+const RECEIVED_MEANWHILE_MAX: usize = 3;
 
 impl Gateway {
     /// Tries a delivery again, now, outside its lane and order: a final one is opened again, an unfinished one does not
@@ -84,8 +87,8 @@ impl Gateway {
         task.await.unwrap_or(Err(StoreError::Unknown))
     }
 
-    /// Cancels what can still be cancelled of a message; answers what became of each of its deliveries, in the order in
-    /// which they were made.
+    /// Cancels what can still be cancelled of a message, what consumers hold of it too: their receipts are void. Answers
+    /// what became of each of its deliveries, in the order in which they were made.
     ///
     /// # Errors
     /// 403 without the right to publish, 404 `message_not_found`, 503 and 507 when the store cannot take it.
@@ -96,11 +99,13 @@ impl Gateway {
     ) -> Result<Vec<RecallResult>, Problem> {
         principal.require(Scope::Publish)?;
         let message = self.visible_message(principal, id).await?;
-        let mut recalled = self
-            .dispatch
-            .recall(message.num)
-            .await
-            .map_err(store_problem)?;
+        let mut recalled = self.recall_once(message.num).await?;
+        for _ in 0..RECEIVED_MEANWHILE_MAX {
+            if !self.was_received_meanwhile(&recalled).await? {
+                break;
+            }
+            recalled = self.recall_once(message.num).await?;
+        }
         recalled.sort_unstable_by_key(|(delivery, _)| *delivery);
         Ok(recalled
             .into_iter()
@@ -109,6 +114,31 @@ impl Gateway {
                 result: outcome(recalled),
             })
             .collect())
+    }
+
+    async fn recall_once(&self, message: Num) -> Result<Vec<(DeliveryId, Recalled)>, Problem> {
+        let recalled = self.dispatch.recall(message).await;
+        recalled.map_err(store_problem)
+    }
+
+    /// Whether one that could not be cancelled is in a queue: somebody received it between the look at it and the
+    /// commit. Nobody would cancel it later, as the dispatcher does with an attempt.
+    async fn was_received_meanwhile(
+        &self,
+        recalled: &[(DeliveryId, Recalled)],
+    ) -> Result<bool, Problem> {
+        let snapshot = self.config.load_full();
+        for (delivery, recalled) in recalled {
+            if *recalled != Recalled::InFlight || snapshot.queues_by_id.is_empty() {
+                continue;
+            }
+            let row = self.store.delivery(*delivery).await;
+            let row = row.map_err(store_problem)?;
+            if row.is_some_and(|row| snapshot.queues_by_id.contains_key(&row.group)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -75,7 +75,7 @@ impl Gateway {
         for (i, item) in items.into_iter().enumerate() {
             let staged = item
                 .and_then(|item| self.stage(request, item, &mut budget))
-                .and_then(|staged| room.take(request, staged));
+                .and_then(|staged| room.take(request.snapshot, request.topic, staged));
             match staged {
                 Ok(staged) => {
                     prepared.staged.push(staged);
@@ -155,15 +155,16 @@ fn dedupe(request: &Request<'_>, item: &Item, now: Timestamp) -> Result<Option<D
         return Ok(None);
     };
     check_text("invalid_text", "dedupe_key", key, KEY_BYTES_MAX)?;
-    let window = request.topic.spec.dedupe_window;
-    if window == 0 {
+    let window = Duration::from_secs(request.topic.spec.dedupe_window);
+    if window.is_zero() {
         return Ok(None);
     }
+    let most = request.options.dedupe_window_max.unwrap_or(window);
     Ok(Some(Dedupe {
         lineage: request.principal.lineage,
         key: key.clone(),
         fingerprint: item.fingerprint(),
-        expires_at: now.plus(Duration::from_secs(window)),
+        expires_at: now.plus(window.min(most)),
     }))
 }
 

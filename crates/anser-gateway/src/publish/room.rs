@@ -10,7 +10,6 @@ use anser_core::name::QUEUE_PREFIX;
 use anser_core::store::Depth;
 use anser_core::{Problem, ProblemKind};
 
-use super::prepare::Request;
 use crate::config::{QueueEntry, Snapshot, Topic};
 use crate::gateway::Gateway;
 use crate::intake::Staged;
@@ -49,14 +48,15 @@ impl Gateway {
     /// The store's.
     pub(super) async fn room(
         &self,
-        request: &Request<'_>,
+        snapshot: &Snapshot,
+        topic: &Topic,
         items: &[Result<Item, Problem>],
     ) -> Result<Room, Problem> {
-        let sent = sent(request.snapshot, items);
+        let sent = sent(snapshot, items);
         let bounded = sent
             .iter()
             .any(|(queue, sent)| sent.delayed > 0 || queue.spec.max_messages.is_some());
-        let depths = if request.topic.spec.max_bytes.is_some() || bounded {
+        let depths = if topic.spec.max_bytes.is_some() || bounded {
             self.store.depths()
         } else {
             Vec::new()
@@ -77,7 +77,7 @@ impl Gateway {
             queues.insert(queue.meta.id, room);
         }
         Ok(Room {
-            topic: topic_room(request.topic, &depths),
+            topic: topic_room(topic, &depths),
             queues,
         })
     }
@@ -97,26 +97,25 @@ impl Room {
     /// 429 `topic_full`, `queue_full`, `too_many_delayed`.
     pub(super) fn take(
         &mut self,
-        request: &Request<'_>,
+        snapshot: &Snapshot,
+        topic: &Topic,
         staged: Staged,
     ) -> Result<Staged, Problem> {
         let header = &staged.message.header;
         let delayed = header.not_before.is_some_and(|at| at > header.time);
-        let queues: HashSet<ResourceId> = queues_of(request.snapshot, &header.to)
+        let queues: HashSet<ResourceId> = queues_of(snapshot, &header.to)
             .map(|queue| queue.meta.id)
             .collect();
         for id in &queues {
             if let Some(room) = self.queues.get(id) {
-                room.check(name(request.snapshot, *id), delayed)?;
+                room.check(name(snapshot, *id), delayed)?;
             }
         }
         // A message that nothing is to deliver takes no room: the bound is on what waits.
         let bytes = staged.new.document.len() as u64;
         let needed = bytes.saturating_mul(staged.new.deliveries.len() as u64);
         if let Some(left) = &mut self.topic {
-            *left = left
-                .checked_sub(needed)
-                .ok_or_else(|| topic_full(request.topic))?;
+            *left = left.checked_sub(needed).ok_or_else(|| topic_full(topic))?;
         }
         for id in &queues {
             if let Some(room) = self.queues.get_mut(id) {

@@ -7,7 +7,9 @@ use anser_core::resource::Scope;
 
 use super::*;
 use crate::admin::DEAD_LETTER_SOURCES_MAX;
+use crate::look::RecallOutcome;
 use crate::publish::PublishOptions;
+use crate::queues::Receive;
 
 fn dead_letter(queue: &str) -> Value {
     json!({"dead_letter": {"queue": queue, "max_receives": 5}})
@@ -201,6 +203,28 @@ async fn a_queue_goes_with_its_subscriptions_and_what_is_in_it() {
         .iter()
         .filter(|row| row.state == DeliveryState::Cancelled);
     assert_eq!(cancelled.count(), 1);
+    setup.stop().await;
+}
+
+#[tokio::test]
+async fn a_recall_takes_a_message_from_whoever_holds_it() {
+    let setup = Setup::new().await;
+    setup.queue("jobs", json!({})).await.unwrap();
+    let gateway = &setup.gateway;
+    let item = Item::from_json(br#"{"header": {"to": ["queue:jobs"]}, "body": {"data": 1}}"#);
+    let sent = gateway.publish_direct(&setup.admin, vec![item], PublishOptions::default());
+    let id = sent.await.unwrap().remove(0).unwrap().id;
+    let ask = Receive {
+        max: 1,
+        wait: None,
+        lease: None,
+    };
+    let received = gateway.receive(&setup.admin, "jobs", ask).await.unwrap();
+    let recalled = gateway.recall(&setup.admin, id).await.unwrap();
+    assert_eq!(recalled[0].result, RecallOutcome::Cancelled);
+    let receipts = vec![received[0].receipt];
+    let done = gateway.acknowledge(&setup.admin, "jobs", receipts).await;
+    assert_eq!(done.unwrap(), [false]);
     setup.stop().await;
 }
 

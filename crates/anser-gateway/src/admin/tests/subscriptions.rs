@@ -63,30 +63,12 @@ async fn subscriptions_are_created_once_and_listed() {
 #[tokio::test]
 async fn what_a_subscription_cannot_be_is_refused_with_its_field() {
     let setup = Setup::with_orders().await;
-    setup.queue("jobs", json!({})).await.unwrap();
     for (spec, code, field) in [
         (json!({"channel": "none"}), "unknown_channel", "channel"),
         (
             json!({"channel": "shop", "format": "cmq-json"}),
             "unknown_format",
             "format",
-        ),
-        (
-            json!({"channel": "shop", "queue": "q"}),
-            "invalid_destination",
-            "queue",
-        ),
-        (json!({}), "invalid_destination", "channel"),
-        (json!({"queue": "none"}), "unknown_queue", "queue"),
-        (
-            json!({"queue": "jobs", "format": "anser"}),
-            "unknown_format",
-            "format",
-        ),
-        (
-            json!({"queue": "jobs", "paused": true}),
-            "invalid_destination",
-            "paused",
         ),
         (
             json!({"channel": "shop", "batch": {}}),
@@ -284,6 +266,40 @@ async fn deleting_takes_the_current_revision() {
         .delete_topic(&setup.admin, "orders", false, None)
         .await
         .unwrap();
+    setup.stop().await;
+}
+
+#[tokio::test]
+async fn a_subscription_has_one_destination_and_what_goes_with_it() {
+    let setup = Setup::with_orders().await;
+    setup.queue("jobs", json!({})).await.unwrap();
+    for (spec, code, field) in [
+        (
+            json!({"channel": "shop", "queue": "q"}),
+            "invalid_destination",
+            "queue",
+        ),
+        (json!({}), "invalid_destination", "channel"),
+        (json!({"queue": "none"}), "unknown_queue", "queue"),
+        (
+            json!({"queue": "jobs", "format": "anser"}),
+            "unknown_format",
+            "format",
+        ),
+        (
+            json!({"queue": "jobs", "paused": true}),
+            "invalid_destination",
+            "paused",
+        ),
+    ] {
+        let refused = setup.subscription("orders", "new", spec.clone()).await;
+        let problem = refused.unwrap_err();
+        assert_eq!(
+            (problem.code, problem.field.as_deref()),
+            (code, Some(field)),
+            "{spec}"
+        );
+    }
     setup.stop().await;
 }
 
