@@ -38,7 +38,7 @@ pub(crate) fn check(parts: &Parts, trusted_hosts: &[String]) -> Result<(), Probl
 
 /// HTTP/2 carries the host in `:authority`, HTTP/1.1 in `Host`; an absolute request target wins over the header
 /// (RFC 9112 §3.2.2).
-fn host(parts: &Parts) -> Option<&str> {
+pub(crate) fn host(parts: &Parts) -> Option<&str> {
     parts
         .uri
         .authority()

@@ -1,6 +1,7 @@
-//! The doors of Anser: so far the native HTTP API. [`serve`] takes a bound listener and a running gateway and answers
-//! until it is told to stop. Whatever comes in passes the same way: read within limits, authenticate, call the gateway,
-//! answer. Must not decide anything that a caller through another door would want decided the same way.
+//! The doors of Anser: the native HTTP API, and the one that clients of Tencent CMQ call. [`serve`] takes a bound listener
+//! and a running gateway and answers until it is told to stop. Whatever comes in passes the same way: read within limits,
+//! authenticate, call the gateway, answer. Must not decide anything that a caller through another door would want decided
+//! the same way.
 
 mod activity;
 mod answer;
@@ -8,6 +9,7 @@ mod api;
 mod batch;
 mod body;
 mod call;
+mod cmq;
 mod guard;
 mod openapi;
 mod operation;
@@ -28,8 +30,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 pub use options::{
-    BODY_TIMEOUT, CONNECTIONS_MAX, EdgeOptions, HEAD_BYTES_MAX, HEAD_TIMEOUT, IDLE_TIMEOUT,
-    SHUTDOWN_TIMEOUT, STREAMS_MAX, TlsFiles,
+    BODY_TIMEOUT, CMQ_HOSTS_MAX, CONNECTIONS_MAX, CmqOptions, EdgeOptions, HEAD_BYTES_MAX,
+    HEAD_TIMEOUT, IDLE_TIMEOUT, PublishUnrouted, SHUTDOWN_TIMEOUT, STREAMS_MAX, TlsFiles,
 };
 pub use tls::TlsError;
 
@@ -44,10 +46,18 @@ pub async fn serve(
     options: EdgeOptions,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), TlsError> {
+    let waits = Arc::clone(&gateway);
+    let shutdown = async move {
+        shutdown.await;
+        waits.end_waits();
+    };
     let edge = Arc::new(state::Edge::new(gateway, options.clone(), document_bytes));
     let mut router = Router::new();
     for route in api::routes() {
         router = router.route(route.operation.path, route.service);
+    }
+    if options.cmq.enabled {
+        router = cmq::attach(router);
     }
     let router = router
         .method_not_allowed_fallback(route::method_not_allowed)

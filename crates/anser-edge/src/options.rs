@@ -19,6 +19,53 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(100);
 /// How long requests in flight may go on after the signal to stop.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Members of [`CmqOptions::hosts`]: a wrong signature is tried with each.
+pub const CMQ_HOSTS_MAX: usize = 16;
+
+/// Settings of the CMQ door.
+#[derive(Debug, Clone)]
+pub struct CmqOptions {
+    /// Whether it is there.
+    pub enabled: bool,
+    /// What a publish that no subscription takes is answered.
+    pub publish_unrouted: PublishUnrouted,
+    /// How far a request's timestamp may be from the gateway's time.
+    pub clock_skew: Duration,
+    /// Hosts by which clients know the gateway beside the one that their requests arrive with, each with its port if
+    /// clients name one: a proxy in front may replace it. At most [`CMQ_HOSTS_MAX`].
+    pub hosts: Vec<String>,
+    /// Topics beyond which CreateTopic is refused.
+    pub topics_max: usize,
+    /// Queues beyond which CreateQueue is refused.
+    pub queues_max: usize,
+    /// Subscriptions of one topic beyond which Subscribe is refused.
+    pub subscriptions_max: usize,
+}
+
+impl Default for CmqOptions {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            publish_unrouted: PublishUnrouted::default(),
+            clock_skew: Duration::from_secs(900),
+            hosts: Vec::new(),
+            topics_max: 1_000,
+            queues_max: 10_000,
+            subscriptions_max: 500,
+        }
+    }
+}
+
+/// What a CMQ client is told when no subscription takes what it publishes. Nothing is stored in either case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PublishUnrouted {
+    /// 6030, as Tencent's error table has it.
+    #[default]
+    Error,
+    /// That it was published.
+    Accept,
+}
+
 /// Settings of the HTTP listener.
 #[derive(Debug, Clone)]
 pub struct EdgeOptions {
@@ -28,6 +75,8 @@ pub struct EdgeOptions {
     pub metrics_public: bool,
     /// Certificate and key; absent: plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// The door for clients of Tencent CMQ.
+    pub cmq: CmqOptions,
     /// Open connections at most; past it new ones are answered 503 and closed.
     pub connections_max: usize,
     /// Time for a request head; a client that is slower is disconnected within twice this.
@@ -46,6 +95,7 @@ impl Default for EdgeOptions {
             trusted_hosts: Vec::new(),
             metrics_public: false,
             tls: None,
+            cmq: CmqOptions::default(),
             connections_max: CONNECTIONS_MAX,
             head_timeout: HEAD_TIMEOUT,
             body_timeout: BODY_TIMEOUT,

@@ -13,6 +13,9 @@ pub(crate) struct Edge {
     pub(crate) gateway: Arc<Gateway>,
     /// The settings.
     pub(crate) options: EdgeOptions,
+    /// One change of topics, queues or subscriptions through the CMQ door at a time: its limits are counts, and a
+    /// subscription is made of two resources.
+    pub(crate) cmq_changes: tokio::sync::Mutex<()>,
     document: OnceLock<Bytes>,
     make_document: fn() -> Bytes,
 }
@@ -26,6 +29,7 @@ impl Edge {
         Self {
             gateway,
             options,
+            cmq_changes: tokio::sync::Mutex::new(()),
             document: OnceLock::new(),
             make_document,
         }

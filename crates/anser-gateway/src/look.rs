@@ -5,6 +5,7 @@ mod cursor;
 mod deliveries;
 mod gauges;
 mod hand;
+mod in_force;
 mod messages;
 mod sight;
 mod view;

@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod client;
+mod cmq;
 mod connections;
 mod documents;
 mod events;

@@ -120,15 +120,23 @@ pub(super) async fn run(
             Err(outcome) => return trial.end(outcome, None),
         },
     };
+    let owner = owner(&config, &trial.row).unwrap_or(installation);
     let (outcome, report) = send(
         &parts.sender,
         &mut trial,
         &destination,
         &accepted.message,
-        installation,
+        owner,
     )
     .await;
     trial.end(outcome, report)
+}
+
+/// Whose topic a message is on, as CMQ pushes show it: the APPID of the key that made the topic. `None`: the
+/// installation's number stands for it.
+fn owner(config: &Snapshot, row: &DeliveryRow) -> Option<u64> {
+    let topic = config.topics_by_id.get(&row.topic)?;
+    topic.spec.cmq.as_ref()?.owner
 }
 
 /// Reads the message back, when it is no longer in memory.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anser_core::clock::{Clock, SystemClock};
 use anser_core::random::Random;
 use anser_core::store::SharedStore;
-use anser_edge::{EdgeOptions, TlsFiles};
+use anser_edge::{CmqOptions, EdgeOptions, PublishUnrouted, TlsFiles};
 use anser_gateway::dispatch::PlanOptions;
 use anser_gateway::metrics::Metrics;
 use anser_gateway::secrets::Sealer;
@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 
 use super::entropy::OsRandom;
 use super::keys;
-use super::settings::{Allowed, Settings};
+use super::settings::{Allowed, Cmq, Settings, Unrouted};
 
 /// A gateway that is ready to answer.
 pub(crate) struct Node {
@@ -192,7 +192,23 @@ fn edge_options(settings: &Settings) -> EdgeOptions {
     EdgeOptions {
         metrics_public: settings.metrics.public,
         tls,
+        cmq: cmq_options(&settings.cmq),
         shutdown_timeout: Duration::from_secs(settings.shutdown.limit_seconds),
         ..EdgeOptions::default()
+    }
+}
+
+fn cmq_options(settings: &Cmq) -> CmqOptions {
+    CmqOptions {
+        enabled: settings.enabled,
+        publish_unrouted: match settings.publish_unrouted {
+            Unrouted::Error => PublishUnrouted::Error,
+            Unrouted::Accept => PublishUnrouted::Accept,
+        },
+        clock_skew: Duration::from_secs(settings.clock_skew),
+        hosts: settings.hosts.clone(),
+        topics_max: settings.topics_max,
+        queues_max: settings.queues_max,
+        subscriptions_max: settings.subscriptions_max,
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anser_core::limits::Limits;
+use anser_edge::CMQ_HOSTS_MAX;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use figment::Figment;
@@ -71,6 +72,7 @@ pub(crate) struct Settings {
     pub(crate) auto_disable: AutoDisable,
     pub(crate) shutdown: Shutdown,
     pub(crate) metrics: Metrics,
+    pub(crate) cmq: Cmq,
     pub(crate) runtime: Runtime,
 }
 
@@ -167,6 +169,29 @@ pub(crate) struct Metrics {
     pub(crate) public: bool,
 }
 
+/// `[cmq]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cmq {
+    pub(crate) enabled: bool,
+    pub(crate) publish_unrouted: Unrouted,
+    pub(crate) clock_skew: u64,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) topics_max: usize,
+    pub(crate) queues_max: usize,
+    pub(crate) subscriptions_max: usize,
+}
+
+/// What a CMQ client is told when nothing takes what it publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Unrouted {
+    /// An error.
+    Error,
+    /// That it was published.
+    Accept,
+}
+
 /// `[runtime]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -223,7 +248,13 @@ impl Settings {
                 "a value of [limits] is higher than the message format allows; at most: {most:?}"
             );
         }
+        if self.cmq.hosts.len() > CMQ_HOSTS_MAX {
+            bail!("cmq.hosts has at most {CMQ_HOSTS_MAX} members");
+        }
         let bounds = [
+            ("cmq.topics_max", self.cmq.topics_max),
+            ("cmq.queues_max", self.cmq.queues_max),
+            ("cmq.subscriptions_max", self.cmq.subscriptions_max),
             ("dispatch.in_flight_max", self.dispatch.in_flight_max),
             (
                 "dispatch.endpoint_in_flight_max",
@@ -330,6 +361,19 @@ mod tests {
             gateway.attempt_retention.as_secs()
         );
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8620");
+        let cmq = anser_edge::CmqOptions::default();
+        assert_eq!(settings.cmq.enabled, cmq.enabled);
+        assert_eq!(settings.cmq.publish_unrouted, Unrouted::Error);
+        assert_eq!(settings.cmq.clock_skew, cmq.clock_skew.as_secs());
+        assert_eq!(settings.cmq.hosts, cmq.hosts);
+        assert_eq!(
+            (
+                settings.cmq.topics_max,
+                settings.cmq.queues_max,
+                settings.cmq.subscriptions_max
+            ),
+            (cmq.topics_max, cmq.queues_max, cmq.subscriptions_max)
+        );
     }
 
     #[test]

@@ -1,0 +1,604 @@
+//! Every rule of the documents broken once: the documented code and text, and nothing stored.
+
+use serde_json::{Value, json};
+
+use super::signer::Cmq;
+use crate::harness::{Server, start};
+
+const Q1: (&str, &str) = ("queueName", "q1");
+const T1: (&str, &str) = ("topicName", "t1");
+const S1: (&str, &str) = ("subscriptionName", "s1");
+const BODY: (&str, &str) = ("msgBody", "x");
+
+const QUEUE_NAME: &str = "4000 (10020)queue name format error";
+const NO_QUEUE: &str = "4440 (10100)queue is not existed, or deleted";
+const TOPIC_NAME: &str = "4000 (10590)topic name format error";
+const NO_TOPIC: &str = "4440 (10600)topic is not existed, or deleted";
+const SUBSCRIPTION_NAME: &str = "4000 (10580)subscription name format error";
+
+fn missing(name: &str) -> String {
+    format!("4000 (10390)lacked of required parameter {name}")
+}
+
+fn out_of_range(name: &str) -> String {
+    format!("4000 (10350)parameter {name} value or length is out of range")
+}
+
+/// A queue and topics of both kinds.
+async fn prepared(server: &Server) -> Cmq<'_> {
+    let cmq = Cmq::admin(server).await;
+    let create = [Q1, ("maxMsgSize", "1024"), ("msgRetentionSeconds", "60")];
+    cmq.done("CreateQueue", &create).await;
+    cmq.done("CreateTopic", &[T1, ("maxMsgSize", "1024")]).await;
+    let keys = [("topicName", "keys"), ("filterType", "2")];
+    cmq.done("CreateTopic", &keys).await;
+    cmq
+}
+
+async fn stored(server: &Server) -> Vec<Value> {
+    let mut all = Vec::new();
+    for list in ["messages", "queues", "topics", "channels", "subscriptions"] {
+        let page = server
+            .call("GET", &format!("/v1/{list}"), Value::Null)
+            .await
+            .expect(200);
+        all.push(page["items"].clone());
+    }
+    all
+}
+
+/// Makes each call; its refusal must be the one beside it, and nothing may have changed.
+async fn check(cases: Vec<(&str, Vec<(&str, &str)>, String)>) {
+    let server = start().await;
+    let cmq = prepared(&server).await;
+    let before = stored(&server).await;
+    for (action, pairs, expected) in cases {
+        let shown: Vec<String> = pairs
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.chars().take(40).collect::<String>()))
+            .collect();
+        assert_eq!(
+            cmq.refused(action, &pairs).await,
+            expected,
+            "{action} {shown:?}"
+        );
+    }
+    assert_eq!(stored(&server).await, before);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn queues() {
+    let long = "a".repeat(65);
+    let mut cases = Vec::new();
+    for action in [
+        "CreateQueue",
+        "GetQueueAttributes",
+        "SetQueueAttributes",
+        "DeleteQueue",
+        "SendMessage",
+        "ReceiveMessage",
+        "DeleteMessage",
+        "ClearQueue",
+        "RewindQueue",
+        "UnbindDeadLetterQueue",
+        "QueryQueueRoute",
+    ] {
+        cases.push((action, vec![BODY], missing("queueName")));
+        for bad in ["", "1q", "a.b", "a b", "队列", &long] {
+            cases.push((action, vec![("queueName", bad)], QUEUE_NAME.to_owned()));
+        }
+        if action == "CreateQueue" {
+            continue;
+        }
+        let pairs = vec![
+            ("queueName", "nobody"),
+            BODY,
+            ("receiptHandle", "1"),
+            ("startConsumeTime", "1"),
+        ];
+        cases.push((action, pairs, NO_QUEUE.to_owned()));
+    }
+    let exists = "4460 (4460)queue is already existed,case insensitive".to_owned();
+    cases.push(("CreateQueue", vec![("queueName", "Q1")], exists));
+    let new = ("queueName", "new");
+    for (name, bad) in [
+        ("maxMsgHeapNum", "0"),
+        ("maxMsgHeapNum", "1000000001"),
+        ("pollingWaitSeconds", "31"),
+        ("pollingWaitSeconds", "-1"),
+        ("visibilityTimeout", "0"),
+        ("visibilityTimeout", "43201"),
+        ("maxMsgSize", "1023"),
+        ("maxMsgSize", "1048577"),
+        ("msgRetentionSeconds", "59"),
+        ("msgRetentionSeconds", "1296001"),
+        ("rewindSeconds", "-1"),
+    ] {
+        cases.push(("CreateQueue", vec![new, (name, bad)], out_of_range(name)));
+        cases.push((
+            "SetQueueAttributes",
+            vec![Q1, (name, bad)],
+            out_of_range(name),
+        ));
+    }
+    let kind = "4000 (10360)parameter visibilityTimeout error type".to_owned();
+    cases.push(("CreateQueue", vec![new, ("visibilityTimeout", "1.5")], kind));
+    let rewind = "4000 (10700)rewindSeconds cannot be greater than msgRetentionSeconds";
+    let pair = [("rewindSeconds", "345601")];
+    cases.push(("CreateQueue", vec![new, pair[0]], rewind.to_owned()));
+    cases.push((
+        "SetQueueAttributes",
+        vec![Q1, ("rewindSeconds", "61")],
+        rewind.to_owned(),
+    ));
+    for action in ["ListQueue", "ListTopic"] {
+        for (name, bad) in [("offset", "-1"), ("limit", "-1"), ("limit", "1001")] {
+            cases.push((action, vec![(name, bad)], out_of_range(name)));
+        }
+    }
+    check(cases).await;
+}
+
+#[tokio::test]
+async fn dead_letter_policies() {
+    let new = ("queueName", "new");
+    let mut cases = Vec::new();
+    for (text, expected) in [
+        ("dead", "4000 (10710)deadLetterPolicy must be a json string"),
+        (
+            r#"{"policy":0,"maxReceiveCount":1}"#,
+            "4000 (10760)the deadLetterPolicy must has deadLetterQueue member, only be a string",
+        ),
+        (
+            r#"{"deadLetterQueue":"q1"}"#,
+            "4000 (10770)the deadLetterPolicy must has policy member , only set 0 or 1",
+        ),
+        (
+            r#"{"deadLetterQueue":"q1","policy":0,"maxReceiveCount":0}"#,
+            "4000 (10720)deadLetterPolicy params error,please check it",
+        ),
+        (
+            r#"{"deadLetterQueue":"q1","policy":1,"maxTimeToLive":43201}"#,
+            "4000 (10720)deadLetterPolicy params error,please check it",
+        ),
+        (
+            r#"{"deadLetterQueue":"nobody","policy":0,"maxReceiveCount":1}"#,
+            "4000 (10730)deadLetter queue not exist",
+        ),
+    ] {
+        let pairs = vec![new, ("deadLetterPolicy", text)];
+        cases.push(("CreateQueue", pairs, expected.to_owned()));
+    }
+    // Not less than the messages are kept.
+    let policy = r#"{"deadLetterQueue":"q1","policy":1,"maxTimeToLive":300}"#;
+    let pairs = vec![
+        new,
+        ("msgRetentionSeconds", "300"),
+        ("deadLetterPolicy", policy),
+    ];
+    let expected = "4000 (10720)deadLetterPolicy params error,please check it".to_owned();
+    cases.push(("CreateQueue", pairs, expected));
+    check(cases).await;
+
+    let server = start().await;
+    let cmq = prepared(&server).await;
+    let to =
+        |name: &str| format!(r#"{{"deadLetterQueue":"{name}","policy":0,"maxReceiveCount":9}}"#);
+    let (to_q1, to_s0) = (to("q1"), to("s0"));
+    for n in 0..6 {
+        let name = format!("s{n}");
+        let pairs = [("queueName", name.as_str()), ("deadLetterPolicy", &to_q1)];
+        cmq.done("CreateQueue", &pairs).await;
+    }
+    assert_eq!(
+        cmq.refused("CreateQueue", &[new, ("deadLetterPolicy", &to_q1)])
+            .await,
+        "4000 (10780)the deadLetter Queue bind too many times"
+    );
+    assert_eq!(
+        cmq.refused("CreateQueue", &[new, ("deadLetterPolicy", &to_s0)])
+            .await,
+        "4000 (10740)deadLetter queue is not allowed to nest"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn messages() {
+    let too_long = "x".repeat(1_025);
+    let too_long = too_long.as_str();
+    let size = "4400 (10230)exceed maximum message size";
+    let empty = "4000 (10120)message body can't be empty";
+    let delay = "4000 (10692)delay seconds is out of range";
+    let batch = |name: &str| format!("4000 (10370){name} parameter batch size is out of range");
+    let seventeen: Vec<(String, String)> = (1..=17)
+        .map(|n| (format!("msgBody.{n}"), "x".to_owned()))
+        .collect();
+    let seventeen: Vec<(&str, &str)> = seventeen
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let handles: Vec<(String, &str)> = (1..=17)
+        .map(|n| (format!("receiptHandle.{n}"), "1"))
+        .collect();
+    let with = |pair, more: &[(&'static str, &'static str)]| {
+        let mut pairs = vec![pair];
+        pairs.extend(more);
+        pairs
+    };
+    let mut cases = vec![
+        ("SendMessage", vec![Q1], missing("msgBody")),
+        ("SendMessage", vec![Q1, ("msgBody", "")], empty.to_owned()),
+        (
+            "SendMessage",
+            vec![Q1, ("msgBody", too_long)],
+            size.to_owned(),
+        ),
+        ("BatchSendMessage", vec![Q1], missing("msgBody.n")),
+        (
+            "BatchSendMessage",
+            with(Q1, &[("msgBody.1", "x"), ("msgBody.2", "")]),
+            empty.to_owned(),
+        ),
+        (
+            "BatchSendMessage",
+            vec![Q1, ("msgBody.1", "x"), ("msgBody.2", too_long)],
+            size.to_owned(),
+        ),
+        (
+            "BatchSendMessage",
+            with(Q1, &[("msgBody.1", "x"), ("msgBody.3", "x")]),
+            "4000 (10380)msgBody parameter is not consequent".to_owned(),
+        ),
+        (
+            "BatchSendMessage",
+            with(Q1, &[("msgBody.2", "x")]),
+            "4000 (10380)msgBody parameter is not consequent".to_owned(),
+        ),
+        (
+            "BatchSendMessage",
+            with(Q1, &[("msgBody.x", "x")]),
+            "4000 (10310)error: parameter msgBody.x key format error".to_owned(),
+        ),
+        (
+            "BatchSendMessage",
+            [&[Q1], &seventeen[..]].concat(),
+            batch("msgBody"),
+        ),
+        (
+            "BatchPublishMessage",
+            [&[T1], &seventeen[..]].concat(),
+            batch("msgBody"),
+        ),
+        (
+            "ReceiveMessage",
+            vec![Q1],
+            "7000 (10200)no message".to_owned(),
+        ),
+        (
+            "ReceiveMessage",
+            with(Q1, &[("pollingWaitSeconds", "-1")]),
+            out_of_range("pollingWaitSeconds"),
+        ),
+        ("BatchReceiveMessage", vec![Q1], missing("numOfMsg")),
+        (
+            "BatchReceiveMessage",
+            with(Q1, &[("numOfMsg", "0")]),
+            out_of_range("numOfMsg"),
+        ),
+        (
+            "BatchReceiveMessage",
+            with(Q1, &[("numOfMsg", "17")]),
+            out_of_range("numOfMsg"),
+        ),
+        (
+            "BatchReceiveMessage",
+            with(Q1, &[("numOfMsg", "16")]),
+            "7000 (10200)no message".to_owned(),
+        ),
+        ("DeleteMessage", vec![Q1], missing("receiptHandle")),
+        (
+            "DeleteMessage",
+            with(Q1, &[("receiptHandle", "x")]),
+            "4000 (10470)receiptHandle error".to_owned(),
+        ),
+        (
+            "DeleteMessage",
+            with(Q1, &[("receiptHandle", "123")]),
+            "4430 (10260)receipt handle is invalid".to_owned(),
+        ),
+        ("BatchDeleteMessage", vec![Q1], missing("receiptHandle.n")),
+        (
+            "BatchDeleteMessage",
+            with(Q1, &[("receiptHandle.1", "x")]),
+            "6020 (10290)batch delete message failed".to_owned(),
+        ),
+        ("RewindQueue", vec![Q1], missing("startConsumeTime")),
+    ];
+    let mut pairs = vec![Q1];
+    pairs.extend(handles.iter().map(|(name, value)| (name.as_str(), *value)));
+    cases.push(("BatchDeleteMessage", pairs, batch("receiptHandle")));
+    // The queue keeps its messages for 60 seconds.
+    for bad in ["-1", "60", "6048001", "99999999999"] {
+        let pairs = vec![Q1, BODY, ("delaySeconds", bad)];
+        cases.push(("SendMessage", pairs, delay.to_owned()));
+    }
+    let kind = "4000 (10360)parameter delaySeconds error type".to_owned();
+    cases.push(("SendMessage", vec![Q1, BODY, ("delaySeconds", "x")], kind));
+    let twice = "4000 (10330)parameter msgBody is NOT a repeatable parameter".to_owned();
+    cases.push(("SendMessage", vec![Q1, BODY, BODY], twice));
+    check(cases).await;
+}
+
+/// Sizes are those of the decoded bodies: what JSON escapes and what a form encodes does not count.
+#[tokio::test]
+async fn sizes_are_of_decoded_bodies() {
+    let server = start().await;
+    let cmq = Cmq::admin(&server).await;
+    cmq.done("CreateQueue", &[Q1, ("maxMsgSize", "1048576")])
+        .await;
+    let longest = "\u{1}".repeat(1_048_576);
+    cmq.done("SendMessage", &[Q1, ("msgBody", &longest)]).await;
+    let received = cmq.done("ReceiveMessage", &[Q1]).await;
+    assert_eq!(received["msgBody"].as_str().unwrap().len(), longest.len());
+    let half = "你".repeat(174_763);
+    let batch = [Q1, ("msgBody.1", half.as_str()), ("msgBody.2", &half)];
+    assert_eq!(
+        cmq.refused("BatchSendMessage", &batch).await,
+        "4470 (10300)total message size exceed 1MB"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn topics() {
+    let long = "a".repeat(65);
+    let (tag, key, dots) = ("t".repeat(17), "k".repeat(65), ".".repeat(16));
+    let mut cases = Vec::new();
+    for action in [
+        "CreateTopic",
+        "GetTopicAttributes",
+        "DeleteTopic",
+        "PublishMessage",
+        "ListSubscriptionByTopic",
+        "QueryTopicRoute",
+    ] {
+        cases.push((action, vec![BODY], missing("topicName")));
+        for bad in ["", "1t", "a.b", "$ops", &long] {
+            cases.push((action, vec![("topicName", bad)], TOPIC_NAME.to_owned()));
+        }
+        if action != "CreateTopic" {
+            let pairs = vec![("topicName", "nobody"), BODY];
+            cases.push((action, pairs, NO_TOPIC.to_owned()));
+        }
+    }
+    let keys = ("topicName", "keys");
+    let tags: Vec<(&str, &str)> = [
+        "msgTag.1", "msgTag.2", "msgTag.3", "msgTag.4", "msgTag.5", "msgTag.6",
+    ]
+    .into_iter()
+    .map(|name| (name, name))
+    .collect();
+    cases.extend([
+        ("CreateTopic", vec![("topicName", "T1")], "4460 (10550)topic is already existed".to_owned()),
+        ("CreateTopic", vec![("topicName", "new"), ("maxMsgSize", "1")], out_of_range("maxMsgSize")),
+        ("CreateTopic", vec![("topicName", "new"), ("filterType", "3")], out_of_range("filterType")),
+        ("SetTopicAttributes", vec![T1], missing("maxMsgSize")),
+        ("SetTopicAttributes", vec![T1, ("maxMsgSize", "1048577")], out_of_range("maxMsgSize")),
+        ("PublishMessage", vec![T1], missing("msgBody")),
+        ("PublishMessage", vec![T1, ("msgBody", "")], "4000 (10120)message body can't be empty".to_owned()),
+        ("PublishMessage", vec![T1, BODY, ("msgTag.1", &tag)], out_of_range("msgTag")),
+        ("PublishMessage", [&[T1, BODY], &tags[..]].concat(), "4000 (10720)too many msgTag".to_owned()),
+        ("PublishMessage", vec![keys, BODY], "4000 (10700)parameters lack of routingKey".to_owned()),
+        ("PublishMessage", vec![keys, BODY, ("routingKey", &dots)], "4000 (10691)too many delimeters".to_owned()),
+        ("PublishMessage", vec![keys, BODY, ("routingKey", &key)], out_of_range("routingKey")),
+        (
+            "PublishMessage",
+            vec![keys, BODY, ("routingKey", "a")],
+            "6030 (10650)topic has no subscription, please create a subscription before publishing message".to_owned(),
+        ),
+    ]);
+    check(cases).await;
+}
+
+#[tokio::test]
+async fn subscriptions() {
+    let endpoint = ("endpoint", "http://127.0.0.1:1/x");
+    let http = ("protocol", "http");
+    let subscribe = |more: &[(&'static str, &'static str)]| {
+        let mut pairs = vec![T1, S1];
+        pairs.extend(more);
+        pairs
+    };
+    let tags = |count| {
+        [
+            "filterTag.1",
+            "filterTag.2",
+            "filterTag.3",
+            "filterTag.4",
+            "filterTag.5",
+            "filterTag.6",
+        ]
+        .into_iter()
+        .take(count)
+        .map(|name| (name, "x"))
+    };
+    let keys = |count| {
+        [
+            "bindingKey.1",
+            "bindingKey.2",
+            "bindingKey.3",
+            "bindingKey.4",
+            "bindingKey.5",
+            "bindingKey.6",
+        ]
+        .into_iter()
+        .take(count)
+        .map(|name| (name, "x"))
+    };
+    let valid = [http, endpoint];
+    let mut cases = vec![
+        (
+            "Subscribe",
+            vec![T1, http, endpoint],
+            missing("subscriptionName"),
+        ),
+        (
+            "Subscribe",
+            vec![T1, ("subscriptionName", "a.b"), http, endpoint],
+            SUBSCRIPTION_NAME.to_owned(),
+        ),
+        (
+            "Subscribe",
+            vec![("topicName", "nobody"), S1, http, endpoint],
+            NO_TOPIC.to_owned(),
+        ),
+        ("Subscribe", subscribe(&[endpoint]), missing("protocol")),
+        ("Subscribe", subscribe(&[http]), missing("endpoint")),
+        (
+            "Subscribe",
+            subscribe(&[http, ("endpoint", "")]),
+            missing("endpoint"),
+        ),
+        (
+            "Subscribe",
+            subscribe(&[("protocol", "smtp"), endpoint]),
+            "4000 (10510)undefined protocol".to_owned(),
+        ),
+        (
+            "Subscribe",
+            subscribe(&[http, ("endpoint", "ftp://h/")]),
+            "4000 (10500)endpoint format error".to_owned(),
+        ),
+        (
+            "Subscribe",
+            subscribe(&[http, ("endpoint", "host/x")]),
+            "4000 (10500)endpoint format error".to_owned(),
+        ),
+        (
+            "Subscribe",
+            subscribe(&[http, ("endpoint", "http://")]),
+            "4000 (10500)endpoint format error".to_owned(),
+        ),
+        (
+            "Subscribe",
+            subscribe(&[http, ("endpoint", "http://h/a b")]),
+            "4510 (10570)url connot contain any blank characters".to_owned(),
+        ),
+        (
+            "Subscribe",
+            subscribe(&[http, ("endpoint", "http://10.0.0.1/x")]),
+            "4000 (10630)illegal endpoint".to_owned(),
+        ),
+        (
+            "Subscribe",
+            subscribe(&[http, endpoint, ("notifyStrategy", "NEVER")]),
+            "4000 (10520)undefined notify retry stragety".to_owned(),
+        ),
+        (
+            "Subscribe",
+            subscribe(&[http, endpoint, ("notifyContentFormat", "XML")]),
+            "4000 (10530)undefined notify content format".to_owned(),
+        ),
+        (
+            "Subscribe",
+            subscribe(&[("protocol", "queue"), ("endpoint", "q1")]),
+            "4000 (10640)notifyContentFormat of protocol queue must be SIMPLIFIED".to_owned(),
+        ),
+        (
+            "Subscribe",
+            subscribe(&[
+                ("protocol", "queue"),
+                ("endpoint", "nobody"),
+                ("notifyContentFormat", "SIMPLIFIED"),
+            ]),
+            "4000 (10630)illegal endpoint".to_owned(),
+        ),
+        (
+            "Subscribe",
+            subscribe(&[http, endpoint, ("filterTag.1", "seventeen letters")]),
+            out_of_range("filterTag"),
+        ),
+        (
+            "Subscribe",
+            vec![("topicName", "keys"), S1, http, endpoint],
+            "4000 (10710)parameters lack of bindingKey".to_owned(),
+        ),
+        (
+            "Subscribe",
+            vec![
+                ("topicName", "keys"),
+                S1,
+                http,
+                endpoint,
+                ("bindingKey.1", "................"),
+            ],
+            "4000 (10691)too many delimeters".to_owned(),
+        ),
+    ];
+    for (tag_count, key_count, expected) in [
+        (6, 0, "4000 (10490)number of filterTag exceed limit"),
+        (0, 6, "4000 (10680)too many bindingKey"),
+        (6, 6, "6050 (10740)too many filterTag or bindingKey"),
+    ] {
+        let mut pairs = subscribe(&valid);
+        pairs.extend(tags(tag_count));
+        pairs.extend(keys(key_count));
+        cases.push(("Subscribe", pairs, expected.to_owned()));
+    }
+    for action in [
+        "GetSubscriptionAttributes",
+        "SetSubscriptionAttributes",
+        "ClearSubscriptionFilterTags",
+        "Unsubscribe",
+    ] {
+        cases.push((action, vec![T1], missing("subscriptionName")));
+        let bad = vec![T1, ("subscriptionName", "a.b")];
+        cases.push((action, bad, SUBSCRIPTION_NAME.to_owned()));
+        let unknown = "4440 (10600)subscription is not existed";
+        cases.push((action, vec![T1, S1], unknown.to_owned()));
+    }
+    for (name, bad) in [("offset", "1001"), ("limit", "101"), ("limit", "-1")] {
+        cases.push((
+            "ListSubscriptionByTopic",
+            vec![T1, (name, bad)],
+            out_of_range(name),
+        ));
+    }
+    check(cases).await;
+}
+
+/// A subscription that is refused leaves no channel behind, and tells why its address is refused.
+#[tokio::test]
+async fn a_refused_endpoint_leaves_nothing_and_says_why() {
+    let server = start().await;
+    let cmq = prepared(&server).await;
+    let spec =
+        json!({"name": "limited", "scopes": ["admin"], "topics": ["t1"], "targets": ["queue:*"]});
+    let limited = Cmq::with_key(&server, spec).await;
+    let before = stored(&server).await;
+    let subscribe = [
+        T1,
+        S1,
+        ("protocol", "http"),
+        ("endpoint", "http://10.0.0.1/x"),
+    ];
+    let answer = cmq.call("Subscribe", &subscribe).await;
+    assert!(
+        answer["detail"].as_str().unwrap().contains("10.0.0.1"),
+        "{answer}"
+    );
+    let allowed = [
+        T1,
+        S1,
+        ("protocol", "http"),
+        ("endpoint", "http://127.0.0.1:1/x"),
+    ];
+    assert_eq!(
+        limited.refused("Subscribe", &allowed).await,
+        "4100 (10030)authentication failed"
+    );
+    assert_eq!(stored(&server).await, before);
+    server.stop().await;
+}
