@@ -3,8 +3,8 @@
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::client::{
-    Api, ChannelCommand, DeliveryCommand, KeyCommand, MessageCommand, PublishArguments, Remote,
-    SendArguments, SubscriptionCommand, TailArguments, TopicCommand,
+    Api, ChannelCommand, DeliveryCommand, KeyCommand, MessageCommand, PublishArguments,
+    QueueCommand, Remote, SendArguments, SubscriptionCommand, TailArguments, TopicCommand,
 };
 use crate::demo::DemoArguments;
 use crate::exit::{EXIT_CODES, Failure};
@@ -64,9 +64,12 @@ enum Ask {
     /// Channels: the ways out.
     #[command(subcommand)]
     Channel(ChannelCommand),
-    /// Subscriptions: which messages of a topic go through which channel.
+    /// Subscriptions: which messages of a topic go through which channel, or into which queue.
     #[command(subcommand)]
     Subscription(SubscriptionCommand),
+    /// Queues: what consumers pull messages from.
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// API keys.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -124,6 +127,7 @@ impl Ask {
             Self::Topic(command) => command.run(api, output).await,
             Self::Channel(command) => command.run(api, output).await,
             Self::Subscription(command) => command.run(api, output).await,
+            Self::Queue(command) => command.run(api, output).await,
             Self::Key(command) => command.run(api, output).await,
             Self::Message(command) => command.run(api, output).await,
             Self::Delivery(command) => command.run(api, output).await,

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::api::Api;
-use super::resource::{self, Assignment, Paging, assign, put};
+use super::resource::{self, Assignment, Usual, assign, put};
 use crate::exit::Failure;
 use crate::output::{Column, Output};
 
@@ -21,23 +21,10 @@ const KIND_COLUMNS: &[Column] = &[("KIND", "kind"), ("LABEL", "label")];
 /// What to do with channels.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ChannelCommand {
-    /// List channels.
-    List(Paging),
-    /// Show one channel; secrets are masked.
-    Get {
-        /// Its name.
-        name: String,
-    },
+    #[command(flatten)]
+    Usual(Usual),
     /// Create a channel; the same again changes nothing.
     Create(Create),
-    /// Change fields of a channel.
-    Set {
-        /// Its name.
-        name: String,
-        /// Such as timeout=5 or settings.url=https://…
-        #[arg(required = true, value_name = "FIELD=VALUE")]
-        fields: Vec<Assignment>,
-    },
     /// Hold its deliveries until it is resumed.
     Pause {
         /// Its name.
@@ -71,14 +58,6 @@ pub(crate) enum ChannelCommand {
     },
     /// List the kinds of channel; with `--output json` also their settings.
     Kinds,
-    /// Delete a channel.
-    Delete {
-        /// Its name.
-        name: String,
-        /// The subscriptions that use it too, cancelling their deliveries.
-        #[arg(long)]
-        cascade: bool,
-    },
 }
 
 /// A channel to create.
@@ -116,16 +95,8 @@ impl ChannelCommand {
     /// Does it.
     pub(crate) async fn run(self, api: &Api, output: &Output) -> Result<(), Failure> {
         match self {
-            Self::List(paging) => {
-                resource::list(api, output, &["v1", "channels"], &paging.query(), COLUMNS).await
-            }
-            Self::Get { name } => resource::get(api, output, &["v1", "channels", &name]).await,
+            Self::Usual(usual) => usual.run(api, output, "channels", COLUMNS).await,
             Self::Create(create) => create.run(api, output).await,
-            Self::Set { name, fields } => {
-                let mut patch = Map::new();
-                assign(&mut patch, &fields);
-                resource::change(api, output, &["v1", "channels", &name], patch).await
-            }
             Self::Pause { name } => pause(api, output, &name, true).await,
             Self::Resume { name } => pause(api, output, &name, false).await,
             Self::Enable { name } => {
@@ -145,9 +116,6 @@ impl ChannelCommand {
             }
             Self::Kinds => {
                 resource::list(api, output, &["v1", "channel-kinds"], &[], KIND_COLUMNS).await
-            }
-            Self::Delete { name, cascade } => {
-                resource::delete(api, output, &["v1", "channels", &name], cascade).await
             }
         }
     }

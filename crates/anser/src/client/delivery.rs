@@ -14,6 +14,7 @@ const COLUMNS: &[Column] = &[
     ("TOPIC", "topic"),
     ("SUBSCRIPTION", "subscription"),
     ("CHANNEL", "channel"),
+    ("QUEUE", "queue"),
     ("TARGET", "target"),
     ("STATE", "state"),
     ("ATTEMPTS", "attempts"),
@@ -59,6 +60,9 @@ pub(crate) struct List {
     /// Only through this channel.
     #[arg(long)]
     channel: Option<String>,
+    /// Only into this queue.
+    #[arg(long, conflicts_with = "channel")]
+    queue: Option<String>,
     /// Only of messages accepted at or after.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -95,6 +99,7 @@ impl List {
             ("state", &self.state),
             ("subscription", &self.subscription),
             ("channel", &self.channel),
+            ("queue", &self.queue),
             ("since", &self.since),
         ];
         for (name, value) in fields {

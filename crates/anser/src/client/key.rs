@@ -58,6 +58,12 @@ pub(crate) struct Create {
     /// The key it replaces: dedupe keys go on from that one.
     #[arg(long, value_name = "NAME")]
     replaces: Option<String>,
+    /// With a SecretId and a SecretKey for Tencent CMQ's clients; they are shown this once too.
+    #[arg(long, conflicts_with = "data")]
+    cmq: bool,
+    /// The APPID of such a key; default: the installation's number.
+    #[arg(long, value_name = "N", requires = "cmq")]
+    app_id: Option<u64>,
     /// Write it into this data folder, of a gateway that is stopped.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -93,6 +99,12 @@ impl Create {
                     let mut shown = Map::new();
                     shown.insert("name".to_owned(), value["name"].clone());
                     shown.insert("key".to_owned(), key.into());
+                    let cmq = value.get("cmq").and_then(Value::as_object);
+                    shown.extend(
+                        cmq.into_iter()
+                            .flatten()
+                            .map(|(name, value)| (name.clone(), value.clone())),
+                    );
                     output.fields(&Value::Object(shown))
                 }),
                 None => format!(
@@ -113,6 +125,8 @@ impl Create {
             spec.extend(list.map(|list| (name.to_owned(), json!(list))));
         }
         resource::put(&mut spec, "replaces", self.replaces);
+        resource::put(&mut spec, "cmq", self.cmq.then_some(true));
+        resource::put(&mut spec, "app_id", self.app_id);
         Value::Object(spec)
     }
 }

@@ -21,6 +21,7 @@ const DELIVERY_COLUMNS: &[Column] = &[
     ("ID", "id"),
     ("SUBSCRIPTION", "subscription"),
     ("CHANNEL", "channel"),
+    ("QUEUE", "queue"),
     ("STATE", "state"),
     ("ATTEMPTS", "attempts"),
     ("NEXT ATTEMPT", "next_attempt_at"),

@@ -1,7 +1,7 @@
 //! What every kind of resource has in common on the command line: list, get, create, change, delete. Must not know the
 //! fields of any kind.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Map, Value};
 
@@ -26,6 +26,60 @@ impl Paging {
         let limit = self.limit.map(|limit| ("limit", limit.to_string()));
         let cursor = self.cursor.clone().map(|cursor| ("cursor", cursor));
         limit.into_iter().chain(cursor).collect()
+    }
+}
+
+/// What is done in the same way with every kind that has one name under one collection.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Usual {
+    /// List them.
+    List(Paging),
+    /// Show one.
+    Get {
+        /// Its name.
+        name: String,
+    },
+    /// Change fields of one.
+    Set {
+        /// Its name.
+        name: String,
+        /// Such as retention=3600, settings.url=https://… or description=null.
+        #[arg(required = true, value_name = "FIELD=VALUE")]
+        fields: Vec<Assignment>,
+    },
+    /// Delete one.
+    Delete {
+        /// Its name.
+        name: String,
+        /// Its subscriptions too, cancelling their deliveries.
+        #[arg(long)]
+        cascade: bool,
+    },
+}
+
+impl Usual {
+    /// Does it, in the collection `/v1/{collection}`.
+    pub(crate) async fn run(
+        self,
+        api: &Api,
+        output: &Output,
+        collection: &str,
+        columns: &[Column],
+    ) -> Result<(), Failure> {
+        match self {
+            Self::List(paging) => {
+                list(api, output, &["v1", collection], &paging.query(), columns).await
+            }
+            Self::Get { name } => get(api, output, &["v1", collection, &name]).await,
+            Self::Set { name, fields } => {
+                let mut patch = Map::new();
+                assign(&mut patch, &fields);
+                change(api, output, &["v1", collection, &name], patch).await
+            }
+            Self::Delete { name, cascade } => {
+                delete(api, output, &["v1", collection, &name], cascade).await
+            }
+        }
     }
 }
 

@@ -14,17 +14,24 @@ use super::api::Api;
 use crate::exit::Failure;
 use crate::output::Output;
 
-/// A message to send.
+/// A message to send, and where.
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("where").required(true).args(["topic", "to"])))]
-#[command(group(clap::ArgGroup::new("what").required(true).args(["text", "json"])))]
 pub(crate) struct SendArguments {
     /// Its topic.
     #[arg(long)]
     topic: Option<String>,
-    /// A direct address, `CHANNEL[/TARGET]`, instead of a topic; may be repeated.
+    /// A direct address, `CHANNEL[/TARGET]` or `queue:NAME`, instead of a topic; may be repeated.
     #[arg(long, value_name = "ADDRESS")]
     to: Vec<String>,
+    #[command(flatten)]
+    message: Outgoing,
+}
+
+/// A message to send.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["text", "json"])))]
+pub(crate) struct Outgoing {
     /// Event type; default `message`.
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
@@ -51,8 +58,21 @@ impl SendArguments {
             Some(topic) => vec!["v1", "topics", topic.as_str(), "messages"],
             None => vec!["v1", "messages"],
         };
-        let body = Some(self.item()?.into_bytes());
-        let answer = api.call(Method::POST, &path, &[], body).await?;
+        self.message.send(api, output, &path, &self.to).await
+    }
+}
+
+impl Outgoing {
+    /// Publishes it by the call at `path` and shows the answer.
+    pub(crate) async fn send(
+        &self,
+        api: &Api,
+        output: &Output,
+        path: &[&str],
+        to: &[String],
+    ) -> Result<(), Failure> {
+        let body = Some(self.item(to)?.into_bytes());
+        let answer = api.call(Method::POST, path, &[], body).await?;
         output.result(&answer.text, |value| {
             let id = value.get("id").and_then(Value::as_str).unwrap_or("?");
             let matched = value.get("matched").and_then(Value::as_u64).unwrap_or(0);
@@ -68,7 +88,7 @@ impl SendArguments {
     }
 
     /// The item as JSON. Data goes in as the bytes of the file, which a `Value` would not keep.
-    fn item(&self) -> Result<String, Failure> {
+    fn item(&self, to: &[String]) -> Result<String, Failure> {
         let mut header = Map::new();
         let kind = self
             .kind
@@ -78,8 +98,8 @@ impl SendArguments {
         for (name, value) in texts {
             header.extend(value.map(|value| (name.to_owned(), Value::String(value))));
         }
-        if !self.to.is_empty() {
-            header.insert("to".to_owned(), json!(self.to));
+        if !to.is_empty() {
+            header.insert("to".to_owned(), json!(to));
         }
         if !self.tags.is_empty() {
             header.insert("tags".to_owned(), json!(self.tags));

@@ -12,6 +12,7 @@ const COLUMNS: &[Column] = &[
     ("TOPIC", "topic"),
     ("NAME", "name"),
     ("CHANNEL", "channel"),
+    ("QUEUE", "queue"),
     ("TARGET", "target"),
     ("FORMAT", "format"),
     ("ORDERING", "ordering"),
@@ -73,6 +74,7 @@ pub(crate) enum SubscriptionCommand {
 
 /// A subscription to create.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("where").required(true).args(["channel", "queue"])))]
 pub(crate) struct Create {
     /// The topic.
     topic: String,
@@ -80,7 +82,10 @@ pub(crate) struct Create {
     name: String,
     /// The channel it delivers through.
     #[arg(long)]
-    channel: String,
+    channel: Option<String>,
+    /// The queue it delivers into, instead of a channel.
+    #[arg(long)]
+    queue: Option<String>,
     /// Whom in that channel.
     #[arg(long)]
     target: Option<String>,
@@ -184,7 +189,8 @@ impl Create {
         put(&mut filter, "binding_key", self.binding_key);
         put(&mut filter, "cel", self.cel);
         let mut spec = Map::new();
-        spec.insert("channel".to_owned(), self.channel.into());
+        put(&mut spec, "channel", self.channel);
+        put(&mut spec, "queue", self.queue);
         put(&mut spec, "target", self.target);
         if !filter.is_empty() {
             spec.insert("filter".to_owned(), Value::Object(filter));

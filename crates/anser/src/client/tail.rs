@@ -137,7 +137,7 @@ fn show(item: &RawValue, out: &Output) {
 }
 
 /// What the message says, in a line: its text, its data, or how many bytes it has.
-fn content(value: &Value) -> String {
+pub(crate) fn content(value: &Value) -> String {
     let body = lookup(value, "message.body").unwrap_or(&Value::Null);
     if let Some(text) = body.get("fallback").and_then(Value::as_str) {
         return text.to_owned();

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::Map;
 
 use super::api::Api;
-use super::resource::{self, Assignment, Paging, assign, put};
+use super::resource::{self, Usual, put};
 use super::send::read_json;
 use crate::exit::Failure;
 use crate::output::{Column, Output};
@@ -23,31 +23,10 @@ const COLUMNS: &[Column] = &[
 /// What to do with topics.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TopicCommand {
-    /// List topics.
-    List(Paging),
-    /// Show one topic.
-    Get {
-        /// Its name.
-        name: String,
-    },
+    #[command(flatten)]
+    Usual(Usual),
     /// Create a topic; the same again changes nothing.
     Create(Create),
-    /// Change fields of a topic.
-    Set {
-        /// Its name.
-        name: String,
-        /// Such as retention=3600 or max_bytes=null.
-        #[arg(required = true, value_name = "FIELD=VALUE")]
-        fields: Vec<Assignment>,
-    },
-    /// Delete a topic.
-    Delete {
-        /// Its name.
-        name: String,
-        /// Its subscriptions too, cancelling their deliveries.
-        #[arg(long)]
-        cascade: bool,
-    },
 }
 
 /// A topic to create.
@@ -79,19 +58,8 @@ impl TopicCommand {
     /// Does it.
     pub(crate) async fn run(self, api: &Api, output: &Output) -> Result<(), Failure> {
         match self {
-            Self::List(paging) => {
-                resource::list(api, output, &["v1", "topics"], &paging.query(), COLUMNS).await
-            }
-            Self::Get { name } => resource::get(api, output, &["v1", "topics", &name]).await,
+            Self::Usual(usual) => usual.run(api, output, "topics", COLUMNS).await,
             Self::Create(create) => create.run(api, output).await,
-            Self::Set { name, fields } => {
-                let mut patch = Map::new();
-                assign(&mut patch, &fields);
-                resource::change(api, output, &["v1", "topics", &name], patch).await
-            }
-            Self::Delete { name, cascade } => {
-                resource::delete(api, output, &["v1", "topics", &name], cascade).await
-            }
         }
     }
 }

@@ -15,4 +15,5 @@ mod formats;
 mod harness;
 mod life;
 mod outcomes;
+mod queues;
 mod readme;

@@ -168,4 +168,12 @@ fn check(answers: &[(String, String)]) {
         arrived["items"][0]["message"]["body"]["data"]["order"], 42,
         "{arrived}"
     );
+    let leased = answer("jobs/receive");
+    assert_eq!(leased["messages"][0]["receives"], 1, "{leased}");
+    let again = answers.iter().find(|(line, _)| line.contains("--ack"));
+    let (_, again) = again.expect("the line");
+    assert!(
+        again.contains("#2") && again.contains("resize picture 7"),
+        "{again}"
+    );
 }

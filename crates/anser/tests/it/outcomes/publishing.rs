@@ -259,7 +259,7 @@ async fn direct_addresses_need_no_subscription() {
         ),
         (
             json!({"header": {"to": ["queue:q"]}, "body": {"data": 1}}),
-            "not_available",
+            "unknown_queue",
         ),
     ] {
         let (status, problem) = stage.api.post("/v1/messages", &item).await;
