@@ -13,6 +13,8 @@ const PURE: &[&str] = &[
     "crates/anser-core/src",
     "crates/anser-channels/src",
     "crates/anser-gateway/src/dispatch/plan",
+    "crates/anser-gateway/src/leasing/alarms",
+    "crates/anser-gateway/src/leasing/waiting",
 ];
 /// The handles themselves, which wrap the real clock and the real randomness.
 const HANDLES: &[&str] = &[

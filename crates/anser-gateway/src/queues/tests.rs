@@ -3,6 +3,7 @@
 
 mod dead_letters;
 mod leasing;
+mod life;
 mod operating;
 mod waiting;
 
@@ -87,7 +88,8 @@ impl Setup {
 
     /// Lets time pass, and whatever is due happen.
     async fn pass(&self, by: Duration) {
-        tokio::time::sleep(by).await;
+        let elapsed = tokio::time::timeout(by, std::future::pending::<()>());
+        assert!(elapsed.await.is_err());
         self.rest().await;
     }
 

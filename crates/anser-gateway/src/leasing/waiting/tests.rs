@@ -81,11 +81,11 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         3 => prop_oneof![Just(0), 1..40i64].prop_map(|delay| Event::Commit { delay }),
         3 => Just(Event::Tell),
-        3 => Just(Event::Enter),
+        4 => Just(Event::Enter),
         6 => (0..8usize).prop_map(Event::Answer),
         6 => (0..8usize).prop_map(Event::TakeIn),
-        1 => (0..8usize).prop_map(Event::TimeOut),
-        1 => (0..8usize).prop_map(Event::GoAway),
+        2 => (0..8usize).prop_map(Event::TimeOut),
+        3 => (0..8usize).prop_map(Event::GoAway),
         2 => (1..20i64).prop_map(Event::Pass),
     ]
 }
@@ -273,10 +273,10 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(2_048))]
 
     #[test]
-    fn nobody_sleeps_while_a_message_is_there(events in prop::collection::vec(event(), 1..120)) {
+    fn nobody_sleeps_while_a_message_is_there(events in prop::collection::vec(event(), 1..60)) {
         let mut model = Model::new();
         for event in &events {
             model.happen(event);

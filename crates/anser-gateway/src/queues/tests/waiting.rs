@@ -232,3 +232,42 @@ async fn a_subscription_fills_a_queue_and_no_publisher_waits_for_its_consumers()
     assert_eq!(data(&receive.await.unwrap()), ["1"]);
     setup.stop().await;
 }
+
+/// In real parallel, where a wake that gets lost would leave a consumer waiting for the full time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn producers_and_consumers_side_by_side_lose_and_repeat_nothing() {
+    const MESSAGES: usize = 2_000;
+    let setup = Arc::new(Setup::new(&[("jobs", json!({"ordering": "key"}))]));
+    let seen = Arc::new(std::sync::Mutex::new(BTreeSet::new()));
+    let mut tasks = tokio::task::JoinSet::new();
+    for producer in 0..4 {
+        let setup = Arc::clone(&setup);
+        tasks.spawn(async move {
+            for n in 0..MESSAGES / 4 {
+                let key = json!({"key": format!("{producer}.{}", n % 3)});
+                setup.send_with("jobs", json!(n), key).await;
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    for max in [1, 1, 1, 1, 1, 1, 7, 16] {
+        let (setup, seen) = (Arc::clone(&setup), Arc::clone(&seen));
+        tasks.spawn(async move {
+            while seen.lock().unwrap().len() < MESSAGES {
+                // The last ones wait until the gateway stops.
+                let received = setup.try_receive("jobs", ask(max, 30)).await.unwrap();
+                for received in received {
+                    assert!(seen.lock().unwrap().insert(received.num), "received twice");
+                    assert!(setup.ack("jobs", received.receipt).await);
+                }
+                if seen.lock().unwrap().len() == MESSAGES {
+                    setup.gateway().leasing.close();
+                }
+            }
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
+    assert!(setup.elapsed() < seconds(30), "somebody waited in vain");
+}
