@@ -7,13 +7,11 @@ use anser_core::attempt::Attempt;
 use anser_core::channel::Manifest;
 use anser_core::resource::{ChannelSpec, Scope};
 use anser_gateway::Gateway;
-use anser_gateway::admin::{ChannelView, ListQuery, Put, RotatedSecret};
+use anser_gateway::admin::{ChannelView, RotatedSecret};
 use anser_gateway::auth::Principal;
-use anser_gateway::look::Page;
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::kind::{self, Calls, Kind};
 use super::resource::{self, Revised};
@@ -127,48 +125,13 @@ impl Kind for Channels {
     };
     const CASCADES: bool = true;
 
-    fn list(
-        gateway: &Gateway,
-        principal: &Principal,
-        query: &ListQuery,
-    ) -> Result<Page<ChannelView>, Problem> {
-        gateway.list_channels(principal, query)
-    }
-
-    fn show(gateway: &Gateway, principal: &Principal, name: &str) -> Result<ChannelView, Problem> {
-        gateway.get_channel(principal, name)
-    }
-
-    async fn create(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        spec: ChannelSpec,
-    ) -> Result<Put<ChannelView>, Problem> {
-        gateway.create_channel(principal, name, spec).await
-    }
-
-    async fn replace(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        spec: ChannelSpec,
-        expected: Option<u64>,
-    ) -> Result<Put<ChannelView>, Problem> {
-        gateway.put_channel(principal, name, spec, expected).await
-    }
-
-    async fn change(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        patch: Value,
-        expected: Option<u64>,
-    ) -> Result<ChannelView, Problem> {
-        gateway
-            .patch_channel(principal, name, patch, expected)
-            .await
-    }
+    kind::served_by!(
+        list_channels,
+        get_channel,
+        create_channel,
+        put_channel,
+        patch_channel
+    );
 
     async fn delete(
         gateway: &Gateway,

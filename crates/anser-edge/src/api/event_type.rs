@@ -3,10 +3,8 @@
 use anser_core::Problem;
 use anser_core::resource::EventTypeSpec;
 use anser_gateway::Gateway;
-use anser_gateway::admin::{EventTypeView, ListQuery, Put};
+use anser_gateway::admin::EventTypeView;
 use anser_gateway::auth::Principal;
-use anser_gateway::look::Page;
-use serde_json::Value;
 
 use super::kind::{self, Calls, Kind};
 use super::resource::Revised;
@@ -42,54 +40,13 @@ impl Kind for EventTypes {
     };
     const CASCADES: bool = false;
 
-    fn list(
-        gateway: &Gateway,
-        principal: &Principal,
-        query: &ListQuery,
-    ) -> Result<Page<EventTypeView>, Problem> {
-        gateway.list_event_types(principal, query)
-    }
-
-    fn show(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-    ) -> Result<EventTypeView, Problem> {
-        gateway.get_event_type(principal, name)
-    }
-
-    async fn create(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        spec: EventTypeSpec,
-    ) -> Result<Put<EventTypeView>, Problem> {
-        gateway.create_event_type(principal, name, spec).await
-    }
-
-    async fn replace(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        spec: EventTypeSpec,
-        expected: Option<u64>,
-    ) -> Result<Put<EventTypeView>, Problem> {
-        gateway
-            .put_event_type(principal, name, spec, expected)
-            .await
-    }
-
-    async fn change(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        patch: Value,
-        expected: Option<u64>,
-    ) -> Result<EventTypeView, Problem> {
-        gateway
-            .patch_event_type(principal, name, patch, expected)
-            .await
-    }
+    kind::served_by!(
+        list_event_types,
+        get_event_type,
+        create_event_type,
+        put_event_type,
+        patch_event_type
+    );
 
     async fn delete(
         gateway: &Gateway,

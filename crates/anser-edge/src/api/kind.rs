@@ -98,6 +98,57 @@ pub(super) trait Kind: 'static {
     fn name(view: &Self::View) -> &str;
 }
 
+/// All of [`Kind`] that differs between kinds only in the names of the gateway's use cases.
+macro_rules! served_by {
+    ($list:ident, $show:ident, $create:ident, $replace:ident, $change:ident) => {
+        fn list(
+            gateway: &anser_gateway::Gateway,
+            principal: &anser_gateway::auth::Principal,
+            query: &anser_gateway::admin::ListQuery,
+        ) -> Result<anser_gateway::look::Page<Self::View>, anser_core::Problem> {
+            gateway.$list(principal, query)
+        }
+
+        fn show(
+            gateway: &anser_gateway::Gateway,
+            principal: &anser_gateway::auth::Principal,
+            name: &str,
+        ) -> Result<Self::View, anser_core::Problem> {
+            gateway.$show(principal, name)
+        }
+
+        async fn create(
+            gateway: &anser_gateway::Gateway,
+            principal: &anser_gateway::auth::Principal,
+            name: &str,
+            spec: Self::Spec,
+        ) -> Result<anser_gateway::admin::Put<Self::View>, anser_core::Problem> {
+            gateway.$create(principal, name, spec).await
+        }
+
+        async fn replace(
+            gateway: &anser_gateway::Gateway,
+            principal: &anser_gateway::auth::Principal,
+            name: &str,
+            spec: Self::Spec,
+            expected: Option<u64>,
+        ) -> Result<anser_gateway::admin::Put<Self::View>, anser_core::Problem> {
+            gateway.$replace(principal, name, spec, expected).await
+        }
+
+        async fn change(
+            gateway: &anser_gateway::Gateway,
+            principal: &anser_gateway::auth::Principal,
+            name: &str,
+            patch: serde_json::Value,
+            expected: Option<u64>,
+        ) -> Result<Self::View, anser_core::Problem> {
+            gateway.$change(principal, name, patch, expected).await
+        }
+    };
+}
+pub(super) use served_by;
+
 /// The six routes of a kind.
 pub(super) fn routes<K: Kind>() -> Vec<Route> {
     let Calls {

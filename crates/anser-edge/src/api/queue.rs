@@ -3,14 +3,12 @@
 use anser_core::resource::{QueueSpec, Scope};
 use anser_core::{Problem, Timestamp};
 use anser_gateway::Gateway;
-use anser_gateway::admin::{ListQuery, Put, QueueView};
+use anser_gateway::admin::QueueView;
 use anser_gateway::auth::Principal;
-use anser_gateway::look::Page;
 use anser_gateway::queues::QueueState;
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::kind::{self, Calls, Kind};
 use super::resource::Revised;
@@ -176,46 +174,7 @@ impl Kind for Queues {
     };
     const CASCADES: bool = true;
 
-    fn list(
-        gateway: &Gateway,
-        principal: &Principal,
-        query: &ListQuery,
-    ) -> Result<Page<QueueView>, Problem> {
-        gateway.list_queues(principal, query)
-    }
-
-    fn show(gateway: &Gateway, principal: &Principal, name: &str) -> Result<QueueView, Problem> {
-        gateway.get_queue(principal, name)
-    }
-
-    async fn create(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        spec: QueueSpec,
-    ) -> Result<Put<QueueView>, Problem> {
-        gateway.create_queue(principal, name, spec).await
-    }
-
-    async fn replace(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        spec: QueueSpec,
-        expected: Option<u64>,
-    ) -> Result<Put<QueueView>, Problem> {
-        gateway.put_queue(principal, name, spec, expected).await
-    }
-
-    async fn change(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        patch: Value,
-        expected: Option<u64>,
-    ) -> Result<QueueView, Problem> {
-        gateway.patch_queue(principal, name, patch, expected).await
-    }
+    kind::served_by!(list_queues, get_queue, create_queue, put_queue, patch_queue);
 
     async fn delete(
         gateway: &Gateway,

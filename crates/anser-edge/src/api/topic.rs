@@ -3,10 +3,8 @@
 use anser_core::Problem;
 use anser_core::resource::TopicSpec;
 use anser_gateway::Gateway;
-use anser_gateway::admin::{ListQuery, Put, TopicView};
+use anser_gateway::admin::TopicView;
 use anser_gateway::auth::Principal;
-use anser_gateway::look::Page;
-use serde_json::Value;
 
 use super::kind::{self, Calls, Kind};
 use super::resource::Revised;
@@ -42,46 +40,7 @@ impl Kind for Topics {
     };
     const CASCADES: bool = true;
 
-    fn list(
-        gateway: &Gateway,
-        principal: &Principal,
-        query: &ListQuery,
-    ) -> Result<Page<TopicView>, Problem> {
-        gateway.list_topics(principal, query)
-    }
-
-    fn show(gateway: &Gateway, principal: &Principal, name: &str) -> Result<TopicView, Problem> {
-        gateway.get_topic(principal, name)
-    }
-
-    async fn create(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        spec: TopicSpec,
-    ) -> Result<Put<TopicView>, Problem> {
-        gateway.create_topic(principal, name, spec).await
-    }
-
-    async fn replace(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        spec: TopicSpec,
-        expected: Option<u64>,
-    ) -> Result<Put<TopicView>, Problem> {
-        gateway.put_topic(principal, name, spec, expected).await
-    }
-
-    async fn change(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        patch: Value,
-        expected: Option<u64>,
-    ) -> Result<TopicView, Problem> {
-        gateway.patch_topic(principal, name, patch, expected).await
-    }
+    kind::served_by!(list_topics, get_topic, create_topic, put_topic, patch_topic);
 
     async fn delete(
         gateway: &Gateway,

@@ -292,13 +292,19 @@ async fn keys_do_only_what_they_may() {
             assert_eq!(reply.code(), code, "{method} {target}");
         }
     }
+    sending(&server, &sender, &consumer).await;
+    server.stop().await;
+}
+
+/// Sending takes the right to publish, and nothing else.
+async fn sending(server: &Server, sender: &str, consumer: &str) {
+    let json_type = ("content-type", "application/json");
     let item = json!({"header": {"to": ["queue:jobs"]}, "body": {"data": 1}}).to_string();
-    for (bearer, status) in [(&sender, 202), (&consumer, 403)] {
-        let headers = [("authorization", bearer.as_str()), json_type];
+    for (bearer, status) in [(sender, 202), (consumer, 403)] {
+        let headers = [("authorization", bearer), json_type];
         let reply = server.send("POST", "/v1/messages", &headers, item.as_bytes());
         assert_eq!(reply.await.status, status);
     }
-    server.stop().await;
 }
 
 #[tokio::test]
