@@ -1,3 +1,6 @@
+//! Parameters as clients write them, each rule broken once, and any bytes.
+//! Only what a form can carry: what the parameters mean is tested where they are used.
+
 use proptest::prelude::*;
 
 use super::*;

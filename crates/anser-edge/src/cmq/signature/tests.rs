@@ -1,3 +1,6 @@
+//! Known answers, the habits of the clients, and made-up signatures.
+//! Must not use the code that it tests to sign.
+
 use proptest::prelude::*;
 use url::form_urlencoded::Serializer;
 

@@ -182,6 +182,12 @@ async fn an_http_subscription_has_a_channel_of_its_own() {
     assert_eq!(native["retry"], "cmq-decay");
     assert_eq!(native["channel"], made[0]["name"]);
 
+    change_and_unsubscribe(&cmq).await;
+    assert_eq!(channels().await, Vec::<Value>::new());
+    server.stop().await;
+}
+
+async fn change_and_unsubscribe(cmq: &Cmq<'_>) {
     let set = [
         T1,
         S1,
@@ -204,11 +210,9 @@ async fn an_http_subscription_has_a_channel_of_its_own() {
         "4000 (10540)there exists subscriptions under this topic, please unsubscribe all of them before DeleteTopic"
     );
     cmq.done("Unsubscribe", &[T1, S1]).await;
-    assert_eq!(channels().await, Vec::<Value>::new());
     let list = cmq.done("ListSubscriptionByTopic", &[T1]).await;
     assert_eq!(list["subscriptionList"], json!([]));
     cmq.done("DeleteTopic", &[T1]).await;
-    server.stop().await;
 }
 
 #[tokio::test]
