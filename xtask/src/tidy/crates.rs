@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "anser-edge",
         &["anser-core", "anser-gateway", "anser-channels"],
     ),
+    ("anser-sim", &["anser-core"]),
     (
         "anser",
         &[
@@ -29,6 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "anser-channels",
             "anser-gateway",
             "anser-edge",
+            "anser-sim",
         ],
     ),
     ("xtask", &[]),

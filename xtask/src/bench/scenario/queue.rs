@@ -135,7 +135,9 @@ async fn through_cmq(
     let warm = warm_up(bench).fill(clients().await?).await?;
     bench.drain(clients().await?, warm.messages).await?;
     let send = bench.fill(clients().await?).await?;
-    let (receive, delete) = bench.apart(clients().await?, send.messages).await?;
+    let (receive, delete) = bench
+        .apart(clients().await?, clients().await?, send.messages)
+        .await?;
     let again = bench.fill(clients().await?).await?;
     let drain = bench.drain(clients().await?, again.messages).await?;
     let through = bench.through(clients().await?, clients().await?).await?;

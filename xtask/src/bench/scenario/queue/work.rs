@@ -211,10 +211,11 @@ impl Bench {
         progress.phase(&meter, begun, messages)
     }
 
-    /// Consumers receive so many, and then delete them: each measured by itself.
+    /// Consumers receive so many, and then as many others delete them: each measured by itself.
     pub(crate) async fn apart<C: Consumer>(
         self,
         consumers: Vec<C>,
+        deleters: Vec<C>,
         messages: u64,
     ) -> anyhow::Result<(Phase, Phase)> {
         let progress = Progress::new(self.clock, messages, 0, 0);
@@ -230,8 +231,8 @@ impl Bench {
         let meter = Meter::begin(Some(self.pid))?;
         let begun = self.clock.nanos();
         let mut tasks = JoinSet::new();
-        for (consumer, received) in held {
-            tasks.spawn(delete(consumer, received, Arc::clone(&progress)));
+        for (deleter, received) in deleters.into_iter().zip(held) {
+            tasks.spawn(delete(deleter, received, Arc::clone(&progress)));
         }
         join(&mut tasks).await?;
         Ok((receive, progress.phase(&meter, begun, messages)?))
@@ -295,7 +296,7 @@ async fn produce<P: Producer>(
 }
 
 /// What a consumer has received and not deleted.
-type Held<C> = (C, Vec<Vec<<C as Consumer>::Handle>>);
+type Held<C> = Vec<Vec<<C as Consumer>::Handle>>;
 
 async fn consume<C: Consumer>(
     mut consumer: C,
@@ -328,7 +329,7 @@ async fn consume<C: Consumer>(
     if taken != sent {
         bail!("{sent} messages were sent and {taken} received");
     }
-    Ok((consumer, held))
+    Ok(held)
 }
 
 async fn delete<C: Consumer>(
