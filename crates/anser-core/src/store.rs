@@ -2,6 +2,8 @@
 //! in commit order, keeps lanes in order, and answers only after a durable commit. Batch first, async; implementations
 //! live in `anser-store`. A queue is a [`Group`] whose deliveries are pulled instead of pushed: leased, then acknowledged.
 
+mod config;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use crate::delivery::DeliveryState;
 use crate::id::{DeliveryId, MessageId, Num, Receipt, ResourceId};
 use crate::message::Fingerprint;
 use crate::time::Timestamp;
+
+pub use config::{ConfigChange, ConfigKind, ConfigRow};
 
 /// What deliveries are claimed by: the subscription they come from, or the channel they were addressed to directly.
 /// Several groups may share one limiter scope; the dispatcher knows which.
@@ -578,92 +582,6 @@ pub struct Swept {
     pub dedupes: usize,
     /// Whether another step may find more now.
     pub more: bool,
-}
-
-/// Kinds of configuration documents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ConfigKind {
-    /// Topics.
-    Topic,
-    /// Channels.
-    Channel,
-    /// Subscriptions.
-    Subscription,
-    /// API keys.
-    Key,
-    /// Event types.
-    EventType,
-    /// What the gateway remembers of an endpoint: failing since, disabled, held.
-    Endpoint,
-    /// Queues.
-    Queue,
-}
-
-impl ConfigKind {
-    /// Every kind.
-    pub const ALL: [Self; 7] = [
-        Self::Topic,
-        Self::Channel,
-        Self::Subscription,
-        Self::Key,
-        Self::EventType,
-        Self::Endpoint,
-        Self::Queue,
-    ];
-
-    /// The name it is stored under.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Topic => "topic",
-            Self::Channel => "channel",
-            Self::Subscription => "subscription",
-            Self::Key => "key",
-            Self::EventType => "event_type",
-            Self::Endpoint => "endpoint",
-            Self::Queue => "queue",
-        }
-    }
-}
-
-/// A configuration document as stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigRow {
-    /// Its kind.
-    pub kind: ConfigKind,
-    /// Its key, unique within the kind.
-    pub key: String,
-    /// Its internal number.
-    pub id: ResourceId,
-    /// Rises with every change, over all documents.
-    pub revision: u64,
-    /// The document, JSON.
-    pub document: Bytes,
-}
-
-/// One change of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConfigChange {
-    /// Creates or replaces.
-    Put {
-        /// Kind.
-        kind: ConfigKind,
-        /// Key.
-        key: String,
-        /// The document, JSON.
-        document: Bytes,
-        /// The revision that must be current; `Some(0)`: must not exist yet; `None`: whatever is there.
-        expected: Option<u64>,
-    },
-    /// Removes.
-    Delete {
-        /// Kind.
-        kind: ConfigKind,
-        /// Key.
-        key: String,
-        /// The revision that must be current; `None`: whatever is there.
-        expected: Option<u64>,
-    },
 }
 
 /// Told of every commit, for metrics. Must return at once.
