@@ -89,8 +89,6 @@ impl Drop for Lent {
 /// What one try found.
 struct Found {
     lent: Lent,
-    /// When something is due that is not due now.
-    next_due: Option<Timestamp>,
     /// There is more to look through.
     again: bool,
 }
@@ -107,12 +105,9 @@ struct Place<'a> {
 
 impl Place<'_> {
     /// To be woken by the signal; an error says why not to sleep.
-    fn sleep(&mut self, next_due: Option<Timestamp>) -> Result<oneshot::Receiver<()>, Sleep> {
+    fn sleep(&mut self) -> Result<oneshot::Receiver<()>, Sleep> {
         let (signal, woken) = oneshot::channel();
-        let sleep = |state: &mut super::State| {
-            let waiting = &mut state.waiting;
-            waiting.sleep(self.queue, self.ticket, signal, next_due)
-        };
+        let sleep = |state: &mut super::State| state.waiting.sleep(self.queue, self.ticket, signal);
         let asleep = self.leasing.change(sleep);
         self.owes = true;
         match asleep {
@@ -174,7 +169,7 @@ impl Leasing {
             if found.again {
                 continue;
             }
-            let woken = match place.sleep(found.next_due) {
+            let woken = match place.sleep() {
                 Ok(woken) => woken,
                 Err(Sleep::Closed) => return Ok(found.lent),
                 Err(_) => continue,
@@ -227,24 +222,16 @@ impl Leasing {
             let leased = self.store.lease(lease).await.map_err(store_problem)?;
             let (lent, damaged) = self.lend(ask.queue, leased.deliveries);
             let found = !lent.taken.is_empty();
-            self.note_lent(&lent, rules.receives_max(), leased.more);
+            self.note_lent(&lent, rules.receives_max(), leased.more, leased.next_due);
             let unread = leased.more && leased.spent.is_empty() && damaged.is_empty();
             let ended = self.end_damaged(&rules, &damaged).await
                 + self.end_spent(&rules, leased.spent).await;
             if found || ended == 0 && !unread {
-                return Ok(Found {
-                    lent,
-                    next_due: leased.next_due,
-                    again: false,
-                });
+                return Ok(Found { lent, again: false });
             }
         }
         let (lent, _) = self.lend(ask.queue, Vec::new());
-        Ok(Found {
-            lent,
-            next_due: None,
-            again: true,
-        })
+        Ok(Found { lent, again: true })
     }
 
     /// What can be read, and what cannot.
@@ -277,13 +264,23 @@ impl Leasing {
         (lent, damaged)
     }
 
-    /// Others are woken when the leases end, or now if there is more.
-    fn note_lent(&self, lent: &Lent, receives_max: Option<u32>, more: bool) {
-        if lent.taken.is_empty() {
-            return;
-        }
+    /// Others are woken when something is due, and now if there is more. Also when nothing was found: this receive may
+    /// have been woken by the alarm of them all, and may not sleep again.
+    fn note_lent(
+        &self,
+        lent: &Lent,
+        receives_max: Option<u32>,
+        more: bool,
+        next_due: Option<Timestamp>,
+    ) {
         let count = lent.taken.len();
         let woken = self.change(|state| {
+            if let Some(due) = next_due {
+                state.waiting.arm(lent.queue, due);
+            }
+            if count == 0 {
+                return Vec::new();
+            }
             if let Some(leased) = state.leased.get_mut(&lent.queue) {
                 *leased = leased.saturating_add(count as u64);
             }

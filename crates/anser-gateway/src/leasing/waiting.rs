@@ -92,14 +92,8 @@ impl<S> Waiting<S> {
         Ok(self.next)
     }
 
-    /// A receive tried and found nothing; `next_due` is when the store knows something to be due.
-    pub(super) fn sleep(
-        &mut self,
-        queue: Group,
-        ticket: Ticket,
-        signal: S,
-        next_due: Option<Timestamp>,
-    ) -> Sleep {
+    /// A receive tried and found nothing. What the store said to be due later was [armed](Self::arm) before.
+    pub(super) fn sleep(&mut self, queue: Group, ticket: Ticket, signal: S) -> Sleep {
         if self.closed {
             return Sleep::Closed;
         }
@@ -110,9 +104,6 @@ impl<S> Waiting<S> {
         }
         line.trying = line.trying.saturating_sub(1);
         line.asleep.insert(ticket, signal);
-        if let Some(due) = next_due {
-            self.alarms.arm(queue, due);
-        }
         Sleep::Asleep
     }
 
@@ -191,7 +182,8 @@ impl<S> Waiting<S> {
         self.count
     }
 
-    /// Something in the queue is due then; of interest only while somebody waits.
+    /// Something in the queue is due then; of interest only while somebody waits. Every try tells what the store said,
+    /// whatever it found: the alarm that woke it was for all.
     pub(super) fn arm(&mut self, queue: Group, due: Timestamp) {
         if self.lines.contains_key(&queue) {
             self.alarms.arm(queue, due);

@@ -18,12 +18,12 @@ fn the_longest_waiting_is_woken_first_and_keeps_its_place() {
     let mut waiting = Waiting::new(10);
     let tickets: Vec<Ticket> = (0..3).map(|_| waiting.enter(QUEUE).unwrap()).collect();
     for ticket in &tickets {
-        let slept = waiting.sleep(QUEUE, *ticket, *ticket, None);
+        let slept = waiting.sleep(QUEUE, *ticket, *ticket);
         assert_eq!(slept, Sleep::Asleep);
     }
     assert_eq!(waiting.wake(QUEUE, 2), tickets[..2]);
     // The second finds nothing and sleeps again, before the third.
-    waiting.sleep(QUEUE, tickets[1], tickets[1], None);
+    waiting.sleep(QUEUE, tickets[1], tickets[1]);
     assert_eq!(waiting.wake(QUEUE, 1), tickets[1..2]);
     assert_eq!(waiting.count(), 3);
     assert!(waiting.wake(ResourceId(8), 5).is_empty());
@@ -34,9 +34,9 @@ fn what_comes_during_a_try_is_tried_again_for() {
     let mut waiting = Waiting::new(10);
     let (first, second) = (waiting.enter(QUEUE).unwrap(), waiting.enter(QUEUE).unwrap());
     assert!(waiting.wake(QUEUE, 1).is_empty());
-    assert_eq!(waiting.sleep(QUEUE, first, 1, None), Sleep::TryAgain);
-    assert_eq!(waiting.sleep(QUEUE, second, 2, None), Sleep::Asleep);
-    assert_eq!(waiting.sleep(QUEUE, first, 1, None), Sleep::Asleep);
+    assert_eq!(waiting.sleep(QUEUE, first, 1), Sleep::TryAgain);
+    assert_eq!(waiting.sleep(QUEUE, second, 2), Sleep::Asleep);
+    assert_eq!(waiting.sleep(QUEUE, first, 1), Sleep::Asleep);
 }
 
 #[test]
@@ -44,8 +44,9 @@ fn who_goes_away_passes_its_wake_on() {
     let mut waiting = Waiting::new(2);
     let (first, second) = (waiting.enter(QUEUE).unwrap(), waiting.enter(QUEUE).unwrap());
     assert_eq!(waiting.enter(QUEUE), Err(Refused::Full));
-    waiting.sleep(QUEUE, first, 1, None);
-    waiting.sleep(QUEUE, second, 2, Some(at(50)));
+    waiting.sleep(QUEUE, first, 1);
+    waiting.arm(QUEUE, at(50));
+    waiting.sleep(QUEUE, second, 2);
     assert_eq!(waiting.wake(QUEUE, 1), [1]);
     assert!(!waiting.give_up(QUEUE, first), "it has been woken");
     assert_eq!(waiting.leave(QUEUE, first, true), [2]);
@@ -194,6 +195,9 @@ impl Model {
                     let receive = self.receives.remove(&ticket).unwrap();
                     let woken = self.waiting.leave(QUEUE, ticket, receive.owes);
                     self.woken(woken);
+                    if let Some(answer) = receive.answer {
+                        self.note(answer);
+                    }
                     if receive.answer.is_some_and(|answer| answer.found) {
                         // Given back.
                         self.messages.push(self.now);
@@ -241,21 +245,31 @@ impl Model {
         };
         let receive = self.receives.get_mut(&ticket).unwrap();
         let answer = receive.answer.take().unwrap();
+        let last = receive.last;
         receive.owes = false;
-        if answer.found || receive.last {
+        self.note(answer);
+        if answer.found || last {
             self.receives.remove(&ticket);
-            let mut woken = Vec::new();
-            if answer.found && answer.more {
-                self.causes += 1;
-                woken = self.waiting.wake(QUEUE, 1);
-            }
-            woken.extend(self.waiting.leave(QUEUE, ticket, false));
+            let woken = self.waiting.leave(QUEUE, ticket, false);
             self.woken(woken);
             return;
         }
+        let receive = self.receives.get_mut(&ticket).unwrap();
         receive.owes = true;
-        let slept = self.waiting.sleep(QUEUE, ticket, ticket, answer.next_due);
+        let slept = self.waiting.sleep(QUEUE, ticket, ticket);
         receive.asleep = slept == Sleep::Asleep;
+    }
+
+    /// What others must know of an answer, whoever takes it in.
+    fn note(&mut self, answer: Answer) {
+        if let Some(due) = answer.next_due {
+            self.waiting.arm(QUEUE, due);
+        }
+        if answer.found && answer.more {
+            self.causes += 1;
+            let woken = self.waiting.wake(QUEUE, 1);
+            self.woken(woken);
+        }
     }
 
     /// Lets everything that is under way end.

@@ -115,6 +115,23 @@ async fn several_due_at_once_wake_several() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_of_two_delayed_messages_comes_in_its_time() {
+    let setup = Setup::new(&[("jobs", json!({}))]);
+    for at in [2, 3] {
+        let header = json!({"not_before": START.plus(seconds(at)).to_string()});
+        setup.send_with("jobs", json!(at), header).await;
+    }
+    for (at, receive) in [
+        (2, setup.waiting("jobs", 20)),
+        (3, setup.waiting("jobs", 20)),
+    ] {
+        assert_eq!(data(&receive.await.unwrap()), [at.to_string()]);
+        assert_eq!(setup.elapsed(), seconds(at));
+    }
+    setup.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_goes_away_leaves_its_message_to_the_next() {
     let setup = Setup::new(&[("jobs", json!({}))]);
     let (gone, next) = (setup.waiting("jobs", 20), setup.waiting("jobs", 20));
