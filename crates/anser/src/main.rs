@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod demo;
 mod exit;
+mod oneshot;
 mod output;
 mod server;
 

@@ -7,3 +7,5 @@ pub(crate) mod runtime;
 pub(crate) mod serve;
 pub(crate) mod settings;
 pub(crate) mod telemetry;
+
+pub(crate) use entropy::OsRandom;

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::api::Api;
 use crate::exit::Failure;
+use crate::oneshot;
 use crate::output::Output;
 
 /// A message to send, and where.
@@ -21,7 +22,8 @@ pub(crate) struct SendArguments {
     /// Its topic.
     #[arg(long)]
     topic: Option<String>,
-    /// A direct address, `CHANNEL[/TARGET]` or `queue:NAME`, instead of a topic; may be repeated.
+    /// A direct address, `CHANNEL[/TARGET]` or `queue:NAME`, instead of a topic; may be repeated. A URL of a kind of
+    /// channel (`anser channel kinds`) is sent to at once, with no server.
     #[arg(long, value_name = "ADDRESS")]
     to: Vec<String>,
     #[command(flatten)]
@@ -54,11 +56,26 @@ pub(crate) struct Outgoing {
 impl SendArguments {
     /// Publishes it and shows the answer.
     pub(crate) async fn run(self, api: &Api, output: &Output) -> Result<(), Failure> {
+        if self.to.iter().any(|to| oneshot::is_url(to)) {
+            return self.send_once(output).await;
+        }
         let path = match &self.topic {
             Some(topic) => vec!["v1", "topics", topic.as_str(), "messages"],
             None => vec!["v1", "messages"],
         };
         self.message.send(api, output, &path, &self.to).await
+    }
+
+    async fn send_once(&self, output: &Output) -> Result<(), Failure> {
+        if !self.to.iter().all(|to| oneshot::is_url(to)) {
+            let text = "--to has URLs and channels' names; send to the ones and the others apart";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        if self.message.dedupe_key.is_some() {
+            let text = "--dedupe-key needs a server, which remembers it; leave it out, or send to a channel";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        oneshot::send(&self.to, &self.message.item(&[])?, output).await
     }
 }
 
