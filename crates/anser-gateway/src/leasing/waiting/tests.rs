@@ -272,6 +272,15 @@ impl Model {
         }
     }
 
+    /// Everybody sleeps, everything was told, no alarm is due, and yet there is a message.
+    fn is_forgotten(&self) -> bool {
+        let asleep = self.receives.values().all(|receive| receive.asleep);
+        let alarm = self.waiting.next_alarm();
+        let quiet = self.untold.is_empty() && alarm.is_none_or(|due| due > self.now);
+        let due = self.messages.iter().any(|due| *due <= self.now);
+        !self.receives.is_empty() && asleep && quiet && due
+    }
+
     /// Lets everything that is under way end.
     fn settle(&mut self) {
         self.happen(&Event::Tell);
@@ -294,6 +303,7 @@ proptest! {
         let mut model = Model::new();
         for event in &events {
             model.happen(event);
+            prop_assert!(!model.is_forgotten(), "a message nobody will come for: {:?}", model);
         }
         model.settle();
         let asleep = model.receives.len();
