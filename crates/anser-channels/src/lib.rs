@@ -1,8 +1,11 @@
 //! Every way out: one folder per kind of channel, each a pure translation of messages into requests and of answers into
 //! outcomes. No I/O, clock or randomness here, and no folder imports another; what they share is pulled out into `kit`.
 
+mod dingtalk_robot;
+mod feishu_robot;
 mod kit;
 mod webhook;
+mod wecom_robot;
 
 use anser_core::channel::ChannelKind;
 
@@ -10,7 +13,10 @@ use anser_core::channel::ChannelKind;
 #[must_use]
 pub fn registry() -> Vec<Box<dyn ChannelKind>> {
     vec![
-        Box::new(webhook::Webhook), //
+        Box::new(webhook::Webhook),
+        Box::new(feishu_robot::FeishuRobot),
+        Box::new(dingtalk_robot::DingTalkRobot),
+        Box::new(wecom_robot::WeComRobot),
     ]
 }
 

@@ -1,14 +1,18 @@
-//! What the answer to an HTTP request means for the delivery, for every channel whose platform has no codes of its own.
-//! One table for all; must not read a body.
+//! What the answer to an HTTP request means for the delivery: wholly, for every channel whose platform has no codes of
+//! its own, and up to the body, for the others. One table for all; must not know the codes of any platform.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use anser_core::Timestamp;
-use anser_core::channel::{Exchange, HttpResponse, SendError, SendErrorKind};
+use anser_core::channel::{Context, Exchange, HttpResponse, SendError, SendErrorKind};
 use anser_core::limits::RETRY_AFTER_MAX;
 use anser_core::outcome::Outcome;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
+use serde_json::{Map, Value};
+
+/// The pause after a 429 that does not say how long.
+const PAUSE_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Judges an exchange. With `fail_fast_4xx`, 4xx answers that no rule names are final. With `cmq_policy` every answer
 /// but 2xx is a plain retry, 410 and `Retry-After` too (Tencent CMQ knows success and failure only); an attempt that was
@@ -47,6 +51,63 @@ pub(crate) fn classify_http(
         },
         _ => retry,
     }
+}
+
+/// The JSON object that a platform with codes of its own answered, or the outcome where the exchange has none: no
+/// answer, a server's error, a 429, or a body that is no JSON. A 2xx without a code to read is not a success: nobody
+/// knows whether the platform took the message.
+pub(crate) fn json_answer(
+    exchange: &Exchange,
+    context: &Context<'_>,
+) -> Result<Map<String, Value>, Outcome> {
+    let response = answer(exchange, context)?;
+    if let Ok(Value::Object(body)) = serde_json::from_slice(&response.body) {
+        return Ok(body);
+    }
+    if response.status.is_success() {
+        let reason = format!("{} without a JSON body", describe(response.status));
+        return Err(Outcome::Unknown { reason });
+    }
+    Err(classify_http(
+        exchange,
+        context.now,
+        context.fail_fast_4xx,
+        false,
+    ))
+}
+
+/// The answer, or the outcome where its body says nothing: no answer, a redirect, a server's error, a 429.
+pub(crate) fn answer<'e>(
+    exchange: &'e Exchange,
+    context: &Context<'_>,
+) -> Result<&'e HttpResponse, Outcome> {
+    let response = exchange.as_ref().map_err(no_answer)?;
+    let status = response.status;
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        let wait = retry_after(response, context.now).unwrap_or(PAUSE_DEFAULT);
+        return Err(Outcome::Limited { wait });
+    }
+    if status.is_server_error() || status.is_redirection() || status.is_informational() {
+        return Err(classify_http(exchange, context.now, false, false));
+    }
+    Ok(response)
+}
+
+/// A pause in seconds, of at least a tenth and at most [`RETRY_AFTER_MAX`].
+pub(crate) fn pause(seconds: f64) -> Duration {
+    let wait = Duration::try_from_secs_f64(seconds).unwrap_or(RETRY_AFTER_MAX);
+    wait.clamp(Duration::from_millis(100), RETRY_AFTER_MAX)
+}
+
+/// A refusal for good, with the platform's code and text and what to do about it.
+pub(crate) fn rejected(code: impl ToString, text: &str, remedy: &str) -> Outcome {
+    let text = if remedy.is_empty() {
+        text.to_owned()
+    } else {
+        format!("{text} ({remedy})")
+    };
+    let code = code.to_string();
+    Outcome::Rejected { code, text }
 }
 
 /// An error before any byte went out proves that nothing arrived; so does a guard that let nothing out.

@@ -1,6 +1,15 @@
-//! What several channels need, as functions: judging HTTP answers, signing, writing header values. Must not know any
-//! channel.
+//! What several channels need, as functions: judging HTTP answers, signing, writing header values, reading settings, and
+//! a chat message from its segments to parts that fit. Must not know any channel.
 
 pub(crate) mod classify;
+pub(crate) mod content;
+pub(crate) mod dialect;
 pub(crate) mod header;
+pub(crate) mod plan;
+pub(crate) mod post;
+pub(crate) mod settings;
 pub(crate) mod signing;
+pub(crate) mod split;
+
+#[cfg(test)]
+pub(crate) mod testing;

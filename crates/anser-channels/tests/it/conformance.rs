@@ -4,21 +4,28 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use anser_core::channel::{
-    Channel, ChannelKind, Context, Exchange, HttpResponse, Request, SendError, SendErrorKind,
+    Channel, ChannelKind, Checkpoint, Context, Exchange, HttpResponse, Plan, Request, SendError,
+    SendErrorKind,
 };
 use anser_core::id::{DeliveryId, Num};
 use anser_core::outcome::Outcome;
 use anser_core::{Message, Timestamp};
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderMap, StatusCode};
-use serde_json::Value;
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
-const MESSAGES: [&str; 4] = [
+const MESSAGES: [&str; 5] = [
     include_str!("../../fixtures/text.json"),
     include_str!("../../fixtures/json.json"),
     include_str!("../../fixtures/bytes.json"),
     include_str!("../../fixtures/segments.json"),
+    include_str!("../../fixtures/chat.json"),
 ];
+/// More forms than any kind has.
+const RUNGS_MAX: u8 = 8;
+/// Bytes of a body that no platform takes, but for a native one.
+const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Settings whose names hold one of these are secrets.
 const SECRET_WORDS: [&str; 4] = ["secret", "password", "token", "auth"];
 
@@ -28,7 +35,7 @@ fn messages() -> impl Iterator<Item = Message> {
         .map(|json| Message::from_json(json.as_bytes()).unwrap())
 }
 
-fn context(format: Option<&str>) -> Context<'_> {
+pub(crate) fn context(format: Option<&str>) -> Context<'_> {
     Context {
         now: Timestamp::from_millis(1_795_395_607_000),
         delivery: DeliveryId::new(Num(7), 1),
@@ -46,7 +53,7 @@ fn context(format: Option<&str>) -> Context<'_> {
     }
 }
 
-fn examples(kind: &dyn ChannelKind) -> Vec<Value> {
+pub(crate) fn examples(kind: &dyn ChannelKind) -> Vec<Value> {
     let settings = kind.manifest().settings;
     let examples = settings["examples"].as_array().cloned();
     examples.expect("the settings schema has examples")
@@ -77,7 +84,7 @@ fn manifests_are_complete() {
         let name = manifest.kind;
         assert!(
             name.bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
         );
         for text in [manifest.label, manifest.summary, manifest.setup] {
             assert!(!text.trim().is_empty(), "{name}");
@@ -253,4 +260,187 @@ fn a_rotated_secret_opens_or_there_is_none() {
             }
         }
     }
+}
+
+/// The plans of every rung of a chat platform, until it has no lower form.
+fn ladder(channel: &dyn Channel, message: &Message) -> Vec<Plan> {
+    let mut context = context(None);
+    let mut plans = Vec::new();
+    for rung in 0..=RUNGS_MAX {
+        context.rung = rung;
+        match channel.render(message, &context) {
+            Ok(plan) => plans.push(plan),
+            Err(problem) => {
+                let known = ["no_lower_form", "empty_message", "too_long"];
+                assert!(known.contains(&problem.code), "{problem}");
+                return plans;
+            }
+        }
+    }
+    panic!("a ladder of more than {RUNGS_MAX} rungs");
+}
+
+fn chat_platforms() -> impl Iterator<Item = (&'static str, Arc<dyn Channel>)> {
+    let kinds = anser_channels::registry().into_iter();
+    kinds
+        .filter(|kind| !kind.manifest().generic)
+        .map(|kind| (kind.manifest().kind, open(&*kind).remove(0)))
+}
+
+#[test]
+fn the_ladder_of_forms_ends() {
+    for (kind, channel) in chat_platforms() {
+        for message in messages() {
+            let plans = ladder(&*channel, &message);
+            assert!(!plans.is_empty(), "{kind}");
+            for (place, plan) in plans.iter().enumerate() {
+                assert!(
+                    plan.degraded.len() >= place,
+                    "{kind}: each rung is recorded"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_keeps_the_plan() {
+    for (_, channel) in chat_platforms() {
+        for message in messages() {
+            for plan in ladder(&*channel, &message) {
+                let checkpoint = Checkpoint {
+                    rung: 0,
+                    delivered: vec![None; plan.steps.len()],
+                    plan: Some(plan),
+                };
+                assert_eq!(Checkpoint::read(&checkpoint.write()), Some(checkpoint));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_native_payload_goes_as_it_is() {
+    let payload = json!({"anything": ["goes", 1]});
+    for (kind, channel) in chat_platforms() {
+        let mut message = json!({"v": 1, "header": {"id": "019aacf0-7c00-7a31-9a4e-4b1f0c2d9e14", "time": "2026-11-23T01:00:00.000Z",
+            "topic": "t", "type": "message", "from": {"kind": "service", "id": "s"}},
+            "body": {"segments": [{"type": "raw", "platform": kind, "payload": payload}], "override": {}}});
+        let read = |message: &Value| Message::from_json(message.to_string().as_bytes()).unwrap();
+        let mut context = context(None);
+        let sent = |plan: &Plan| serde_json::from_slice::<Value>(&plan.steps[0].body).unwrap();
+        let plan = channel.render(&read(&message), &context).unwrap();
+        assert_eq!(sent(&plan)["anything"], payload["anything"], "{kind}");
+        message["body"]["override"][kind] = payload.clone();
+        message["body"]["segments"] = json!([{"type": "text", "text": "t"}]);
+        let plan = channel.render(&read(&message), &context).unwrap();
+        assert_eq!(sent(&plan)["anything"], payload["anything"], "{kind}");
+        context.rung = 1;
+        let plan = channel.render(&read(&message), &context).unwrap();
+        assert_eq!(plan.degraded, ["override->text"], "{kind}");
+    }
+}
+
+/// Texts of what is markup somewhere, short and long.
+fn hostile() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("<at user_id=\"all\">all</at>".to_owned()),
+        Just("<@u1> <!channel> @everyone <@&1>".to_owned()),
+        Just(
+            "**b** __u__ `c` ~~s~~ [l](https://evil.example) ![i](https://evil.example/p.png)"
+                .to_owned()
+        ),
+        Just("```\ncode\n```\n# h\n> q\n- i\n1. i\n| a |\n|---|\n".to_owned()),
+        Just("<a href=\"tg://user?id=1\">x</a>&lt;&#42;".to_owned()),
+        Just("\u{202e}👩‍👩‍👧‍👦é中文。\0\r\n\u{7f}".to_owned()),
+        Just("w ".repeat(3_000)),
+        Just("長".repeat(3_000)),
+        Just(format!("a{}", "\u{301}".repeat(3_000))),
+        any::<String>(),
+    ];
+    proptest::collection::vec(piece, 0..5).prop_map(|pieces| pieces.concat())
+}
+
+fn hostile_segment() -> impl Strategy<Value = Value> {
+    (hostile(), hostile(), 0..14_u8).prop_map(|(a, b, form)| match form {
+        0 => json!({"type": "text", "text": a, "style": ["bold", "italic", "spoiler"]}),
+        1 => json!({"type": "text", "text": a, "style": ["code", "underline"]}),
+        2 => json!({"type": "markdown", "text": a}),
+        3 => json!({"type": "code", "lang": b, "text": a}),
+        4 => json!({"type": "link", "url": format!("https://a.example/{b}"), "title": a}),
+        5 => json!({"type": "mention", "kind": "user", "id": a, "name": b}),
+        6 => json!({"type": "mention", "kind": "role", "id": "12345", "name": a}),
+        7 => json!({"type": "image", "att": "a1", "alt": a}),
+        8 => json!({"type": "quote", "message_id": "m", "from": a, "excerpt": b}),
+        9 => json!({"type": "forward", "items": [{"from": a, "segments": [{"type": "text", "text": b}]}]}),
+        10 => json!({"type": "location", "lat": 1.0, "lon": 2.0, "name": a}),
+        11 => json!({"type": "card", "title": a, "sections": [b], "fields": [{"name": a, "value": b}], "footer": a,
+                     "actions": [{"id": "x", "label": b, "kind": "url", "value": "https://a.example"}]}),
+        12 => json!({"type": a, "text": b, "x": 1}),
+        _ => json!({"type": "text", "text": a}),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_message_breaks_a_platform(segments in proptest::collection::vec(hostile_segment(), 1..6)) {
+        let message = json!({"v": 1, "header": {"id": "019aacf0-7c00-7a31-9a4e-4b1f0c2d9e14", "time": "2026-11-23T01:00:00.000Z",
+            "topic": "t", "type": "message", "from": {"kind": "service", "id": "s"}}, "body": {"segments": segments},
+            "attachments": [{"id": "a1", "source": {"url": "https://files.example/a_(1).png"}}]});
+        let Ok(message) = Message::from_json(message.to_string().as_bytes()) else {
+            return Ok(());
+        };
+        for (kind, channel) in chat_platforms() {
+            for plan in ladder(&*channel, &message) {
+                for step in &plan.steps {
+                    prop_assert!(step.body.len() <= BODY_BYTES_MAX);
+                    let body: Value = serde_json::from_slice(&step.body).unwrap();
+                    check_limits(kind, &body, step.body.len())?;
+                    check_mentions(kind, &body)?;
+                }
+            }
+        }
+    }
+}
+
+/// The limits of `platforms.md`, section 10, by the platform's name.
+fn check_limits(kind: &str, body: &Value, bytes: usize) -> Result<(), TestCaseError> {
+    let length = |path: &str| {
+        body.pointer(path)
+            .and_then(Value::as_str)
+            .map_or(0, str::len)
+    };
+    match kind.split('-').next().unwrap() {
+        "feishu" | "dingtalk" => prop_assert!(bytes <= 20_000, "{kind}: {bytes}"),
+        "wecom" => {
+            prop_assert!(length("/text/content") <= 2_048);
+            prop_assert!(length("/markdown/content") <= 4_096);
+            prop_assert!(length("/markdown_v2/content") <= 4_096);
+        }
+        other => prop_assert!(false, "say what the limits of {other} are"),
+    }
+    Ok(())
+}
+
+/// The hostile messages mention nobody whom the platform could know: the only user's id is no id anywhere, or `12345`.
+fn check_mentions(kind: &str, body: &Value) -> Result<(), TestCaseError> {
+    let text = body.to_string();
+    match kind.split('-').next().unwrap() {
+        "feishu" => prop_assert!(!text.contains("<at ") && !text.contains("\"at\""), "{text}"),
+        "dingtalk" => prop_assert!(
+            body.get("at").is_none_or(|at| at["isAtAll"] == false),
+            "{text}"
+        ),
+        "wecom" => {
+            let listed = body
+                .pointer("/text/mentioned_list")
+                .and_then(Value::as_array);
+            prop_assert!(listed.is_none_or(Vec::is_empty), "{text}");
+            prop_assert!(!body["markdown"].to_string().contains("<@"), "{text}");
+        }
+        _ => {}
+    }
+    Ok(())
 }

@@ -5,3 +5,5 @@
 mod conformance;
 #[cfg(test)]
 mod docs;
+#[cfg(test)]
+mod snapshot;
