@@ -17,6 +17,7 @@ fn attempt() -> Attempt {
         outcome: OutcomeClass::Retry,
         error: Some("500 Internal Server Error".to_owned()),
         degraded: Vec::new(),
+        platform_ids: Vec::new(),
         possible_duplicate: None,
         next: None,
         request_headers: Vec::new(),
