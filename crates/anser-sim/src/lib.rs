@@ -1,0 +1,17 @@
+//! Stand-ins of chat platforms for tests, and for people who write a bot and have no account at hand: they check tokens
+//! and signatures, keep the platform's rate windows and size limits, refuse with the platform's own bodies, and can be
+//! told to fail. Must not know a channel of ours: what it knows of a platform comes from that platform's documents.
+
+mod book;
+mod door;
+mod fault;
+mod limit;
+mod page;
+mod platform;
+mod sim;
+
+pub use book::{Counters, Received};
+pub use fault::{Fault, FaultKind, InvalidFault};
+pub use limit::{Counted, Limit, Shape};
+pub use platform::{Chat, ChatKind, Platform, Robot};
+pub use sim::{Sim, SimOptions};

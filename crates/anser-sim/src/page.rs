@@ -1,0 +1,165 @@
+//! The page that shows what a stand-in has received. Must not show anything from a message unescaped, nor load anything
+//! from elsewhere.
+
+use std::fmt::Write as _;
+
+use crate::book::{Counters, Received};
+use crate::platform::{Platform, Robot};
+
+/// How often the page loads itself again, in seconds.
+const REFRESH_SECONDS: u32 = 2;
+/// What the page may load: nothing but its own style.
+pub(crate) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1c2024;background:#fcfcfd}\
+h1{font-size:1.3rem;margin:0}code,pre{font:13px/1.45 ui-monospace,monospace}\
+table{border-collapse:collapse;margin:.7rem 0}td{padding:.1rem .8rem .1rem 0;vertical-align:top}\
+article{border:1px solid #d9d9e0;border-radius:8px;margin:.8rem 0;padding:.7rem 1rem;background:#fff}\
+.head{color:#60646c;font-size:13px}.text{white-space:pre-wrap;overflow-wrap:anywhere;margin:.4rem 0}\
+pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f0f0f3;border-radius:6px;margin:.4rem 0 0;padding:.6rem;max-height:14rem;overflow:auto}\
+.bad{color:#ce2c31}\
+@media(prefers-color-scheme:dark){body{background:#111113;color:#edeef0}article{background:#18191b;border-color:#363a3f}pre{background:#212225}.head{color:#b0b4ba}.bad{color:#ff9592}}";
+
+/// What is shown.
+pub(crate) struct View<'a> {
+    pub(crate) platform: Platform,
+    pub(crate) base: &'a str,
+    pub(crate) robots: &'a [Robot],
+    /// Newest first.
+    pub(crate) messages: &'a [Received],
+    pub(crate) counters: &'a Counters,
+}
+
+/// The page.
+pub(crate) fn render(view: &View<'_>) -> String {
+    let mut page = String::new();
+    let name = view.platform.name();
+    let written = write!(
+        page,
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"{REFRESH_SECONDS}\">\
+<meta name=\"viewport\" content=\"width=device-width\"><title>anser sim {name}</title><style>{STYLE}</style></head>\
+<body><h1>Stand-in of {name}</h1>"
+    );
+    written.expect("a String takes everything");
+    robots(&mut page, view);
+    counters(&mut page, view.counters);
+    if view.messages.is_empty() {
+        page.push_str("<p>Nothing received yet. This page refreshes itself.</p>");
+    }
+    for message in view.messages {
+        article(&mut page, message);
+    }
+    page.push_str("</body></html>");
+    page
+}
+
+fn robots(page: &mut String, view: &View<'_>) {
+    page.push_str("<table>");
+    for robot in view.robots {
+        let url = format!("{}{}", view.base, view.platform.path(robot));
+        row(page, "URL", &url);
+        if let Some(secret) = &robot.secret {
+            row(page, "Secret", secret);
+        }
+    }
+    page.push_str("</table>");
+}
+
+fn row(page: &mut String, name: &str, value: &str) {
+    let value = escape(value);
+    write!(
+        page,
+        "<tr><td>{name}</td><td><code>{value}</code></td></tr>"
+    )
+    .expect("a String takes everything");
+}
+
+fn counters(page: &mut String, counters: &Counters) {
+    let refused: u64 = counters.refused.values().sum();
+    let class = if refused > 0 { " class=\"bad\"" } else { "" };
+    write!(
+        page,
+        "<p>{} requests, {} messages taken, <span{class}>{refused} refused",
+        counters.requests, counters.accepted
+    )
+    .expect("a String takes everything");
+    let mut before = ": ";
+    for (code, count) in &counters.refused {
+        write!(page, "{before}{count} × {}", escape(code)).expect("a String takes everything");
+        before = ", ";
+    }
+    page.push_str("</span></p>");
+}
+
+fn article(page: &mut String, message: &Received) {
+    let id = message.id.as_deref().map(|id| format!(" · id {id}"));
+    let native = serde_json::to_string_pretty(&message.body).unwrap_or_default();
+    write!(
+        page,
+        "<article><div class=\"head\">#{} · {} · {} · {}{}</div><div class=\"text\">{}</div>\
+<pre>{}</pre></article>",
+        message.number,
+        message.at,
+        escape(&message.kind),
+        escape(&message.conversation),
+        escape(&id.unwrap_or_default()),
+        escape(&message.text),
+        escape(&native),
+    )
+    .expect("a String takes everything");
+}
+
+/// Text as HTML shows it, in elements and in quoted attributes.
+fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anser_core::Timestamp;
+    use serde_json::json;
+
+    #[test]
+    fn nothing_of_a_message_is_shown_as_markup() {
+        let hostile = "</pre><script>alert(1)</script>\"'&";
+        let message = Received {
+            number: 1,
+            at: Timestamp::EPOCH,
+            robot: hostile.to_owned(),
+            conversation: hostile.to_owned(),
+            id: Some(hostile.to_owned()),
+            kind: hostile.to_owned(),
+            text: hostile.to_owned(),
+            body: json!({ hostile: hostile }),
+        };
+        let mut counters = Counters::default();
+        counters.refused.insert(hostile.to_owned(), 1);
+        let robot = Robot {
+            token: hostile.to_owned(),
+            secret: Some(hostile.to_owned()),
+            keywords: Vec::new(),
+        };
+        let page = render(&View {
+            platform: Platform::Feishu,
+            base: "http://127.0.0.1:1",
+            robots: &[robot],
+            messages: &[message],
+            counters: &counters,
+        });
+        assert!(!page.contains("<script"), "{page}");
+        assert_eq!(page.matches("</pre>").count(), 1);
+        assert_eq!(page.matches("&lt;script&gt;").count(), 9);
+    }
+}

@@ -1,0 +1,331 @@
+//! What every stand-in has: the request as it came, the robots and chats that exist, and what is answered. Each platform's
+//! own rules are in its module below. Must not do I/O or read a clock: a call brings its time along.
+
+mod dingtalk;
+mod discord;
+mod feishu;
+mod fields;
+mod html;
+mod slack;
+mod telegram;
+mod wecom;
+
+use std::time::Duration;
+
+use anser_core::Timestamp;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use serde_json::Value;
+
+use crate::limit::{Counted, Limit, Limiter, Over};
+
+/// A platform with a stand-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Platform {
+    /// Feishu and Lark: robots of a group.
+    Feishu,
+    /// DingTalk: robots of a group.
+    DingTalk,
+    /// WeCom: robots of a group.
+    WeCom,
+    /// Slack: incoming webhooks.
+    Slack,
+    /// Discord: webhooks.
+    Discord,
+    /// Telegram: bots.
+    Telegram,
+}
+
+impl Platform {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Feishu,
+        Self::DingTalk,
+        Self::WeCom,
+        Self::Slack,
+        Self::Discord,
+        Self::Telegram,
+    ];
+
+    /// Its name, in lower case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Feishu => "feishu",
+            Self::DingTalk => "dingtalk",
+            Self::WeCom => "wecom",
+            Self::Slack => "slack",
+            Self::Discord => "discord",
+            Self::Telegram => "telegram",
+        }
+    }
+
+    /// The platform with that name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|platform| platform.name() == name)
+    }
+
+    /// Its rate limits, as its documents tell them.
+    #[must_use]
+    pub fn limits(self) -> Vec<Limit> {
+        match self {
+            Self::Feishu => feishu::limits(),
+            Self::DingTalk => dingtalk::limits(),
+            Self::WeCom => wecom::limits(),
+            Self::Slack => slack::limits(),
+            Self::Discord => discord::limits(),
+            Self::Telegram => telegram::limits(),
+        }
+    }
+
+    /// A robot with a token of the platform's form; `number` tells several apart. It has a secret where the platform
+    /// has signed robots.
+    #[must_use]
+    pub fn robot(self, number: u32) -> Robot {
+        let (token, secret) = match self {
+            Self::Feishu => feishu::credentials(number),
+            Self::DingTalk => dingtalk::credentials(number),
+            Self::WeCom => wecom::credentials(number),
+            Self::Slack => slack::credentials(number),
+            Self::Discord => discord::credentials(number),
+            Self::Telegram => telegram::credentials(number),
+        };
+        Robot {
+            token,
+            secret,
+            keywords: Vec::new(),
+        }
+    }
+
+    /// Path and query of a robot's URL, as its owner copies it from the platform.
+    #[must_use]
+    pub fn path(self, robot: &Robot) -> String {
+        let token = &robot.token;
+        match self {
+            Self::Feishu => format!("/open-apis/bot/v2/hook/{token}"),
+            Self::DingTalk => format!("/robot/send?access_token={token}"),
+            Self::WeCom => format!("/cgi-bin/webhook/send?key={token}"),
+            Self::Slack => format!("/services/{token}"),
+            Self::Discord => format!("/api/webhooks/{token}"),
+            Self::Telegram => format!("/bot{token}/sendMessage"),
+        }
+    }
+
+    pub(crate) fn stand(self) -> Box<dyn Stand> {
+        match self {
+            Self::Feishu => Box::new(feishu::Feishu),
+            Self::DingTalk => Box::new(dingtalk::DingTalk),
+            Self::WeCom => Box::new(wecom::WeCom),
+            Self::Slack => Box::new(slack::Slack),
+            Self::Discord => Box::<discord::Discord>::default(),
+            Self::Telegram => Box::<telegram::Telegram>::default(),
+        }
+    }
+}
+
+/// A robot, bot or webhook that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Robot {
+    /// What its URL names it by: a token or key; `T…/B…/…` for Slack, `ID/TOKEN` for Discord, `ID:TOKEN` for Telegram.
+    pub token: String,
+    /// The secret that its requests must be signed with; only Feishu and DingTalk have one.
+    pub secret: Option<String>,
+    /// One of these words must be in every message; none asks for nothing. Only Feishu and DingTalk have them.
+    pub keywords: Vec<String>,
+}
+
+/// What a chat is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChatKind {
+    /// With one person.
+    Private,
+    /// With several.
+    Group,
+    /// Where only its owners write.
+    Channel,
+}
+
+/// A chat that a Telegram bot may write to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chat {
+    /// Its id.
+    pub id: i64,
+    /// What it is.
+    pub kind: ChatKind,
+    /// Its name for people.
+    pub title: String,
+    /// Its public name without `@`, where it has one.
+    pub username: Option<String>,
+}
+
+/// A request to the platform's API.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// The wall time.
+    pub(crate) now: Timestamp,
+    /// The time that windows are measured with.
+    pub(crate) monotonic: Duration,
+}
+
+impl Call {
+    /// A parameter of the query.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        self.query
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The media type of the body, in lower case and without parameters.
+    pub(crate) fn media_type(&self) -> String {
+        let value = self.headers.get(http::header::CONTENT_TYPE);
+        let text = value.and_then(|value| value.to_str().ok()).unwrap_or("");
+        text.split(';').next().unwrap_or("").trim().to_lowercase()
+    }
+}
+
+/// What an answer is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
+        Self {
+            status,
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: body.to_string().into(),
+        }
+    }
+
+    pub(crate) fn text(status: u16, body: &str) -> Self {
+        Self {
+            status,
+            headers: vec![("content-type", "text/plain; charset=utf-8".to_owned())],
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        }
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+}
+
+/// A message that was taken, before it has its number.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Letter {
+    pub(crate) robot: String,
+    pub(crate) conversation: String,
+    pub(crate) id: Option<String>,
+    pub(crate) kind: String,
+    pub(crate) text: String,
+    pub(crate) body: Value,
+}
+
+/// What a refused request was wrong about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Breach {
+    Rate,
+    Size,
+    Credentials,
+    Content,
+}
+
+/// A request that was refused.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Refusal {
+    /// The platform's code.
+    pub(crate) code: String,
+    pub(crate) breach: Breach,
+    pub(crate) answer: Answer,
+}
+
+/// What a stand-in makes of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Verdict {
+    /// A message was taken.
+    Taken(Letter, Answer),
+    /// The request is answered, without a message in it.
+    Answered(Answer),
+}
+
+/// A platform's own rules.
+pub(crate) trait Stand: Send {
+    /// Judges a request.
+    fn judge(&mut self, call: &Call, desk: &mut Desk<'_>) -> Result<Verdict, Box<Refusal>>;
+
+    /// The answer to a request that is refused with one of the platform's codes, for no reason of its own. `wait` is
+    /// what a refusal for the rate names.
+    fn refusal(&self, code: &str, wait: Duration) -> Answer;
+
+    /// What every answer carries, such as the state of a rate window.
+    fn finish(&self, _call: &Call, _desk: &Desk<'_>, answer: Answer) -> Answer {
+        answer
+    }
+}
+
+/// What a stand-in works with.
+#[derive(Debug)]
+pub(crate) struct Desk<'a> {
+    pub(crate) robots: &'a [Robot],
+    pub(crate) chats: &'a [Chat],
+    pub(crate) limiter: &'a mut Limiter,
+    /// The number that the next message will have.
+    pub(crate) number: u64,
+}
+
+impl<'a> Desk<'a> {
+    /// The robot with that token.
+    pub(crate) fn robot(&self, token: &str) -> Option<&'a Robot> {
+        let same = |robot: &&Robot| {
+            verify_slices_are_equal(robot.token.as_bytes(), token.as_bytes()).is_ok()
+        };
+        self.robots.iter().find(same)
+    }
+
+    /// Counts the request of a robot, and of the chat it is for.
+    pub(crate) fn take(&mut self, call: &Call, keys: &[(Counted, &str)]) -> Result<(), Over> {
+        self.limiter.take(keys, call.monotonic)
+    }
+}
+
+/// HMAC-SHA256 in base64.
+fn hmac_base64(key: &str, signed: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+    BASE64.encode(hmac::sign(&key, signed.as_bytes()))
+}
+
+/// Whether two texts are the same, in a time that does not tell how much of them is.
+fn same_text(one: &str, other: &str) -> bool {
+    verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
+}
+
+/// Whether a time in milliseconds since the Unix epoch is within `most` of `now`, on either side.
+fn is_near(millis: i64, now: Timestamp, most: Duration) -> bool {
+    u128::from(millis.abs_diff(now.millis())) <= most.as_millis()
+}
+
+/// Seconds as an integer, rounded up, at least 1: what a `Retry-After` tells.
+fn whole_seconds(wait: Duration) -> u64 {
+    let more = u64::from(wait.subsec_nanos() > 0);
+    (wait.as_secs() + more).max(1)
+}
+
+#[cfg(test)]
+mod trial;

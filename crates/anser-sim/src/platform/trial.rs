@@ -1,0 +1,127 @@
+//! A stand-in without its listener, for the tests of each platform: a request in, status, headers and body out.
+
+use std::time::Duration;
+
+use anser_core::Timestamp;
+use bytes::Bytes;
+use http::{HeaderMap, Method, header};
+use serde_json::Value;
+
+use super::{Answer, Breach, Call, Chat, Desk, Letter, Platform, Robot, Stand, Verdict};
+use crate::limit::Limiter;
+use crate::sim::SimOptions;
+
+/// When trials begin.
+pub(super) const NOW: i64 = 1_700_000_000_000;
+
+pub(super) struct Trial {
+    pub(super) platform: Platform,
+    pub(super) robot: Robot,
+    pub(super) now: Timestamp,
+    stand: Box<dyn Stand>,
+    limiter: Limiter,
+    chats: Vec<Chat>,
+    monotonic: Duration,
+    pub(super) letters: Vec<Letter>,
+    pub(super) breaches: Vec<Breach>,
+}
+
+impl Trial {
+    pub(super) fn of(platform: Platform) -> Self {
+        Self {
+            platform,
+            robot: platform.robot(1),
+            now: Timestamp::from_millis(NOW),
+            stand: platform.stand(),
+            limiter: Limiter::new(platform.limits()),
+            chats: SimOptions::new(platform).chats,
+            monotonic: Duration::from_secs(1_000),
+            letters: Vec::new(),
+            breaches: Vec::new(),
+        }
+    }
+
+    /// A robot without a secret.
+    pub(super) fn unsigned(platform: Platform) -> Self {
+        let mut trial = Self::of(platform);
+        trial.robot.secret = None;
+        trial
+    }
+
+    pub(super) fn advance(&mut self, by: Duration) {
+        self.now = self.now.plus(by);
+        self.monotonic += by;
+    }
+
+    /// Posts JSON to the robot's own path.
+    pub(super) fn post(&mut self, body: &Value) -> Answer {
+        let path = self.platform.path(&self.robot);
+        self.post_to(&path, body)
+    }
+
+    pub(super) fn post_to(&mut self, target: &str, body: &Value) -> Answer {
+        self.send(
+            Method::POST,
+            target,
+            "application/json",
+            body.to_string().into(),
+        )
+    }
+
+    pub(super) fn send(
+        &mut self,
+        method: Method,
+        target: &str,
+        media: &str,
+        body: Bytes,
+    ) -> Answer {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, media.parse().unwrap());
+        let call = Call {
+            method,
+            path: path.to_owned(),
+            query: url::form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+            headers,
+            body,
+            now: self.now,
+            monotonic: self.monotonic,
+        };
+        let robots = [self.robot.clone()];
+        let mut desk = Desk {
+            robots: &robots,
+            chats: &self.chats,
+            limiter: &mut self.limiter,
+            number: self.letters.len() as u64 + 1,
+        };
+        let answer = match self.stand.judge(&call, &mut desk) {
+            Ok(Verdict::Taken(letter, answer)) => {
+                self.letters.push(letter);
+                answer
+            }
+            Ok(Verdict::Answered(answer)) => answer,
+            Err(refusal) => {
+                self.breaches.push(refusal.breach);
+                refusal.answer
+            }
+        };
+        self.stand.finish(&call, &desk, answer)
+    }
+}
+
+impl Answer {
+    pub(super) fn value(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(super) fn said(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}

@@ -1,0 +1,198 @@
+//! WeCom, robots of a group: `POST /cgi-bin/webhook/send?key=K`. Answers 200 to every refusal, with `errcode` in the
+//! body.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use md5::{Digest as _, Md5};
+use serde_json::{Value, json};
+
+use super::fields::{gist, list, text};
+use super::{Answer, Breach, Call, Desk, Letter, Refusal, Stand, Verdict};
+use crate::limit::{Counted, Limit};
+
+const SEND: &str = "/cgi-bin/webhook/send";
+/// Bytes of a text.
+const TEXT_MAX: usize = 2048;
+/// Bytes of a markdown text.
+const MARKDOWN_MAX: usize = 4096;
+/// Bytes of an image, before base64.
+const IMAGE_MAX: usize = 2 << 20;
+/// Articles of a news message.
+const ARTICLES_MAX: usize = 8;
+/// What a template card may be.
+const CARDS: &[&str] = &["text_notice", "news_notice"];
+
+/// 20 a minute for each robot.
+pub(super) fn limits() -> Vec<Limit> {
+    vec![Limit::sliding(Counted::Robot, 20, Duration::from_secs(60))]
+}
+
+pub(super) fn credentials(number: u32) -> (String, Option<String>) {
+    (format!("00000000-0000-4000-8001-{number:012}"), None)
+}
+
+/// The stand-in.
+pub(super) struct WeCom;
+
+impl Stand for WeCom {
+    fn judge(&mut self, call: &Call, desk: &mut Desk<'_>) -> Result<Verdict, Box<Refusal>> {
+        if call.path != SEND || call.method != http::Method::POST {
+            return Ok(Verdict::Answered(Answer::text(404, "")));
+        }
+        let key = call.parameter("key").unwrap_or_default();
+        if desk.robot(key).is_none() {
+            return Err(refuse("93000", Breach::Credentials));
+        }
+        desk.take(call, &[(Counted::Robot, key)])
+            .map_err(|_| refuse("45009", Breach::Rate))?;
+        let body: Value =
+            serde_json::from_slice(&call.body).map_err(|_| refuse("47001", Breach::Content))?;
+        let kind = check(&body)?;
+        let letter = Letter {
+            robot: key.to_owned(),
+            conversation: key.to_owned(),
+            id: None,
+            kind,
+            text: gist(&body),
+            body,
+        };
+        let done = json!({"errcode": 0, "errmsg": "ok"});
+        Ok(Verdict::Taken(letter, Answer::json(200, &done)))
+    }
+
+    fn refusal(&self, code: &str, _wait: Duration) -> Answer {
+        let message = match code {
+            "-1" => "system error",
+            "93000" => "invalid webhook url",
+            "45009" => "api freq out of limit",
+            "45033" => "api concurrency out of limit",
+            "40007" => "invalid media_id",
+            "40008" => "invalid message type",
+            "40009" => "invalid image size",
+            "40058" => "invalid Request Parameter",
+            "44004" => "text content is empty",
+            "45002" => "content size out of limit",
+            "47001" => "data format error",
+            "48001" => "api unauthorized",
+            "60020" => "not allow to access from your ip",
+            "301019" => "media md5 not match",
+            "301002" => "user permission deny",
+            _ => "error",
+        };
+        refused(code, message)
+    }
+}
+
+/// The platform ends every refusal with a hint for its support.
+fn refused(code: &str, message: &str) -> Answer {
+    let number: Value = code.parse::<i64>().map_or_else(|_| code.into(), Into::into);
+    let told = format!(
+        "{message}, hint: [1700000000000000000000000], from ip: 127.0.0.1, more info at https://open.work.weixin.qq.com/devtool/query?e={code}"
+    );
+    Answer::json(200, &json!({"errcode": number, "errmsg": told}))
+}
+
+fn refuse(code: &str, breach: Breach) -> Box<Refusal> {
+    Box::new(Refusal {
+        code: code.to_owned(),
+        breach,
+        answer: WeCom.refusal(code, Duration::ZERO),
+    })
+}
+
+fn argument(message: &str, breach: Breach) -> Box<Refusal> {
+    Box::new(Refusal {
+        code: "40058".to_owned(),
+        breach,
+        answer: refused("40058", &format!("{message} invalid Request Parameter")),
+    })
+}
+
+/// The type of a message that is whole and within its limits.
+fn check(body: &Value) -> Result<String, Box<Refusal>> {
+    let kind = body["msgtype"].as_str().unwrap_or_default();
+    match kind {
+        "text" => within(body, "/text/content", TEXT_MAX)?,
+        "markdown" => within(body, "/markdown/content", MARKDOWN_MAX)?,
+        "markdown_v2" => within(body, "/markdown_v2/content", MARKDOWN_MAX)?,
+        "image" => check_image(&body["image"])?,
+        "news" => check_news(body)?,
+        // Files are not uploaded to a stand-in yet, so it knows no id.
+        "file" | "voice" => return Err(refuse("40007", Breach::Content)),
+        "template_card" => check_card(&body["template_card"])?,
+        _ => return Err(refuse("40008", Breach::Content)),
+    }
+    Ok(kind.to_owned())
+}
+
+fn within(body: &Value, member: &str, most: usize) -> Result<(), Box<Refusal>> {
+    let content = text(body, member).ok_or_else(|| refuse("44004", Breach::Content))?;
+    if content.len() > most {
+        let name = member[1..].replace('/', ".");
+        return Err(argument(
+            &format!("{name} exceed max length {most}."),
+            Breach::Size,
+        ));
+    }
+    Ok(())
+}
+
+/// Base64 of the bytes, and the MD5 of the bytes themselves.
+fn check_image(image: &Value) -> Result<(), Box<Refusal>> {
+    let encoded = image["base64"].as_str().unwrap_or_default();
+    let bytes = BASE64.decode(encoded).unwrap_or_default();
+    if bytes.is_empty() {
+        return Err(argument("image.base64", Breach::Content));
+    }
+    if bytes.len() > IMAGE_MAX {
+        return Err(refuse("40009", Breach::Size));
+    }
+    let known = bytes.starts_with(b"\x89PNG") || bytes.starts_with(b"\xff\xd8\xff");
+    if !known {
+        return Err(argument("image.base64", Breach::Content));
+    }
+    let digest: String = Md5::digest(&bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    if image["md5"].as_str().map(str::to_lowercase) != Some(digest) {
+        return Err(refuse("301019", Breach::Content));
+    }
+    Ok(())
+}
+
+fn check_news(body: &Value) -> Result<(), Box<Refusal>> {
+    let articles =
+        list(body, "/news/articles").ok_or_else(|| argument("news.articles", Breach::Content))?;
+    if articles.len() > ARTICLES_MAX {
+        return Err(argument("news.articles", Breach::Size));
+    }
+    for article in articles {
+        if text(article, "/title").is_none() || text(article, "/url").is_none() {
+            return Err(argument("news.articles", Breach::Content));
+        }
+    }
+    Ok(())
+}
+
+/// Both kinds of card must name an action, and say something.
+fn check_card(card: &Value) -> Result<(), Box<Refusal>> {
+    let kind = card["card_type"].as_str().unwrap_or_default();
+    let acts = match card.pointer("/card_action/type").and_then(Value::as_i64) {
+        Some(1) => text(card, "/card_action/url").is_some(),
+        Some(2) => text(card, "/card_action/appid").is_some(),
+        _ => false,
+    };
+    let says = text(card, "/main_title/title").is_some() || text(card, "/sub_title_text").is_some();
+    let shows = kind != "news_notice" || text(card, "/card_image/url").is_some();
+    if CARDS.contains(&kind) && acts && says && shows {
+        Ok(())
+    } else {
+        Err(argument("template_card", Breach::Content))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! A running stand-in: its listener, and what whoever started it can ask of it and tell it.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anser_core::clock::{Clock, SystemClock};
+use axum::Router;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::book::{Counters, Received};
+use crate::door::{House, Withheld, router};
+use crate::fault::{Fault, InvalidFault};
+use crate::limit::{Limit, Limiter};
+use crate::platform::{Chat, ChatKind, Platform, Robot};
+
+/// Connections that are open at once.
+const CONNECTIONS_MAX: usize = 4096;
+/// Pause after a failed accept, which mostly means that file descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a stand-in is.
+#[derive(Clone)]
+pub struct SimOptions {
+    /// Of which platform.
+    pub platform: Platform,
+    /// Where it listens; port 0 is a free one.
+    pub listen: SocketAddr,
+    /// What tells it the time, for windows, signatures and messages.
+    pub clock: Arc<dyn Clock>,
+    /// The rate limits in force.
+    pub limits: Vec<Limit>,
+    /// The robots that exist.
+    pub robots: Vec<Robot>,
+    /// The chats that exist, where robots are told a chat.
+    pub chats: Vec<Chat>,
+}
+
+impl SimOptions {
+    /// A stand-in on a free port of loopback with the platform's own limits and one robot, on the machine's clock. Its
+    /// chats are a private one, a group and a channel.
+    #[must_use]
+    pub fn new(platform: Platform) -> Self {
+        let chat = |id, kind, title: &str, username: Option<&str>| Chat {
+            id,
+            kind,
+            title: title.to_owned(),
+            username: username.map(str::to_owned),
+        };
+        Self {
+            platform,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            clock: Arc::new(SystemClock::new()),
+            limits: platform.limits(),
+            robots: vec![platform.robot(1)],
+            chats: vec![
+                chat(1_001, ChatKind::Private, "Tom", Some("tom")),
+                chat(-1_001_000_000_001, ChatKind::Group, "Operations", None),
+                chat(-1_001_000_000_002, ChatKind::Channel, "News", Some("news")),
+            ],
+        }
+    }
+}
+
+/// A running stand-in. Its port is closed and its connections are cut when it is dropped.
+pub struct Sim {
+    address: SocketAddr,
+    house: Arc<House>,
+    _tasks: JoinSet<()>,
+}
+
+impl Sim {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub async fn start(options: SimOptions) -> io::Result<Self> {
+        let listener = TcpListener::bind(options.listen).await?;
+        let address = listener.local_addr()?;
+        let house = Arc::new(House::new(
+            options.platform,
+            format!("http://{address}"),
+            options.robots,
+            options.chats,
+            Limiter::new(options.limits),
+            options.clock,
+        ));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, router(Arc::clone(&house))));
+        Ok(Self {
+            address,
+            house,
+            _tasks: tasks,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What stands for the platform's own base URL, such as `http://127.0.0.1:1234`.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.house.base
+    }
+
+    /// The robots that exist.
+    #[must_use]
+    pub fn robots(&self) -> &[Robot] {
+        &self.house.robots
+    }
+
+    /// A robot's URL, as its owner would copy it from the platform.
+    #[must_use]
+    pub fn url(&self, robot: &Robot) -> String {
+        format!("{}{}", self.house.base, self.house.platform.path(robot))
+    }
+
+    /// The messages that were taken, oldest first.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Received> {
+        self.house.inside().book.messages(0)
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.house.inside().book.counters.clone()
+    }
+
+    /// Switches a fault on.
+    ///
+    /// # Errors
+    /// When too many are on already.
+    pub fn fail(&self, fault: Fault) -> Result<(), InvalidFault> {
+        self.house.inside().faults.add(fault)
+    }
+
+    /// Switches all faults off.
+    pub fn heal(&self) {
+        self.house.inside().faults.clear();
+    }
+}
+
+/// An answer that a fault switch keeps back.
+#[derive(Debug)]
+struct Closed;
+
+impl std::fmt::Display for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("closed without an answer")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+async fn accept(listener: TcpListener, router: Router) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(ended) = connections.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a connection of the stand-in broke off");
+                }
+            }
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(serve(stream, router.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, router: Router) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection was gone before it was served");
+        return;
+    }
+    let routes = TowerToHyperService::new(router);
+    let service = service_fn(move |request| {
+        let answer = routes.call(request);
+        async move {
+            match answer.await {
+                Ok(answer) if answer.extensions().get::<Withheld>().is_some() => Err(Closed),
+                Ok(answer) => Ok(answer),
+                Err(never) => match never {},
+            }
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new());
+    builder.http2().timer(TokioTimer::new());
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests;
