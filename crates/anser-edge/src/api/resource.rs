@@ -11,7 +11,7 @@ use anser_gateway::look::Page;
 use http::{Method, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::paging::{self, PageQuery};
 use crate::answer::{self, Answer, JSON};
@@ -178,23 +178,54 @@ impl<S: Grammar> JsonSchema for Patch<S> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = S::json_schema(generator);
-        let required = schema.remove("required").unwrap_or_default();
-        let required: Vec<&str> = required
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
-            for (name, property) in properties.iter_mut() {
-                if let Value::Object(fields) = &mut *property {
-                    fields.remove("default");
-                }
-                if !required.contains(&name.as_str()) {
-                    *property = json!({"anyOf": [property.take(), {"type": "null"}]});
-                }
-            }
-        }
+        patch(schema.ensure_object(), generator);
         schema
+    }
+}
+
+/// Makes an object's schema that of a patch of it: nothing is required, and null stands for what need not be there.
+fn patch(schema: &mut Map<String, Value>, generator: &SchemaGenerator) {
+    let required = schema.remove("required").unwrap_or_default();
+    let required: Vec<&str> = required
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let Some(Value::Object(properties)) = schema.get_mut("properties") else {
+        return;
+    };
+    for (name, property) in properties.iter_mut() {
+        patch_property(property, generator);
+        if !required.contains(&name.as_str()) {
+            *property = json!({"anyOf": [property.take(), {"type": "null"}]});
+        }
+    }
+}
+
+/// An object inside an object is patched too (RFC 7396 §2).
+fn patch_property(property: &mut Value, generator: &SchemaGenerator) {
+    let Value::Object(fields) = property else {
+        return;
+    };
+    fields.remove("default");
+    if let Some(Value::Array(forms)) = fields.get_mut("anyOf") {
+        for form in forms {
+            patch_property(form, generator);
+        }
+    }
+    let name = fields
+        .get("$ref")
+        .and_then(Value::as_str)
+        .and_then(|path| path.rsplit('/').next());
+    let definition = name.and_then(|name| generator.definitions().get(name));
+    if let Some(Value::Object(object)) = definition
+        && object.contains_key("properties")
+    {
+        let mut object = object.clone();
+        patch(&mut object, generator);
+        let described = fields.remove("description");
+        object.extend(described.map(|text| ("description".to_owned(), text)));
+        *fields = object;
     }
 }

@@ -216,7 +216,7 @@ impl Fault {
 /// (what `in_use` means for a topic) map it before.
 impl From<Problem> for Fault {
     fn from(problem: Problem) -> Self {
-        let field = problem.field.as_deref().unwrap_or("");
+        let field = without_place(problem.field.as_deref().unwrap_or(""));
         let row = match problem.code {
             "queue_not_found" => &NO_QUEUE,
             "topic_not_found" => &NO_TOPIC,
@@ -239,6 +239,14 @@ impl From<Problem> for Fault {
         };
         Self::from(row).detail(problem.to_string())
     }
+}
+
+/// A field without the place in its batch that may begin it.
+fn without_place(field: &str) -> &str {
+    let rest = field
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'));
+    rest.map_or(field, |(_, rest)| rest.trim_start_matches('.'))
 }
 
 impl Fault {
@@ -315,6 +323,7 @@ mod tests {
             (Forbidden, "missing_scope", "", (4100, 10030)),
             (Forbidden, "address_not_allowed", "queue", (4100, 10030)),
             (Invalid, "unknown_queue", "header.to[0]", (4440, 10100)),
+            (Invalid, "unknown_queue", "[3].header.to[0]", (4440, 10100)),
             (Invalid, "unknown_queue", "dead_letter.queue", (4000, 10730)),
             (Invalid, "unknown_queue", "queue", (4000, 10630)),
             (

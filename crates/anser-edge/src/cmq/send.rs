@@ -19,7 +19,7 @@ pub(super) fn options(mandatory: bool, clock_skew: Duration) -> PublishOptions {
         mandatory,
         document_bytes_max: Some(DOCUMENT_BYTES_MAX),
         // A repetition carries the timestamp of the first request, and is refused for it when that is past.
-        dedupe_window_max: Some(clock_skew * 2),
+        dedupe_window_max: Some(clock_skew.saturating_mul(2)),
         ..PublishOptions::default()
     }
 }

@@ -18,6 +18,9 @@ use url::Url;
 /// Every setting with its default and its meaning.
 pub(crate) const DEFAULTS: &str = include_str!("../../anser.default.toml");
 
+/// The largest `cmq.clock_skew`, in seconds: a request can be repeated for so long.
+const CMQ_CLOCK_SKEW_MAX: u64 = 24 * 3600;
+
 /// Variables with our prefix that are no settings: secrets, the client's, and the tests'.
 const NO_SETTINGS: &[&str] = &[
     "admin_key",
@@ -247,6 +250,9 @@ impl Settings {
             bail!(
                 "a value of [limits] is higher than the message format allows; at most: {most:?}"
             );
+        }
+        if self.cmq.clock_skew > CMQ_CLOCK_SKEW_MAX {
+            bail!("cmq.clock_skew must be at most {CMQ_CLOCK_SKEW_MAX}, a day");
         }
         if self.cmq.hosts.len() > CMQ_HOSTS_MAX {
             bail!("cmq.hosts has at most {CMQ_HOSTS_MAX} members");

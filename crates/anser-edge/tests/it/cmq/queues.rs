@@ -306,3 +306,16 @@ async fn messages_of_other_doors_are_received() {
     assert_eq!(message["header"]["to"], json!(["queue:q1"]));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_full_queue_refuses_more() {
+    let server = start().await;
+    let cmq = Cmq::admin(&server).await;
+    cmq.done("CreateQueue", &[Q1, ("maxMsgHeapNum", "1")]).await;
+    cmq.done("SendMessage", &[Q1, ("msgBody", "a")]).await;
+    assert_eq!(
+        cmq.refused("SendMessage", &[Q1, ("msgBody", "b")]).await,
+        "4410 (10240)reach maximum retention number of message"
+    );
+    server.stop().await;
+}

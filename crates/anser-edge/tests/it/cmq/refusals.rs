@@ -23,7 +23,10 @@ type Case = (
     &'static str,
 );
 
-fn table(cases: &[Case]) -> Vec<(&'static str, Vec<(&'static str, &'static str)>, String)> {
+/// The same, with parts made at run time.
+type Made<'a> = (&'a str, Vec<(&'a str, &'a str)>, String);
+
+fn table(cases: &[Case]) -> Vec<Made<'static>> {
     cases
         .iter()
         .map(|(action, pairs, expected)| (*action, pairs.to_vec(), (*expected).to_owned()))
@@ -62,7 +65,7 @@ async fn stored(server: &Server) -> Vec<Value> {
 }
 
 /// Makes each call; its refusal must be the one beside it, and nothing may have changed.
-async fn check(cases: Vec<(&str, Vec<(&str, &str)>, String)>) {
+async fn check(cases: Vec<Made<'_>>) {
     let server = start().await;
     let cmq = prepared(&server).await;
     let before = stored(&server).await;

@@ -3,6 +3,8 @@
 use anser_edge::{CmqOptions, EdgeOptions, PublishUnrouted};
 use anser_gateway::GatewayOptions;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use super::signer::{Cmq, PYTHON};
 use crate::harness::{start, start_with};
@@ -213,6 +215,37 @@ async fn change_and_unsubscribe(cmq: &Cmq<'_>) {
     let list = cmq.done("ListSubscriptionByTopic", &[T1]).await;
     assert_eq!(list["subscriptionList"], json!([]));
     cmq.done("DeleteTopic", &[T1]).await;
+}
+
+/// A push names the owner of the topic: the APPID of the key that made it, whoever publishes.
+#[tokio::test]
+async fn pushes_name_the_topics_owner() {
+    let receiver = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/push", receiver.local_addr().unwrap());
+    let server = start().await;
+    let owner = json!({"name": "owner", "scopes": ["admin"], "app_id": 100_015_036});
+    let owner = Cmq::with_key(&server, owner).await;
+    owner.done("CreateTopic", &[T1]).await;
+    let subscribe = [T1, S1, ("protocol", "http"), ("endpoint", url.as_str())];
+    owner.done("Subscribe", &subscribe).await;
+    let another = Cmq::admin(&server).await;
+    another
+        .done("PublishMessage", &[T1, ("msgBody", "x")])
+        .await;
+    let (mut push, _) = receiver.accept().await.unwrap();
+    let mut request = Vec::new();
+    while !request.ends_with(b"}") {
+        assert!(push.read_buf(&mut request).await.unwrap() > 0);
+    }
+    push.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        .await
+        .unwrap();
+    let text = String::from_utf8(request).unwrap();
+    assert!(
+        text.contains(r#"{"TopicOwner":100015036,"topicName":"t1","#),
+        "{text}"
+    );
+    server.stop().await;
 }
 
 #[tokio::test]
