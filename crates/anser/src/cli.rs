@@ -11,6 +11,7 @@ use crate::exit::{EXIT_CODES, Failure};
 use crate::output::{Form, Output};
 use crate::server::serve;
 use crate::server::settings::{self, Flags};
+use crate::sim::SimArguments;
 
 /// A self-hosted message gateway: what it accepts is durable, and gets to every webhook that should have it.
 #[derive(Debug, Parser)]
@@ -40,6 +41,8 @@ enum Command {
     Serve(Flags),
     /// See it work: a gateway, receivers that fail and recover, sample traffic, and a verdict.
     Demo(DemoArguments),
+    /// Stand in for a chat platform: takes, checks and shows what a bot or a channel sends it.
+    Sim(SimArguments),
     #[command(flatten)]
     Ask(Ask),
     /// Print completions for a shell.
@@ -100,6 +103,7 @@ impl Cli {
         match self.command {
             Command::Serve(flags) => Ok(serve::run(&flags)?),
             Command::Demo(arguments) => arguments.run(&output),
+            Command::Sim(arguments) => arguments.run(&output),
             Command::Completions { shell } => {
                 clap_complete::generate(
                     shell,

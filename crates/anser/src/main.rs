@@ -8,6 +8,7 @@ mod exit;
 mod oneshot;
 mod output;
 mod server;
+mod sim;
 
 use std::process::ExitCode;
 

@@ -103,85 +103,90 @@ fn what_is_wrong_is_described() {
         (wrong.status, described(&wrong).as_str()),
         (401, "Unauthorized")
     );
-    for (method, body, told) in [
-        (
-            "sendMessage",
-            json!({"chat_id": 5, "text": "x"}),
-            "Bad Request: chat not found",
-        ),
-        (
-            "sendMessage",
-            json!({"text": "x"}),
-            "Bad Request: chat_id is empty",
-        ),
-        (
-            "sendMessage",
-            text(" "),
-            "Bad Request: message text is empty",
-        ),
-        (
-            "sendMessage",
-            text(&"x".repeat(4097)),
-            "Bad Request: message is too long",
-        ),
-        (
-            "sendMessage",
-            json!({"chat_id": PRIVATE, "text": "<b>x", "parse_mode": "HTML"}),
-            "Bad Request: can't parse entities: Can't find end tag corresponding to start tag \"b\"",
-        ),
-        (
-            "sendMessage",
-            json!({"chat_id": PRIVATE, "text": "a.b", "parse_mode": "MarkdownV2"}),
-            "Bad Request: can't parse entities: Character '.' is reserved and must be escaped with the preceding '\\'",
-        ),
-        (
-            "sendMessage",
-            json!({"chat_id": PRIVATE, "text": "x", "reply_parameters": {"message_id": 9}}),
-            "Bad Request: message to be replied not found",
-        ),
-        (
-            "sendMessage",
-            json!({"chat_id": PRIVATE, "text": "x", "reply_markup": {"inline_keyboard": [[{"text": "a", "callback_data": "x".repeat(65)}]]}}),
-            "Bad Request: BUTTON_DATA_INVALID",
-        ),
-        (
-            "sendPhoto",
-            json!({"chat_id": PRIVATE, "photo": "https://e.com/a.png", "caption": "x".repeat(1025)}),
-            "Bad Request: message caption is too long",
-        ),
-        (
-            "sendPhoto",
-            json!({"chat_id": PRIVATE, "photo": "a.png"}),
-            "Bad Request: wrong remote file identifier specified: Wrong string length",
-        ),
-        (
-            "editMessageText",
-            json!({"chat_id": PRIVATE, "message_id": 9, "text": "x"}),
-            "Bad Request: message to edit not found",
-        ),
-        (
-            "deleteMessage",
-            json!({"chat_id": PRIVATE, "message_id": 9}),
-            "Bad Request: message to delete not found",
-        ),
-        (
-            "sendLocation",
-            json!({"chat_id": PRIVATE, "latitude": 91, "longitude": 0}),
-            "Bad Request: latitude and longitude must be non-empty",
-        ),
-        (
-            "sendMediaGroup",
-            json!({"chat_id": PRIVATE, "media": [{"type": "photo", "media": "https://e.com/a.png"}]}),
-            "Bad Request: expected from 2 to 10 media in an album",
-        ),
-    ] {
-        let answer = trial.call(method, &body);
-        assert_eq!((answer.status, described(&answer).as_str()), (400, told));
-    }
     let unknown = trial.call("sendNothing", &json!({}));
     assert_eq!(
         (unknown.status, described(&unknown).as_str()),
         (404, "Not Found")
+    );
+    for (method, body, told) in [
+        (
+            "sendMessage",
+            json!({"chat_id": 5, "text": "x"}),
+            "chat not found",
+        ),
+        ("sendMessage", json!({"text": "x"}), "chat_id is empty"),
+        ("sendMessage", text(" "), "message text is empty"),
+        (
+            "sendMessage",
+            text(&"x".repeat(4097)),
+            "message is too long",
+        ),
+        (
+            "editMessageText",
+            json!({"chat_id": PRIVATE, "message_id": 9, "text": "x"}),
+            "message to edit not found",
+        ),
+        (
+            "deleteMessage",
+            json!({"chat_id": PRIVATE, "message_id": 9}),
+            "message to delete not found",
+        ),
+        (
+            "sendLocation",
+            json!({"chat_id": PRIVATE, "latitude": 91, "longitude": 0}),
+            "latitude and longitude must be non-empty",
+        ),
+        (
+            "sendMediaGroup",
+            json!({"chat_id": PRIVATE, "media": [{"media": "https://e.com/a.png"}]}),
+            "expected from 2 to 10 media in an album",
+        ),
+        (
+            "sendPhoto",
+            json!({"chat_id": PRIVATE, "photo": "a.png"}),
+            "wrong remote file identifier specified: Wrong string length",
+        ),
+    ] {
+        let answer = trial.call(method, &body);
+        assert_eq!(
+            (answer.status, described(&answer)),
+            (400, format!("Bad Request: {told}"))
+        );
+    }
+    assert!(trial.letters.is_empty());
+}
+
+#[test]
+fn what_hangs_on_a_message_is_checked_too() {
+    let mut trial = Trial::of(Platform::Telegram);
+    let unclosed = "can't parse entities: Can't find end tag corresponding to start tag \"b\"";
+    let reserved = "can't parse entities: Character '.' is reserved and must be escaped with the preceding '\\'";
+    let keyboard = json!({"inline_keyboard": [[{"text": "a", "callback_data": "x".repeat(65)}]]});
+    for (member, value, told) in [
+        ("parse_mode", json!("HTML"), unclosed),
+        ("parse_mode", json!("MarkdownV2"), reserved),
+        ("parse_mode", json!("rtf"), "unsupported parse_mode"),
+        (
+            "reply_parameters",
+            json!({"message_id": 9}),
+            "message to be replied not found",
+        ),
+        ("reply_markup", keyboard, "BUTTON_DATA_INVALID"),
+    ] {
+        let mut body = text("<b>a.b");
+        body[member] = value;
+        let answer = trial.call("sendMessage", &body);
+        assert_eq!(
+            (answer.status, described(&answer)),
+            (400, format!("Bad Request: {told}"))
+        );
+    }
+    let long =
+        json!({"chat_id": PRIVATE, "photo": "https://e.com/a.png", "caption": "x".repeat(1025)});
+    let answer = trial.call("sendPhoto", &long);
+    assert_eq!(
+        described(&answer),
+        "Bad Request: message caption is too long"
     );
     assert!(trial.letters.is_empty());
 }

@@ -1,0 +1,74 @@
+//! `anser sim PLATFORM`: a stand-in of a chat platform, for people who write a bot and have no account at hand. Shows what
+//! it receives on a page. Must not reach the real platform, nor a gateway.
+
+use std::net::SocketAddr;
+
+use anser_sim::{Platform, Sim, SimOptions};
+use anyhow::Context as _;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use serde_json::{Value, json};
+
+use crate::exit::Failure;
+use crate::output::Output;
+use crate::server::runtime;
+
+/// Which platform, and where.
+#[derive(Debug, Args)]
+pub(crate) struct SimArguments {
+    /// Which platform.
+    #[arg(value_parser = platform_parser())]
+    platform: Platform,
+    /// Where to listen. Whoever reaches it can read what was sent: there is no key.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+}
+
+fn platform_parser() -> impl clap::builder::TypedValueParser<Value = Platform> {
+    let known = PossibleValuesParser::new(Platform::ALL.map(Platform::name));
+    known.try_map(|name| Platform::of_name(&name).ok_or("is no platform with a stand-in"))
+}
+
+impl SimArguments {
+    /// Stands in until it is interrupted.
+    pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
+        let runtime = runtime::build(0)?;
+        runtime.block_on(async {
+            let mut options = SimOptions::new(self.platform);
+            options.listen = self.listen;
+            let chats = options.chats.clone();
+            let sim = Sim::start(options).await;
+            let sim = sim.with_context(|| format!("cannot listen on {}", self.listen))?;
+            let robot = sim.robots().first().context("a stand-in has a robot")?;
+            let mut told = json!({"platform": self.platform.name(), "page": sim.base(), "base_url": sim.base(),
+                "url": sim.url(robot), "token": robot.token});
+            if let Some(secret) = &robot.secret {
+                told["secret"] = secret.as_str().into();
+            }
+            if self.platform == Platform::Telegram {
+                told["chats"] = chats.iter().map(|chat| chat.id).collect();
+            }
+            output.result(&told.to_string(), describe);
+            tokio::signal::ctrl_c()
+                .await
+                .context("cannot wait for the interrupt")?;
+            Ok(())
+        })
+    }
+}
+
+/// What to use, a line each.
+fn describe(told: &Value) -> String {
+    let shown = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let lines: Vec<String> = ["page", "url", "secret", "chats"]
+        .iter()
+        .filter_map(|name| {
+            let value = told.get(*name)?;
+            Some(format!("{name:<7} {}", shown(value)))
+        })
+        .collect();
+    lines.join("\n")
+}
