@@ -34,6 +34,8 @@ mod id {
     pub(super) const CONNECTION_OPEN_OK: (u16, u16) = (10, 41);
     pub(super) const CHANNEL_OPEN: (u16, u16) = (20, 10);
     pub(super) const CHANNEL_OPEN_OK: (u16, u16) = (20, 11);
+    pub(super) const CHANNEL_CLOSE: (u16, u16) = (20, 40);
+    pub(super) const CHANNEL_CLOSE_OK: (u16, u16) = (20, 41);
     pub(super) const QUEUE_DECLARE: (u16, u16) = (50, 10);
     pub(super) const QUEUE_DECLARE_OK: (u16, u16) = (50, 11);
     pub(super) const BASIC_QOS: (u16, u16) = (60, 10);
@@ -180,6 +182,28 @@ impl Channel {
     pub(crate) async fn flush(&mut self) -> anyhow::Result<()> {
         self.stream.write_all_buf(&mut self.write).await?;
         Ok(())
+    }
+
+    /// Closes in good order: a broker that is just hung up on may forget the last acknowledgements.
+    pub(crate) async fn close(mut self) -> anyhow::Result<()> {
+        const REPLY_SUCCESS: u16 = 200;
+        self.method(CHANNEL, id::CHANNEL_CLOSE, |arguments| {
+            arguments.put_u16(REPLY_SUCCESS);
+            short(arguments, "");
+            arguments.put_u32(0);
+        });
+        self.flush().await?;
+        loop {
+            while let Some((kind, mut payload)) = self.whole_frame()? {
+                let is_method = kind == METHOD && payload.len() >= 4;
+                if is_method && (payload.get_u16(), payload.get_u16()) == id::CHANNEL_CLOSE_OK {
+                    return Ok(());
+                }
+            }
+            if self.stream.read_buf(&mut self.read).await? == 0 {
+                bail!("the broker closed the connection before the channel");
+            }
+        }
     }
 
     /// What comes next. May be dropped while it waits.

@@ -143,4 +143,8 @@ impl Consumer for Subscriber {
         }
         Ok(())
     }
+
+    async fn close(self) -> anyhow::Result<()> {
+        self.channel.close().await
+    }
 }

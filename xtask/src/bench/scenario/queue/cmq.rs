@@ -154,4 +154,8 @@ impl Consumer for Client {
         );
         self.call("BatchDeleteMessage", &parameters).await
     }
+
+    async fn close(self) -> anyhow::Result<()> {
+        Ok(())
+    }
 }

@@ -122,6 +122,10 @@ impl Consumer for Client {
         }
         Ok(())
     }
+
+    async fn close(self) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 fn request(path: &str, body: &str) -> Vec<u8> {

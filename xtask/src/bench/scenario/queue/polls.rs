@@ -90,7 +90,7 @@ pub(crate) async fn broker(plan: &Plan, rabbit: &Rabbit) -> anyhow::Result<Found
             let first = taken.first().context("no message")?;
             let nanos = clock.nanos().saturating_sub(first.sent);
             consumer.delete(&[first.handle]).await?;
-            // As a consumer that goes on: it stays connected and holds no other message.
+            consumer.close().await?;
             anyhow::Ok(nanos)
         });
     }

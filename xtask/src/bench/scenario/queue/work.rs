@@ -44,6 +44,9 @@ pub(crate) trait Consumer: Send + 'static {
         &mut self,
         handles: &[Self::Handle],
     ) -> impl Future<Output = anyhow::Result<()>> + Send;
+
+    /// There is nothing more to do, and everything that was deleted stays deleted.
+    fn close(self) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
 /// A message that was received.
@@ -322,6 +325,7 @@ async fn consume<C: Consumer>(
         }
         progress.add_done(count);
     }
+    consumer.close().await?;
     let (taken, sent) = (
         progress.taken.load(Ordering::Relaxed),
         progress.sent.load(Ordering::Relaxed),
@@ -341,7 +345,7 @@ async fn delete<C: Consumer>(
         consumer.delete(handles).await?;
         progress.add_done(handles.len());
     }
-    Ok(())
+    consumer.close().await
 }
 
 fn nanos(duration: Duration) -> u64 {
