@@ -190,17 +190,21 @@ impl Gateway {
             return Err(super::out_of_range("limit", 1, REDRIVE_MAX as u64));
         }
         let (mut looked, mut moved) = (Vec::new(), 0);
+        let mut queues = snapshot.queues.values();
+        if !queues.any(|source| source.dead_letter == Some(entry.meta.id)) {
+            return Ok(0);
+        }
         for class in [ClaimClass::First, ClaimClass::Retry] {
             while looked.len() < REDRIVE_MAX && moved < limit {
                 let found = self
-                    .dead_letters(entry, class, &looked, limit - moved)
+                    .dead_letters(entry, class, &looked)
                     .await
                     .map_err(store_problem)?;
                 if found.is_empty() {
                     break;
                 }
                 looked.extend(found.iter().map(|row| row.id));
-                moved += self.move_back(&snapshot, found).await?;
+                moved += self.move_back(&snapshot, found, limit - moved).await?;
             }
         }
         // Those behind them in their order can be received now.
@@ -213,14 +217,14 @@ impl Gateway {
         entry: &QueueEntry,
         class: ClaimClass,
         looked: &[DeliveryId],
-        left: usize,
     ) -> Result<Vec<DeliveryRow>, StoreError> {
         let claim = Claim {
             group: entry.meta.id,
             class,
             due_until: self.clock.now(),
             exclude: looked.to_vec(),
-            limit: left.min(STEP),
+            // Also for a small limit: before those that go back there may be many that stay.
+            limit: STEP,
         };
         let Claimed { deliveries, .. } = self.store.claim(claim).await?;
         Ok(deliveries)
@@ -230,14 +234,20 @@ impl Gateway {
         &self,
         snapshot: &Snapshot,
         rows: Vec<DeliveryRow>,
+        most: usize,
     ) -> Result<usize, Problem> {
         let mut by_source: HashMap<ResourceId, (&Arc<QueueEntry>, Vec<DeliveryRow>)> =
             HashMap::new();
+        let mut chosen = 0;
         for row in rows {
+            if chosen == most {
+                break;
+            }
             if let Some((source, _)) = self.source_of(snapshot, &row).await {
                 let of_source = by_source.entry(source.meta.id);
                 let (_, rows) = of_source.or_insert_with(|| (source, Vec::new()));
                 rows.push(row);
+                chosen += 1;
             }
         }
         let now = self.clock.now();
