@@ -234,6 +234,20 @@ async fn known(api: &Api) -> [(&'static str, String); 2] {
     ]
 }
 
+/// Messages in the queue `filled`: more than all receives of a run take, so that none has to wait.
+const FILLED: usize = 10_000;
+
+/// The queue that `schemathesis.toml` has for the calls about what is in one.
+async fn filled(api: &Api) {
+    let queue = json!({"name": "filled", "rewind": 600});
+    api.make("/v1/queues", &queue).await;
+    let item = json!({"header": {"to": ["queue:filled"]}, "body": {"data": 1}});
+    let batch = Value::Array(vec![item; 1_000]);
+    for _ in 0..FILLED / 1_000 {
+        api.make("/v1/messages", &batch).await;
+    }
+}
+
 /// The cases are the same in each run, so what is found is found again.
 #[tokio::test]
 async fn schemathesis_finds_no_server_error_and_no_violation_of_the_schema() {
@@ -244,6 +258,7 @@ async fn schemathesis_finds_no_server_error_and_no_violation_of_the_schema() {
         .set("proxy", &dead_end.url(""))
         .start();
     let api = server.api();
+    filled(&api).await;
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(python().with_file_name("schemathesis"))
         .current_dir(folder.path())
@@ -259,4 +274,6 @@ async fn schemathesis_finds_no_server_error_and_no_violation_of_the_schema() {
         .unwrap();
     assert!(output.status.success(), "{}", shown(&output));
     assert_eq!(api.get("/readyz").await.0, 200, "it is as well as before");
+    let (_, left) = api.get("/v1/queues/filled/state").await;
+    assert_ne!(left["active"], 0, "fill it with more");
 }
