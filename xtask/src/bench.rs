@@ -40,7 +40,7 @@ const DESCRIPTORS_WANTED: u64 = 16_384;
 /// What to run.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// A look of at most a minute: shorter, smaller, once each; writes no document
+    /// A look of about a minute and a half: shorter, smaller, once each; writes no document
     #[arg(long)]
     quick: bool,
     /// Only these; writes no document unless told to

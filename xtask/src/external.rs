@@ -21,6 +21,8 @@ const APART: [(&str, &str); 2] = [
     ("ANSER_EXTERNAL_CMQ_QCLOUD", "cmq_qcloud.txt"),
     ("ANSER_EXTERNAL_CMQ_ABMN", "cmq_abmn.txt"),
 ];
+/// The variables as a shell reads them.
+const EXPORTS: &str = "target/external/exports";
 /// What must be there, or the folder is made again: a link to a Python that is gone is not.
 const PYTHON: &str = "bin/python";
 const SDK: &str = "cmq/account.py";
@@ -44,7 +46,18 @@ pub(crate) fn prepare() -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
         })?;
         variables.push((variable, packages));
     }
+    write_exports(&variables)?;
     Ok(variables)
+}
+
+/// For a shell, where one test is run by hand.
+fn write_exports(variables: &[(&str, PathBuf)]) -> anyhow::Result<()> {
+    let mut text = String::new();
+    for (name, path) in variables {
+        text.push_str(&format!("export {name}='{}'\n", path.display()));
+    }
+    std::fs::write(cargo::root().join(EXPORTS), text)
+        .with_context(|| format!("cannot write {EXPORTS}"))
 }
 
 /// The folder of a requirements file, filled by `fill` unless it is complete and has the file `proof`.

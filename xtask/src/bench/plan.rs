@@ -28,10 +28,14 @@ pub(crate) struct Plan {
     pub(crate) hanging: (Duration, Duration),
     /// Messages behind the blocked key.
     pub(crate) backlog: u64,
+    /// Messages in a queue while producers or consumers work alone.
+    pub(crate) queued: u64,
+    /// Other programs are measured beside ours, where they are installed.
+    pub(crate) beside: bool,
 }
 
 impl Plan {
-    /// All of it: at most about six minutes.
+    /// All of it: at most about nine minutes.
     pub(crate) fn full(binary: PathBuf, folder: PathBuf) -> Self {
         Self {
             binary,
@@ -45,10 +49,13 @@ impl Plan {
             // The gateway gives an attempt 15 s: the second part sees the time-outs of two rounds and what follows.
             hanging: (Duration::from_secs(10), Duration::from_secs(40)),
             backlog: 1_000_000,
+            // A queue holds 100,000 leases.
+            queued: 64_000,
+            beside: true,
         }
     }
 
-    /// A look: at most about a minute.
+    /// A look: at most about a minute and a half.
     pub(crate) fn quick(binary: PathBuf, folder: PathBuf) -> Self {
         Self {
             duration: Duration::from_secs(2),
@@ -58,6 +65,8 @@ impl Plan {
             endpoints: 200,
             hanging: (Duration::from_secs(3), Duration::from_secs(5)),
             backlog: 20_000,
+            queued: 16_000,
+            beside: false,
             ..Self::full(binary, folder)
         }
     }

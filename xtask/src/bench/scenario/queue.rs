@@ -21,13 +21,11 @@ use work::{Bench, Phase};
 const BATCH: usize = 16;
 /// Producers, and as many consumers.
 const EACH: usize = PUBLISHERS;
-/// In the queue at most while nobody receives, and received at most while nobody deletes: a queue holds 100,000 leases.
-const MESSAGES_MAX: u64 = 64_000;
 /// Before it counts.
 const WARM_UP_MESSAGES: u64 = 3_200;
 
-/// Runs it. RabbitMQ is installed where it is missing and `may_install`.
-pub(crate) async fn run(plan: &Plan, may_install: bool) -> anyhow::Result<Section> {
+/// Runs it. Who named it wants RabbitMQ too: then it is installed where it is missing and can be.
+pub(crate) async fn run(plan: &Plan, named: bool) -> anyhow::Result<Section> {
     let data = plan.data("queue")?;
     let gateway = plan.start(&data)?;
     let who = cmq::credentials(gateway.address()).await?;
@@ -48,14 +46,13 @@ pub(crate) async fn run(plan: &Plan, may_install: bool) -> anyhow::Result<Sectio
     });
     gateway.stop().await?;
     let mut notes = notes(&columns);
-    if rabbit::available(may_install)? {
+    if (plan.beside || named) && rabbit::available(named)? {
         let column = in_rabbit(plan).await?;
         notes.push(rabbit_note(&column));
         columns.push(column);
     } else {
         notes.push(
-            "RabbitMQ was left out: it is not installed. `cargo xtask bench --only queue` installs it, as root on \
-             Debian."
+            "RabbitMQ was left out. `cargo xtask bench --only queue` measures it too, and installs it as root on Debian."
                 .to_owned(),
         );
     }
@@ -104,7 +101,7 @@ fn bench(plan: &Plan, pid: u32) -> Bench {
         clock: plan.clock,
         pid,
         duration: plan.duration,
-        messages_max: MESSAGES_MAX,
+        messages_max: plan.queued,
     }
 }
 
@@ -318,7 +315,8 @@ fn notes(columns: &[Column]) -> Vec<String> {
     let mut notes = vec![
         "Bodies are letters and digits. CMQ: requests signed with HmacSHA256 on kept-alive connections, SendMessage, \
          ReceiveMessage, DeleteMessage or their batches; every answer is durable. Native: published with `header.to`, \
-         `receive`, `ack`. All at once: as many producers as consumers, at most 4,096 messages between them."
+         `receive`, `ack`. All at once, at most 4,096 messages are in the queue: where producers are faster than consumers, \
+         that many wait, and how long is theirs divided by the rate."
             .to_owned(),
     ];
     let shares: Vec<String> = columns.iter().map(share).collect();
