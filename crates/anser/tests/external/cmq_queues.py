@@ -9,6 +9,8 @@ from cmq_check import CLOCK_SLACK, digits, empty, equal, raw, received, recent, 
 
 NO_QUEUE = (4440, "(10100)queue is not existed, or deleted")
 BAD_HANDLE = (4430, "(10260)receipt handle is invalid")
+# What a busy machine may add to a wait, in seconds; the clients give up after 10.
+BUSY = 4
 TEXTS = ["héllo 你好 &=+%/@", "@begins with it", "+ + %20 %2B", 'a\r\nb\t"q" {}', "消息：已付款 ✓", "\u0001 \U0001f600", " "]
 
 
@@ -171,12 +173,12 @@ def large(account, prefix):
 def delays(account, prefix):
     queue = create(account, f"{prefix}-delays")
     began = time.monotonic()
-    queue.send_message(Message("later"), 2)
+    queue.send_message(Message("later"), 3)
     shown(queue, {"activeMsgNum": 0, "delayMsgNum": 1})
     empty(queue.receive_message, 0)
     message = queue.receive_message(10)
     # Both ends may be cut to whole seconds or milliseconds, never by a second.
-    true("not before its time", time.monotonic() - began > 1.5, time.monotonic() - began)
+    true("not before its time", time.monotonic() - began > 2.5, time.monotonic() - began)
     equal("msgBody", message.msgBody, "later")
     shown(queue, {"activeMsgNum": 0, "inactiveMsgNum": 1, "delayMsgNum": 0})
     for delay in [-1, 345_600, 6_048_001]:
@@ -191,7 +193,7 @@ def long_polls(account, another, prefix):
         began = time.monotonic()
         empty(call)
         took = time.monotonic() - began
-        true(f"an empty answer after {wait} s", wait - 0.05 <= took < wait + 1.5, took)
+        true(f"an empty answer after {wait} s", wait - 0.05 <= took < wait + BUSY, took)
     woken = []
     consumer = another().get_queue(queue.queue_name)
     thread = threading.Thread(target=lambda: woken.append(consumer.receive_message(20)))
@@ -199,7 +201,7 @@ def long_polls(account, another, prefix):
     thread.start()
     queue.send_message(Message("wake"))
     thread.join()
-    true("a message ends the wait", time.monotonic() - began < 10, time.monotonic() - began)
+    true("a message ends the wait", time.monotonic() - began < 20 - BUSY, time.monotonic() - began)
     equal("msgBody", [message.msgBody for message in woken], ["wake"])
     queue.delete()
 
