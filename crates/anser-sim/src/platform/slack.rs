@@ -152,8 +152,12 @@ fn check(body: &Value) -> Result<(), Box<Refusal>> {
     if blocks.len() > BLOCKS_MAX {
         return Err(refuse("invalid_blocks", Breach::Size));
     }
+    let attached = attachments
+        .iter()
+        .filter_map(|attachment| attachment["blocks"].as_array())
+        .flatten();
     let mut markdown = 0;
-    for block in blocks {
+    for block in blocks.iter().chain(attached) {
         check_block(block)?;
         if block["type"] == "markdown" {
             markdown += chars(block["text"].as_str().unwrap_or_default());
@@ -218,10 +222,38 @@ fn check_block(block: &Value) -> Result<(), Box<Refusal>> {
         "markdown" => {
             text(block, "/text").ok_or_else(invalid)?;
         }
-        "divider" | "rich_text" | "video" | "file" | "input" | "table" => {}
+        "rich_text" => {
+            if elements.is_empty() || !elements.iter().all(is_rich) {
+                return Err(invalid());
+            }
+        }
+        "divider" | "video" | "file" | "input" | "table" => {}
         _ => return Err(invalid()),
     }
     Ok(())
+}
+
+/// A section, list, quote or preformatted part of rich text, with something in it.
+fn is_rich(part: &Value) -> bool {
+    let kind = part["type"].as_str().unwrap_or_default();
+    let elements = part["elements"].as_array().map_or(&[][..], Vec::as_slice);
+    let whole = |element: &Value| match element["type"].as_str().unwrap_or_default() {
+        "text" => element["text"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty()),
+        "link" => text(element, "/url").is_some(),
+        "user" => text(element, "/user_id").is_some(),
+        "usergroup" => text(element, "/usergroup_id").is_some(),
+        "channel" => text(element, "/channel_id").is_some(),
+        "emoji" => text(element, "/name").is_some(),
+        "broadcast" => ["here", "channel", "everyone"]
+            .iter()
+            .any(|range| element["range"] == *range),
+        "rich_text_section" => kind == "rich_text_list" && is_rich(element),
+        "color" | "date" | "team" => true,
+        _ => false,
+    };
+    kind.starts_with("rich_text_") && !elements.is_empty() && elements.iter().all(whole)
 }
 
 fn check_element(element: &Value) -> Result<(), Box<Refusal>> {

@@ -130,3 +130,35 @@ fn blocks_have_their_limits() {
         assert_eq!(trial.post(&body).said(), expected, "{body}");
     }
 }
+
+#[test]
+fn rich_text_and_attachments_are_looked_into() {
+    let rich = |element: Value| json!({"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [element]}]});
+    let list = json!({"type": "rich_text", "elements": [{"type": "rich_text_list", "style": "bullet",
+        "elements": [{"type": "rich_text_section", "elements": [{"type": "text", "text": "a"}]}]}]});
+    for (block, expected) in [
+        (rich(json!({"type": "text", "text": "<!channel>"})), "ok"),
+        (rich(json!({"type": "user", "user_id": "U1"})), "ok"),
+        (rich(json!({"type": "broadcast", "range": "here"})), "ok"),
+        (list, "ok"),
+        (rich(json!({"type": "text", "text": ""})), "invalid_blocks"),
+        (rich(json!({"type": "user"})), "invalid_blocks"),
+        (
+            rich(json!({"type": "broadcast", "range": "all"})),
+            "invalid_blocks",
+        ),
+        (
+            json!({"type": "rich_text", "elements": [{"type": "text", "text": "a"}]}),
+            "invalid_blocks",
+        ),
+    ] {
+        let mut trial = Trial::of(Platform::Slack);
+        assert_eq!(
+            trial.post(&json!({"blocks": [block]})).said(),
+            expected,
+            "{block}"
+        );
+        let attached = json!({"text": "t", "attachments": [{"blocks": [block]}]});
+        assert_eq!(trial.post(&attached).said(), expected, "{block}");
+    }
+}

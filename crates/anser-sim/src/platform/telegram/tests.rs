@@ -160,7 +160,7 @@ fn what_is_wrong_is_described() {
 fn what_hangs_on_a_message_is_checked_too() {
     let mut trial = Trial::of(Platform::Telegram);
     let unclosed = "can't parse entities: Can't find end tag corresponding to start tag \"b\"";
-    let reserved = "can't parse entities: Character '.' is reserved and must be escaped with the preceding '\\'";
+    let reserved = "can't parse entities: Character '>' is reserved and must be escaped with the preceding '\\'";
     let keyboard = json!({"inline_keyboard": [[{"text": "a", "callback_data": "x".repeat(65)}]]});
     for (member, value, told) in [
         ("parse_mode", json!("HTML"), unclosed),
