@@ -51,10 +51,10 @@ impl ChannelKind for FeishuRobot {
             ],
             generic: false,
             ordering: Ordering::Key,
-            // At most 5 + 60 × 1.5 in any minute, and 5 at once.
+            // At most 3 + 60 × 1.5 in any minute, and 3 + 1.5 in any second.
             rate: Some(Rate {
                 per_second: 1.5,
-                burst: 5,
+                burst: 3,
             }),
             schemes: vec!["feishu", "lark"],
             setup: SETUP,
