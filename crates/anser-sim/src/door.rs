@@ -24,6 +24,8 @@ use crate::platform::{Answer, Call, Chat, Desk, Platform, Robot, Stand, Verdict}
 const BODY_MAX: usize = 16 << 20;
 /// Messages that the page shows.
 const SHOWN_MAX: usize = 50;
+/// What a refusal for the rate that a fault switch makes asks to wait.
+const FAULT_WAIT: Duration = Duration::from_secs(1);
 /// What stands before a platform and answers when it is down.
 const DOWN: &str = "<html>\r\n<head><title>Service Unavailable</title></head>\r\n<body>\r\n<center><h1>Service Unavailable</h1></center>\r\n</body>\r\n</html>\r\n";
 
@@ -97,7 +99,7 @@ impl House {
             }
             Some(FaultKind::Refuse { code }) => {
                 book.refused(code);
-                return (stand.refusal(code, Duration::ZERO), None);
+                return (stand.refusal(code, FAULT_WAIT), None);
             }
             _ => {}
         }

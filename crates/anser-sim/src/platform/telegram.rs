@@ -114,6 +114,7 @@ impl Stand for Telegram {
             "404" => "Not Found",
             "409" => "Conflict: terminated by other getUpdates request",
             "400" => "Bad Request: chat not found",
+            "500" => "Internal Server Error",
             described => described,
         };
         let status = code.parse().unwrap_or(400);
