@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -18,6 +19,9 @@ use crate::outcome::Outcome;
 use crate::problem::Problem;
 use crate::resource::{Ordering, Rate};
 use crate::time::Timestamp;
+
+/// Bytes of a token that a platform gives; platforms tell to expect 4 KB, and some give JSON Web Tokens.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 /// What a kind of channel is and can do: the form, validation, docs page and conformance test come from it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -112,6 +116,62 @@ pub trait Channel: Send + Sync {
 
     /// What the answer to a step means.
     fn classify(&self, step: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome;
+
+    /// Where the token comes from that [`Context::token`] brings to each request; `None`: requests need none.
+    fn token_issuer(&self) -> Option<&dyn TokenIssuer> {
+        None
+    }
+}
+
+/// A platform's way to exchange lasting credentials for a token that expires. Pure, as a channel is: the gateway sends
+/// the request, keeps the token, and asks for the next one in time, or after [`Outcome::RefreshAuth`].
+pub trait TokenIssuer: Send + Sync {
+    /// The request for a token.
+    fn request(&self) -> HttpRequest;
+
+    /// The token in the answer.
+    ///
+    /// # Errors
+    /// What the answer means for a delivery that cannot do without a token.
+    fn read(&self, exchange: &Exchange, context: &Context<'_>) -> Result<Token, Outcome>;
+}
+
+/// A token for a platform's API. It is never shown: it is a secret for as long as it is valid.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token {
+    value: String,
+    lifetime: Duration,
+}
+
+impl Token {
+    /// A token, and for how long it is valid from when it was asked for. `None` when it is none: empty, longer than
+    /// [`TOKEN_BYTES_MAX`], or of other characters than visible ASCII, so that it could not stand in a header.
+    #[must_use]
+    pub fn new(value: String, lifetime: Duration) -> Option<Self> {
+        let good = (1..=TOKEN_BYTES_MAX).contains(&value.len())
+            && value.bytes().all(|byte| byte.is_ascii_graphic());
+        good.then_some(Self { value, lifetime })
+    }
+
+    /// As the platform made it: visible ASCII.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// For how long it is valid.
+    #[must_use]
+    pub const fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Token")
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a channel may know of the delivery that it serves.
@@ -140,6 +200,8 @@ pub struct Context<'a> {
     pub rung: u8,
     /// Which step of the plan, from 0; part of the platform's idempotency key.
     pub step: usize,
+    /// The token of the channel's [`Channel::token_issuer`], in [`Channel::request`] and [`Channel::classify`].
+    pub token: Option<&'a Token>,
     /// Other 4xx answers than 408, 410, 425 and 429 reject at once.
     pub fail_fast_4xx: bool,
     /// The subscription has one of CMQ's retry policies: every non-2xx and every time-out is a plain retry.

@@ -25,11 +25,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::accepted::Accepted;
 use crate::config::{EndpointState, Snapshot};
+use crate::credentials::Credentials;
 use crate::leasing::Leasing;
 use crate::metrics::Metrics;
 use crate::sender::Sender;
 
-pub(crate) use attempt::probe;
+pub(crate) use attempt::{Wire, probe};
 pub use inbox::Handle;
 pub use plan::PlanOptions;
 
@@ -45,6 +46,8 @@ pub(crate) struct Parts {
     pub random: Arc<dyn Random>,
     /// The one HTTP sender.
     pub sender: Arc<Sender>,
+    /// Tokens of channels.
+    pub credentials: Arc<Credentials>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Whose queues' deliveries are: they are none of the dispatcher's.

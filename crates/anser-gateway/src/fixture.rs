@@ -89,6 +89,7 @@ impl Fixture {
             clock: clock.clone(),
             random: Arc::new(SeededRandom::new(7)),
             sender: Arc::new(Sender::new(options).unwrap()),
+            credentials: Arc::default(),
             guard: AddressGuard::default(),
             sealer: Sealer::new(&[7; 32]),
             registry: Vec::new(),

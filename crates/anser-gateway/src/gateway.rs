@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::{LoadError, Snapshot};
+use crate::credentials::Credentials;
 use crate::dispatch;
 use crate::intake::Intake;
 use crate::leasing::Leasing;
@@ -94,6 +95,7 @@ pub struct Gateway {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) sender: Arc<Sender>,
+    pub(crate) credentials: Arc<Credentials>,
     pub(crate) guard: AddressGuard,
     pub(crate) sealer: Sealer,
     pub(crate) registry: Registry,

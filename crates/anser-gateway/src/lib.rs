@@ -6,6 +6,7 @@ pub mod accepted;
 pub mod admin;
 pub mod auth;
 pub mod config;
+mod credentials;
 pub mod dispatch;
 #[cfg(test)]
 mod fixture;

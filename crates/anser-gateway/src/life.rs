@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::{self, QueueEntry, Snapshot, Topic};
+use crate::credentials::Credentials;
 use crate::dispatch::{self, EndpointEvent, Notice};
 use crate::gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};
 use crate::intake::Intake;
@@ -48,6 +49,7 @@ impl Gateway {
             parts.clock.clone(),
             parts.metrics.clone(),
         );
+        let credentials = Arc::new(Credentials::default());
         let (notices, noticed) = mpsc::unbounded_channel();
         let shared = dispatch::Parts {
             store: parts.store.clone(),
@@ -55,6 +57,7 @@ impl Gateway {
             clock: parts.clock.clone(),
             random: parts.random.clone(),
             sender: parts.sender.clone(),
+            credentials: credentials.clone(),
             metrics: parts.metrics.clone(),
             leasing: leasing.clone(),
             notices,
@@ -68,6 +71,7 @@ impl Gateway {
             clock: parts.clock,
             random: parts.random,
             sender: parts.sender,
+            credentials,
             guard: parts.guard,
             sealer: parts.sealer,
             registry: parts.registry,

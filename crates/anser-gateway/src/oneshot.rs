@@ -16,6 +16,7 @@ use anser_core::{Message, Problem};
 use serde_json::Value;
 
 use crate::config::{ChannelEntry, EndpointState, Meta};
+use crate::credentials::Credentials;
 use crate::dispatch;
 use crate::sender::Sender;
 
@@ -71,7 +72,11 @@ impl OneShot<'_> {
             channel,
             endpoint: EndpointState::default(),
         };
-        let sent = dispatch::probe(self.sender, Arc::new(entry), target, &message, 0);
-        Ok(sent.await)
+        let wire = dispatch::Wire {
+            sender: self.sender,
+            credentials: &Credentials::default(),
+            clock: self.clock,
+        };
+        Ok(dispatch::probe(wire, Arc::new(entry), target, &message, 0).await)
     }
 }

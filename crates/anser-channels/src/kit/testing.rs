@@ -22,6 +22,7 @@ pub(crate) fn context(rung: u8) -> Context<'static> {
         installation: 1,
         rung,
         step: 0,
+        token: None,
         fail_fast_4xx: false,
         cmq_policy: false,
     }

@@ -45,6 +45,7 @@ fn context(format: Option<&str>) -> Context<'_> {
         installation: 100_015_036,
         rung: 0,
         step: 0,
+        token: None,
         fail_fast_4xx: false,
         cmq_policy: false,
     }

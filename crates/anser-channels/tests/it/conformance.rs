@@ -48,6 +48,7 @@ pub(crate) fn context(format: Option<&str>) -> Context<'_> {
         installation: 1,
         rung: 0,
         step: 0,
+        token: None,
         fail_fast_4xx: false,
         cmq_policy: false,
     }

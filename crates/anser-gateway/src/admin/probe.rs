@@ -34,7 +34,12 @@ impl Gateway {
         let channel = Arc::clone(find(&snapshot, name)?);
         let message = self.test_message(&channel.meta.name)?;
         let installation = self.info.installation;
-        Ok(dispatch::probe(&self.sender, channel, None, &message, installation).await)
+        let wire = dispatch::Wire {
+            sender: &self.sender,
+            credentials: &self.credentials,
+            clock: &*self.clock,
+        };
+        Ok(dispatch::probe(wire, channel, None, &message, installation).await)
     }
 
     fn test_message(&self, channel: &str) -> Result<Message, Problem> {

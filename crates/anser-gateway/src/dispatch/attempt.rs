@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anser_core::attempt::{Attempt, Timing};
 use anser_core::channel::{
-    Checkpoint, Context, Exchange, HttpRequest, Plan, Report, Request, SendErrorKind,
+    Checkpoint, Context, Exchange, HttpRequest, Plan, Report, Request, SendErrorKind, Step,
 };
+use anser_core::clock::Clock;
 use anser_core::delivery::DeliveryState;
 use anser_core::id::{DeliveryId, Num};
 use anser_core::limits::{RESPONSE_BYTES_KEPT_ON_SUCCESS, RESPONSE_BYTES_MAX};
@@ -21,6 +22,7 @@ use http::HeaderMap;
 use super::Parts;
 use crate::accepted::Accepted;
 use crate::config::{ChannelEntry, Snapshot, Subscription};
+use crate::credentials::{Credentials, Refused};
 use crate::sender::Sender;
 
 /// Headers whose values are shown as [`MASK`], beside those that a channel marks as sensitive: their names contain one
@@ -121,14 +123,12 @@ pub(super) async fn run(
         },
     };
     let owner = owner(&config, &trial.row).unwrap_or(installation);
-    let (outcome, report) = send(
-        &parts.sender,
-        &mut trial,
-        &destination,
-        &accepted.message,
-        owner,
-    )
-    .await;
+    let wire = Wire {
+        sender: &parts.sender,
+        credentials: &parts.credentials,
+        clock: &*parts.clock,
+    };
+    let (outcome, report) = send(wire, &mut trial, &destination, &accepted.message, owner).await;
     trial.end(outcome, report)
 }
 
@@ -173,8 +173,19 @@ pub(super) fn read(row: MessageRow) -> Result<Arc<Accepted>, Problem> {
     }))
 }
 
+/// What an attempt goes out with.
+#[derive(Clone, Copy)]
+pub(crate) struct Wire<'a> {
+    /// The one HTTP sender.
+    pub(crate) sender: &'a Sender,
+    /// Tokens of channels.
+    pub(crate) credentials: &'a Credentials,
+    /// Time.
+    pub(crate) clock: &'a dyn Clock,
+}
+
 async fn send(
-    sender: &Sender,
+    wire: Wire<'_>,
     trial: &mut Trial,
     destination: &Destination,
     message: &Message,
@@ -194,6 +205,7 @@ async fn send(
         installation,
         rung: trial.checkpoint.rung,
         step: 0,
+        token: None,
         fail_fast_4xx: subscription.is_some_and(|subscription| subscription.spec.fail_fast_4xx),
         cmq_policy: subscription.is_some_and(|subscription| subscription.retry.is_cmq()),
     };
@@ -208,22 +220,11 @@ async fn send(
         },
     };
     trial.degraded.clone_from(&plan.degraded);
-    let deadline = Duration::from_secs(destination.channel.spec.timeout);
     let mut last = (Outcome::Delivered { platform_id: None }, None);
     let done = trial.checkpoint.delivered.len();
     for (place, step) in plan.steps.iter().enumerate().skip(done) {
         context.step = place;
-        let Request::Http(request) = match channel.request(step, message, &context) {
-            Ok(request) => request,
-            Err(problem) => {
-                last = (unsendable(&problem), None);
-                break;
-            }
-        };
-        trial.keep_headers(&request);
-        let report = sender.send(request, deadline).await;
-        let outcome = channel.classify(step, &report.exchange, &context);
-        last = (outcome, Some(report));
+        last = take(wire, trial, &destination.channel, message, &context, step).await;
         let Outcome::Delivered { platform_id } = &last.0 else {
             break;
         };
@@ -231,6 +232,47 @@ async fn send(
     }
     last.0 = trial.note_progress(plan, begun, last.0);
     last
+}
+
+/// Takes one step. Where the platform refuses the channel's token, once more at once with a new one.
+async fn take(
+    wire: Wire<'_>,
+    trial: &mut Trial,
+    entry: &ChannelEntry,
+    message: &Message,
+    context: &Context<'_>,
+    step: &Step,
+) -> (Outcome, Option<Report>) {
+    let deadline = Duration::from_secs(entry.spec.timeout);
+    let mut renewed = false;
+    loop {
+        let token = wire
+            .credentials
+            .token(wire.sender, wire.clock, entry, context);
+        let token = match token.await {
+            Ok(token) => token,
+            Err(Refused { outcome, report }) => return (outcome, report),
+        };
+        let context = Context {
+            token: token.as_deref(),
+            ..context.clone()
+        };
+        let Request::Http(request) = match entry.channel.request(step, message, &context) {
+            Ok(request) => request,
+            Err(problem) => return (unsendable(&problem), None),
+        };
+        trial.keep_headers(&request);
+        let report = wire.sender.send(request, deadline).await;
+        let outcome = entry.channel.classify(step, &report.exchange, &context);
+        if let (Outcome::RefreshAuth, Some(token)) = (&outcome, &token) {
+            wire.credentials.forget(entry, token);
+            if !renewed {
+                renewed = true;
+                continue;
+            }
+        }
+        return (outcome, Some(report));
+    }
 }
 
 /// A message that the channel cannot send at all.
@@ -244,7 +286,7 @@ fn unsendable(problem: &Problem) -> Outcome {
 /// Sends one message outside of every topic and lane, for somebody who waits to see what comes of it: one attempt, and
 /// where a form is refused the next lower one at once.
 pub(crate) async fn probe(
-    sender: &Sender,
+    wire: Wire<'_>,
     channel: Arc<ChannelEntry>,
     target: Option<String>,
     message: &Message,
@@ -285,7 +327,7 @@ pub(crate) async fn probe(
         checkpoint: Checkpoint::default(),
     };
     loop {
-        let (outcome, report) = send(sender, &mut trial, &destination, message, installation).await;
+        let (outcome, report) = send(wire, &mut trial, &destination, message, installation).await;
         if !matches!(outcome, Outcome::Degrade { .. }) {
             return trial.end(outcome, report).attempt;
         }
@@ -389,7 +431,7 @@ fn reason(outcome: &Outcome) -> Option<String> {
         Outcome::Limited { wait } => {
             Some(format!("the endpoint asks to wait {} s", wait.as_secs()))
         }
-        Outcome::RefreshAuth => Some("the credentials must be renewed".to_owned()),
+        Outcome::RefreshAuth => Some("the platform refuses the token".to_owned()),
         Outcome::Rejected { code, text } => Some(format!("{code}: {text}")),
         Outcome::Retry { reason }
         | Outcome::Unknown { reason }

@@ -39,7 +39,7 @@ pub struct Verdict {
 
 /// Delay of a `block`ing head whose schedule has run out.
 const BLOCKED_DELAY: Duration = Duration::from_secs(512);
-/// Pause before a delivery whose credentials or form are to be changed is tried again.
+/// Pause before a delivery whose form is to be changed is tried again.
 const AGAIN_SOON: Duration = Duration::from_secs(1);
 
 /// What a delivery becomes after an attempt that began at `row`'s state; `random` is in `[0, 1)`.
@@ -74,7 +74,11 @@ pub fn decide(
             random,
             now,
         ),
-        Outcome::RefreshAuth => retry_at(row, now.plus(AGAIN_SOON), None, failure, policy),
+        // The attempt has been repeated with a new token already.
+        Outcome::RefreshAuth => {
+            let reason = "the platform refuses the channel's token";
+            again(row, None, reason, failure, policy, random, now)
+        }
         Outcome::Degrade { .. } => {
             retry_at(row, now.plus(AGAIN_SOON), None, Ending::Refusal, policy)
         }
