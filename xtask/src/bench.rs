@@ -159,16 +159,16 @@ async fn measure(options: &Options, plan: &Plan) -> anyhow::Result<()> {
         println!("{}", section.text());
         sections.push(section);
     }
+    let load = format!(
+        "Load average before: {load_before}; after, with the benchmark's own: {}.",
+        load_average()
+    );
     if !options.quick && options.only.is_empty() {
         let command = format!("cargo xtask {}", arguments(options).join(" "));
-        let load = format!(
-            "Load average before: {load_before}; after, with the benchmark's own: {}.",
-            load_average()
-        );
         document::write(&command, &sections, &load)?;
     }
     if options.record && failed.is_empty() {
-        document::record(&sections)?;
+        document::record(&sections, &load)?;
     }
     if !failed.is_empty() {
         bail!("not measured: {}", failed.join(", "));

@@ -22,12 +22,13 @@ pub(crate) fn write(command: &str, sections: &[Section], load: &str) -> anyhow::
 }
 
 /// Puts sections that were measured by themselves where they stood, or at the end; the others stay.
-pub(crate) fn record(sections: &[Section]) -> anyhow::Result<()> {
+pub(crate) fn record(sections: &[Section], load: &str) -> anyhow::Result<()> {
     let path = cargo::root().join(PATH);
     let mut text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {PATH}"))?;
     for section in sections {
         let mut section = section.clone();
-        let alone = format!("Measured alone on {}, commit {}.", clock::today(), commit());
+        let (day, commit) = (clock::today(), commit());
+        let alone = format!("Measured alone on {day}, commit {commit}. {load}");
         section.notes.push(alone);
         text = replaced(&text, &section);
     }

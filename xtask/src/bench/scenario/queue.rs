@@ -337,8 +337,9 @@ fn rabbit_note(column: &Column) -> String {
     format!(
         "RabbitMQ {} in the same run: durable classic queue, persistent messages, publisher confirms, manual \
          acknowledgements; one at a time: one confirm outstanding, prefetch 1; 16 at a time: up to 16 confirms \
-         outstanding, prefetch 16, one acknowledgement for all that came together. CPU of its Erlang machine. The harness \
-         took {} of a core.",
+         outstanding, prefetch 16, one acknowledgement for all that came together. CPU of its Erlang machine. Its \
+         acknowledgements have no answer; ours, and leases, are on disk when they are answered. The harness took {} of a \
+         core.",
         rabbit::version(),
         share(column)
     )
