@@ -43,7 +43,7 @@ pub(crate) struct Key {
 #[derive(Debug, Clone)]
 pub(crate) struct Refused {
     pub(crate) outcome: Outcome,
-    pub(crate) report: Option<Report>,
+    pub(crate) report: Option<Box<Report>>,
 }
 
 type Answer = Result<Arc<Token>, Refused>;
@@ -249,7 +249,7 @@ async fn ask(
     };
     Err(Refused {
         outcome,
-        report: Some(report),
+        report: Some(Box::new(report)),
     })
 }
 

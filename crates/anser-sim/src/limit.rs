@@ -9,6 +9,8 @@ use std::time::Duration;
 pub enum Counted {
     /// All requests of one robot, bot or webhook.
     Robot,
+    /// All messages of one app.
+    App,
     /// The messages to one chat.
     Chat,
     /// The messages to one chat that is a group; other chats are not counted.

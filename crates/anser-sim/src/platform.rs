@@ -4,6 +4,7 @@
 mod dingtalk;
 mod discord;
 mod feishu;
+mod feishu_app;
 mod fields;
 mod html;
 mod slack;
@@ -26,7 +27,7 @@ use crate::limit::{Counted, Limit, Limiter, Over};
 /// A platform with a stand-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Platform {
-    /// Feishu and Lark: robots of a group.
+    /// Feishu and Lark: robots of a group, and self-built apps.
     Feishu,
     /// DingTalk: robots of a group.
     DingTalk,
@@ -104,11 +105,18 @@ impl Platform {
         }
     }
 
+    /// An app with credentials of the platform's form, where the platform has apps.
+    #[must_use]
+    pub fn app(self, number: u32) -> Option<Robot> {
+        (self == Self::Feishu).then(|| feishu_app::app(number))
+    }
+
     /// Path and query of a robot's URL, as its owner copies it from the platform.
     #[must_use]
     pub fn path(self, robot: &Robot) -> String {
         let token = &robot.token;
         match self {
+            Self::Feishu if feishu_app::is_app(robot) => feishu_app::MESSAGES.to_owned(),
             Self::Feishu => format!("/open-apis/bot/v2/hook/{token}"),
             Self::DingTalk => format!("/robot/send?access_token={token}"),
             Self::WeCom => format!("/cgi-bin/webhook/send?key={token}"),
@@ -120,7 +128,7 @@ impl Platform {
 
     pub(crate) fn stand(self) -> Box<dyn Stand> {
         match self {
-            Self::Feishu => Box::new(feishu::Feishu),
+            Self::Feishu => Box::<feishu::Feishu>::default(),
             Self::DingTalk => Box::new(dingtalk::DingTalk),
             Self::WeCom => Box::new(wecom::WeCom),
             Self::Slack => Box::new(slack::Slack),
@@ -134,6 +142,7 @@ impl Platform {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Robot {
     /// What its URL names it by: a token or key; `T…/B…/…` for Slack, `ID/TOKEN` for Discord, `ID:TOKEN` for Telegram.
+    /// A Feishu app has its id here, and its secret below.
     pub token: String,
     /// The secret that its requests must be signed with; only Feishu and DingTalk have one.
     pub secret: Option<String>,

@@ -43,7 +43,7 @@ pub struct SimOptions {
 }
 
 impl SimOptions {
-    /// A stand-in on a free port of loopback with the platform's own limits and one robot, on the machine's clock. Its
+    /// A stand-in on a free port of loopback with the platform's own limits, one robot and one app where it has apps, on the machine's clock. Its
     /// chats are a private one, a group and a channel.
     #[must_use]
     pub fn new(platform: Platform) -> Self {
@@ -58,7 +58,9 @@ impl SimOptions {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             clock: Arc::new(SystemClock::new()),
             limits: platform.limits(),
-            robots: vec![platform.robot(1)],
+            robots: std::iter::once(platform.robot(1))
+                .chain(platform.app(1))
+                .collect(),
             chats: vec![
                 chat(1_001, ChatKind::Private, "Tom", Some("tom")),
                 chat(-1_001_000_000_001, ChatKind::Group, "Operations", None),

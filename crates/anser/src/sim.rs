@@ -45,6 +45,10 @@ impl SimArguments {
             if let Some(secret) = &robot.secret {
                 told["secret"] = secret.as_str().into();
             }
+            if let Some(app) = self.platform.app(1) {
+                told["app_id"] = app.token.into();
+                told["app_secret"] = app.secret.into();
+            }
             if self.platform == Platform::Telegram {
                 told["chats"] = chats.iter().map(|chat| chat.id).collect();
             }
@@ -63,11 +67,11 @@ fn describe(told: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let lines: Vec<String> = ["page", "url", "secret", "chats"]
+    let lines: Vec<String> = ["page", "url", "secret", "app_id", "app_secret", "chats"]
         .iter()
         .filter_map(|name| {
             let value = told.get(*name)?;
-            Some(format!("{name:<7} {}", shown(value)))
+            Some(format!("{name:<10} {}", shown(value)))
         })
         .collect();
     lines.join("\n")

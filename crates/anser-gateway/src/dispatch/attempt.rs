@@ -251,7 +251,7 @@ async fn take(
             .token(wire.sender, wire.clock, entry, context);
         let token = match token.await {
             Ok(token) => token,
-            Err(Refused { outcome, report }) => return (outcome, report),
+            Err(Refused { outcome, report }) => return (outcome, report.map(|report| *report)),
         };
         let context = Context {
             token: token.as_deref(),

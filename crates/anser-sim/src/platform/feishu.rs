@@ -1,10 +1,11 @@
-//! Feishu and Lark, robots of a group: `POST /open-apis/bot/v2/hook/{token}`. Answers 200 to nearly every refusal, with
+//! Feishu and Lark. Apps are in a module of their own; here are robots of a group: `POST /open-apis/bot/v2/hook/{token}`. Answers 200 to nearly every refusal, with
 //! a code in the body. From the open platform's guide to custom bots.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::feishu_app;
 use super::fields::{gist, list, text};
 use super::{Answer, Breach, Call, Desk, Letter, Refusal, Robot, Stand, Verdict};
 use super::{hmac_base64, is_near, same_text};
@@ -28,12 +29,15 @@ const NODES: &[&str] = &[
     "md",
 ];
 
-/// 100 a minute and 5 a second for each robot.
+/// 100 a minute and 5 a second for each robot; those of an app.
 pub(super) fn limits() -> Vec<Limit> {
     vec![
         Limit::sliding(Counted::Robot, 5, Duration::from_secs(1)),
         Limit::sliding(Counted::Robot, 100, Duration::from_secs(60)),
     ]
+    .into_iter()
+    .chain(feishu_app::limits())
+    .collect()
 }
 
 pub(super) fn credentials(number: u32) -> (String, Option<String>) {
@@ -44,12 +48,15 @@ pub(super) fn credentials(number: u32) -> (String, Option<String>) {
 }
 
 /// The stand-in.
-pub(super) struct Feishu;
+#[derive(Default)]
+pub(super) struct Feishu {
+    apps: feishu_app::Apps,
+}
 
 impl Stand for Feishu {
     fn judge(&mut self, call: &Call, desk: &mut Desk<'_>) -> Result<Verdict, Box<Refusal>> {
         let Some(token) = call.path.strip_prefix(HOOK) else {
-            return Ok(Verdict::Answered(Answer::text(404, "404 page not found")));
+            return self.apps.judge(call, desk);
         };
         if call.method != http::Method::POST {
             return Ok(Verdict::Answered(Answer::text(404, "404 page not found")));
@@ -83,7 +90,10 @@ impl Stand for Feishu {
         Ok(Verdict::Taken(letter, Answer::json(200, &done)))
     }
 
-    fn refusal(&self, code: &str, _wait: Duration) -> Answer {
+    fn refusal(&self, code: &str, wait: Duration) -> Answer {
+        if let Some(answer) = feishu_app::refusal(code, wait) {
+            return answer;
+        }
         let message = match code {
             "9499" => "Bad Request",
             "19001" => "param invalid: incoming webhook access token invalid",
@@ -106,7 +116,7 @@ fn refuse(code: &str, breach: Breach) -> Box<Refusal> {
     Box::new(Refusal {
         code: code.to_owned(),
         breach,
-        answer: Feishu.refusal(code, Duration::ZERO),
+        answer: Feishu::default().refusal(code, Duration::ZERO),
     })
 }
 
@@ -149,7 +159,7 @@ fn check(body: &Value) -> Option<&str> {
     whole.then_some(kind)
 }
 
-fn check_post(locale: &Value) -> Option<()> {
+pub(super) fn check_post(locale: &Value) -> Option<()> {
     for paragraph in list(locale, "/content")? {
         for node in paragraph.as_array()? {
             let tag = text(node, "/tag")?;
@@ -169,7 +179,7 @@ fn check_post(locale: &Value) -> Option<()> {
 }
 
 /// A card has elements, at its top in the first schema and in `body` in the second, or is one of a template.
-fn check_card(card: &Value) -> Option<()> {
+pub(super) fn check_card(card: &Value) -> Option<()> {
     if card["type"] == "template" {
         return text(card, "/data/template_id").map(drop);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anser_core::Timestamp;
 use bytes::Bytes;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use serde_json::Value;
 
 use super::{Answer, Breach, Call, Chat, Desk, Letter, Platform, Robot, Stand, Verdict};
@@ -22,6 +22,7 @@ pub(super) struct Trial {
     limiter: Limiter,
     chats: Vec<Chat>,
     monotonic: Duration,
+    pub(super) authorization: Option<HeaderValue>,
     pub(super) letters: Vec<Letter>,
     pub(super) breaches: Vec<Breach>,
 }
@@ -36,6 +37,7 @@ impl Trial {
             limiter: Limiter::new(platform.limits()),
             chats: SimOptions::new(platform).chats,
             monotonic: Duration::from_secs(1_000),
+            authorization: None,
             letters: Vec::new(),
             breaches: Vec::new(),
         }
@@ -78,6 +80,11 @@ impl Trial {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, media.parse().unwrap());
+        headers.extend(
+            self.authorization
+                .clone()
+                .map(|value| (header::AUTHORIZATION, value)),
+        );
         let call = Call {
             method,
             path: path.to_owned(),
