@@ -5,6 +5,7 @@ mod dingtalk;
 mod discord;
 mod feishu;
 mod feishu_app;
+mod feishu_forms;
 mod fields;
 mod html;
 mod slack;

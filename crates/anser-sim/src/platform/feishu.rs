@@ -1,12 +1,13 @@
-//! Feishu and Lark. Apps are in a module of their own; here are robots of a group: `POST /open-apis/bot/v2/hook/{token}`. Answers 200 to nearly every refusal, with
-//! a code in the body. From the open platform's guide to custom bots.
+//! Feishu and Lark, robots of a group: `POST /open-apis/bot/v2/hook/{token}`. Answers 200 to nearly every refusal, with
+//! a code in the body. From the open platform's guide to custom bots. Apps are in a module of their own.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::feishu_app;
-use super::fields::{gist, list, text};
+use super::feishu_forms::{check_card, check_post};
+use super::fields::{gist, text};
 use super::{Answer, Breach, Call, Desk, Letter, Refusal, Robot, Stand, Verdict};
 use super::{hmac_base64, is_near, same_text};
 use crate::limit::{Counted, Limit};
@@ -16,18 +17,6 @@ const HOOK: &str = "/open-apis/bot/v2/hook/";
 const BODY_MAX: usize = 20 * 1024;
 /// How far a signature's time may be from now.
 const SIGN_AGE_MAX: Duration = Duration::from_secs(3600);
-/// Nodes of a post.
-const NODES: &[&str] = &[
-    "text",
-    "a",
-    "at",
-    "img",
-    "media",
-    "emotion",
-    "hr",
-    "code_block",
-    "md",
-];
 
 /// 100 a minute and 5 a second for each robot; those of an app.
 pub(super) fn limits() -> Vec<Limit> {
@@ -157,38 +146,6 @@ fn check(body: &Value) -> Option<&str> {
         _ => false,
     };
     whole.then_some(kind)
-}
-
-pub(super) fn check_post(locale: &Value) -> Option<()> {
-    for paragraph in list(locale, "/content")? {
-        for node in paragraph.as_array()? {
-            let tag = text(node, "/tag")?;
-            let whole = match tag {
-                "at" => text(node, "/user_id").is_some(),
-                "a" => text(node, "/href").is_some() && node["text"].is_string(),
-                "img" => text(node, "/image_key").is_some(),
-                "text" | "md" | "code_block" => node["text"].is_string(),
-                known => NODES.contains(&known),
-            };
-            if !whole {
-                return None;
-            }
-        }
-    }
-    Some(())
-}
-
-/// A card has elements, at its top in the first schema and in `body` in the second, or is one of a template.
-pub(super) fn check_card(card: &Value) -> Option<()> {
-    if card["type"] == "template" {
-        return text(card, "/data/template_id").map(drop);
-    }
-    let elements = match card["schema"].as_str() {
-        Some("2.0") => card.pointer("/body/elements")?,
-        _ => card.get("elements")?,
-    };
-    let tagged = |element: &Value| text(element, "/tag").is_some();
-    elements.as_array()?.iter().all(tagged).then_some(())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::feishu::{check_card, check_post};
+use super::super::feishu_forms::{check_card, check_post};
 use super::super::fields::text;
 
 /// Whether the content of a message of that type is whole.
