@@ -2,8 +2,11 @@
 //! outcomes. No I/O, clock or randomness here, and no folder imports another; what they share is pulled out into `kit`.
 
 mod dingtalk_robot;
+mod discord_webhook;
 mod feishu_robot;
 mod kit;
+mod slack_webhook;
+mod telegram_bot;
 mod webhook;
 mod wecom_robot;
 
@@ -17,6 +20,9 @@ pub fn registry() -> Vec<Box<dyn ChannelKind>> {
         Box::new(feishu_robot::FeishuRobot),
         Box::new(dingtalk_robot::DingTalkRobot),
         Box::new(wecom_robot::WeComRobot),
+        Box::new(slack_webhook::SlackWebhook),
+        Box::new(discord_webhook::DiscordWebhook),
+        Box::new(telegram_bot::TelegramBot),
     ]
 }
 

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::mention;
 use crate::kit::content::{Block, CardPart, Look, Role, Run, blocks_above_buttons, buttons, plain};
 use crate::kit::dialect::{
-    Dialect, Unit, backslash, bracketed, bracketed_image, fence, no_heading, no_link, number_signs,
-    unfenced, verbatim,
+    Dialect, Unit, backslash, bracketed, bracketed_image, fence, no_bare, no_heading, no_link,
+    number_signs, unfenced, verbatim,
 };
 use crate::kit::plan::{self, Form, Needs, Platform, object_within, preview, shorten};
 use crate::kit::split::{Measure, split};
@@ -26,6 +26,7 @@ pub(super) const TEXT: Dialect = Dialect {
     escape: verbatim,
     looks: &[],
     link: no_link,
+    bare: no_bare,
     image: no_link,
     mention: at_id,
     fence: None,
@@ -47,6 +48,7 @@ pub(super) const MARKDOWN: Dialect = Dialect {
         (Look::CODE, "`", "`"),
     ],
     link: bracketed,
+    bare: no_bare,
     image: bracketed_image,
     mention: at_id,
     fence: Some(fence),

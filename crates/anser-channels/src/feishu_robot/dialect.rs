@@ -4,8 +4,8 @@ use anser_core::message::segment::MentionKind;
 
 use crate::kit::content::Look;
 use crate::kit::dialect::{
-    Dialect, Place, Unit, ZERO_WIDTH_SPACE, bracketed, fence, no_heading, no_link, number_signs,
-    unfenced,
+    Dialect, Place, Unit, ZERO_WIDTH_SPACE, bracketed, fence, no_bare, no_heading, no_link,
+    number_signs, unfenced,
 };
 
 /// A text message: mentions are tags in it, and nothing else is markup.
@@ -14,6 +14,7 @@ pub(super) const TEXT: Dialect = Dialect {
     escape: escape_text,
     looks: &[],
     link: no_link,
+    bare: no_bare,
     image: no_link,
     mention: |kind, id, name| {
         let id = mention_id(kind, id)?;
@@ -39,6 +40,7 @@ pub(super) const MARKDOWN: Dialect = Dialect {
         (Look::CODE, "`", "`"),
     ],
     link: bracketed,
+    bare: no_bare,
     image: no_link,
     mention: |kind, id, _| {
         let id = mention_id(kind, id)?;

@@ -47,6 +47,8 @@ pub(crate) enum Place {
     Start,
     /// Nothing but a number before it.
     Number,
+    /// A letter, a digit or an underscore right before it.
+    Word,
     /// Anything else.
     Inside,
 }
@@ -56,27 +58,33 @@ impl Place {
         match self {
             Self::Start if c.is_whitespace() => Self::Start,
             Self::Start | Self::Number if c.is_ascii_digit() => Self::Number,
+            _ if c.is_alphanumeric() || c == '_' => Self::Word,
             _ => Self::Inside,
         }
     }
 }
 
+/// What opens and closes a block of code in a language.
+pub(crate) type Fence = fn(lang: &str) -> (String, &'static str);
+
 /// The capabilities of a text form.
 pub(crate) struct Dialect {
     /// What the platform counts.
     pub(crate) unit: Unit,
-    /// Writes a character of a user so that it means itself.
+    /// Writes a character of a user so that it means itself; letters, and what is not ASCII, stay as they are.
     pub(crate) escape: fn(char, Place, &mut String),
     /// What opens and closes each style, the outermost first.
     pub(crate) looks: &'static [(Look, &'static str, &'static str)],
     /// A link with a label that is escaped already; `None`: both are shown as text.
     pub(crate) link: fn(label: &str, url: &str) -> Option<String>,
+    /// A link that reads as where it leads; `None`: as any other.
+    pub(crate) bare: fn(url: &str) -> Option<String>,
     /// A picture by URL, with an escaped description; `None`: a link.
     pub(crate) image: fn(alt: &str, url: &str) -> Option<String>,
     /// A native mention; `None` when the id is none of this platform: a name as text.
     pub(crate) mention: fn(kind: MentionKind, id: Option<&str>, name: &str) -> Option<String>,
     /// What opens and closes a block of code in a language; `None`: its lines as text.
-    pub(crate) fence: Option<fn(lang: &str) -> (String, &'static str)>,
+    pub(crate) fence: Option<Fence>,
     /// Writes code, such that nothing in it ends the block or mentions anybody. It may add zero-width spaces after `<`
     /// and backticks, and what [`Dialect::escape`] writes, and no more.
     pub(crate) code: fn(&str) -> String,
@@ -107,6 +115,11 @@ pub(crate) const fn no_link(_: &str, _: &str) -> Option<String> {
     None
 }
 
+/// No form for links that read as where they lead.
+pub(crate) const fn no_bare(_: &str) -> Option<String> {
+    None
+}
+
 /// A character as it is.
 pub(crate) fn verbatim(c: char, _: Place, out: &mut String) {
     out.push(c);
@@ -119,7 +132,7 @@ pub(crate) fn backslash(c: char, place: Place, out: &mut String) {
         _ if "\\`*_[]~|&>".contains(c) => true,
         Place::Start => "#+-=".contains(c),
         Place::Number => ".)".contains(c),
-        Place::Inside => false,
+        Place::Word | Place::Inside => false,
     };
     if is_mark {
         out.push('\\');
@@ -330,27 +343,40 @@ impl Dialect {
     }
 
     fn link_or_text(&self, label: &str, url: &str) -> String {
+        let is_bare = is_bare(label, url);
+        if let Some(bare) = (self.bare)(url).filter(|_| is_bare) {
+            return bare;
+        }
         match (self.link)(&self.inline(label), url) {
             Some(link) => link,
-            None if is_bare(label, url) => self.inline(label),
-            None => format!("{} ({})", self.inline(label), self.inline(url)),
+            None if is_bare => self.inline(label),
+            None => {
+                let url = (self.bare)(url).unwrap_or_else(|| self.inline(url));
+                format!("{} ({url})", self.inline(label))
+            }
         }
     }
 
     /// The most that a text can take, wherever it stands.
     fn worst(&self, text: &str) -> usize {
-        let mut all = 0;
-        let mut out = String::new();
-        for c in text.chars() {
-            let mut most = 0;
-            for place in [Place::Start, Place::Number, Place::Inside] {
+        let mut out = String::with_capacity(16);
+        let mut most_of = |c: char| {
+            let places = [Place::Start, Place::Number, Place::Word, Place::Inside];
+            let lengths = places.map(|place| {
                 out.clear();
                 (self.escape)(c, place, &mut out);
-                most = most.max(self.unit.of(&out));
-            }
-            all += most;
-        }
-        all
+                self.unit.of(&out)
+            });
+            lengths.into_iter().max().unwrap_or_default()
+        };
+        // A letter is a letter everywhere.
+        text.chars()
+            .map(|c| match c {
+                'a'..='z' | 'A'..='Z' => 1,
+                c if !c.is_ascii() => self.unit.of(c.encode_utf8(&mut [0; 4])),
+                c => most_of(c),
+            })
+            .sum()
     }
 
     fn worst_code(&self, text: &str) -> usize {

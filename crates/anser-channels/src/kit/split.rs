@@ -35,8 +35,13 @@ pub(crate) fn split(
     max: usize,
     measure: &dyn Measure,
 ) -> Result<Vec<Vec<Block>>, Problem> {
-    if total(&blocks, measure) <= max {
+    let whole = total(&blocks, measure);
+    if whole <= max {
         return Ok(vec![blocks]);
+    }
+    // No cutting makes it take less room.
+    if whole > PARTS_MAX.saturating_mul(max) {
+        return Err(too_long());
     }
     let numbered = number(PARTS_MAX, PARTS_MAX);
     let room = max.saturating_sub(total(std::slice::from_ref(&numbered), measure));
@@ -57,12 +62,7 @@ pub(crate) fn split(
     let mut parts = cutter.parts;
     let count = parts.len();
     if count > PARTS_MAX {
-        return Err(Problem::new(
-            ProblemKind::TooLarge,
-            "too_long",
-            format!("would take more than {PARTS_MAX} messages on this platform; send a file or a link instead"),
-        )
-        .field("body"));
+        return Err(too_long());
     }
     if count > 1 {
         for (place, part) in parts.iter_mut().enumerate() {
@@ -70,6 +70,13 @@ pub(crate) fn split(
         }
     }
     Ok(parts)
+}
+
+fn too_long() -> Problem {
+    let detail = format!(
+        "would take more than {PARTS_MAX} messages on this platform; send a file or a link instead"
+    );
+    Problem::new(ProblemKind::TooLarge, "too_long", detail).field("body")
 }
 
 fn number(place: usize, count: usize) -> Block {
@@ -144,8 +151,13 @@ impl Cutter<'_> {
         while pieces.len() <= PARTS_MAX
             && let Some(run) = rest.pop_front()
         {
-            let cost = self.measure.run(role, &run);
-            if line.used + cost <= room {
+            let fits = !is_surely_over(&run, room);
+            let cost = if fits {
+                self.measure.run(role, &run)
+            } else {
+                usize::MAX
+            };
+            if fits && line.used + cost <= room {
                 line.push(run, cost);
                 continue;
             }
@@ -206,7 +218,7 @@ impl Cutter<'_> {
         let cost = |text: &str| self.measure.code(text);
         let mut pieces = Vec::new();
         let mut rest = text;
-        while pieces.len() <= PARTS_MAX && cost(rest) > room {
+        while pieces.len() <= PARTS_MAX && (is_longer(rest, room) || cost(rest) > room) {
             let fits = best_cut(rest, room, true, &cost);
             // Whole lines, unless one line alone is too long.
             let line_end = rest[..fits].rfind('\n').filter(|end| *end > 0);
@@ -217,6 +229,17 @@ impl Cutter<'_> {
         pieces.push(block(rest));
         pieces
     }
+}
+
+/// Whether a run need not be measured, since a character takes at least one of any unit. A text of megabytes would
+/// otherwise be measured whole for each of its parts.
+fn is_surely_over(run: &Run, room: usize) -> bool {
+    matches!(run, Run::Text { text, .. } if is_longer(text, room))
+}
+
+/// Whether a text has more characters than that, of which none has more than four bytes.
+fn is_longer(text: &str, chars: usize) -> bool {
+    text.len() / 4 > chars
 }
 
 /// A line while runs are added.

@@ -5,8 +5,8 @@ use anser_core::message::segment::MentionKind;
 
 use crate::kit::content::Look;
 use crate::kit::dialect::{
-    Dialect, Unit, backslash, bracketed, bracketed_image, fence, no_heading, no_link, number_signs,
-    unfenced, verbatim,
+    Dialect, Unit, backslash, bracketed, bracketed_image, fence, no_bare, no_heading, no_link,
+    number_signs, unfenced, verbatim,
 };
 
 /// A text message: nothing in it is markup, and whom it mentions is listed beside it.
@@ -15,6 +15,7 @@ pub(super) const TEXT: Dialect = Dialect {
     escape: verbatim,
     looks: &[],
     link: no_link,
+    bare: no_bare,
     image: no_link,
     mention: |kind, id, name| listed(kind, id).map(|_| format!("@{name}")),
     fence: None,
@@ -32,6 +33,7 @@ pub(super) const MARKDOWN: Dialect = Dialect {
     escape: backslash,
     looks: &[(Look::BOLD, "**", "**"), (Look::CODE, "`", "`")],
     link: bracketed,
+    bare: no_bare,
     image: no_link,
     mention: |kind, id, _| {
         let id = user(kind, id).filter(|id| !is_mobile(id))?;
@@ -56,6 +58,7 @@ pub(super) const MARKDOWN_V2: Dialect = Dialect {
         (Look::CODE, "`", "`"),
     ],
     link: bracketed,
+    bare: no_bare,
     image: bracketed_image,
     mention: |_, _, _| None,
     fence: Some(fence),

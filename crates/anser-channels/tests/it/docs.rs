@@ -27,6 +27,42 @@ fn generated_channel_docs_are_current() {
     }
 }
 
+#[test]
+fn generated_channel_table_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/channels/README.md");
+    let mut wanted = String::from(
+        "<!-- Generated from the kinds' manifests: `cargo xtask gen`. -->\n# Channels\n\n\
+         | kind | | shown natively | as a URL |\n|---|---|---|---|\n",
+    );
+    for kind in anser_channels::registry() {
+        let manifest = kind.manifest();
+        let schemes: Vec<String> = manifest
+            .schemes
+            .iter()
+            .map(|scheme| format!("`{scheme}://`"))
+            .collect();
+        writeln!(
+            wanted,
+            "| [`{kind}`]({kind}.md) | {} | {} | {} |",
+            one_line(manifest.summary),
+            manifest.capabilities.join(", "),
+            schemes.join(", "),
+            kind = manifest.kind
+        )
+        .unwrap();
+    }
+    if std::env::var_os("ANSER_UPDATE").is_some() {
+        std::fs::write(&path, wanted).unwrap();
+    } else {
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            found == wanted,
+            "{} is stale: run `cargo xtask gen`",
+            path.display()
+        );
+    }
+}
+
 fn page(manifest: &Manifest) -> String {
     let mut page = String::new();
     let example = serde_json::to_string_pretty(&manifest.settings["examples"][0]).unwrap();
@@ -44,6 +80,22 @@ fn page(manifest: &Manifest) -> String {
         ordering.as_str().unwrap()
     )
     .unwrap();
+    if let Some(rate) = &manifest.rate {
+        writeln!(
+            page,
+            "Sends at most {} a second on average and {} at once, unless the channel sets its own `rate`.\n",
+            rate.per_second, rate.burst
+        )
+        .unwrap();
+    }
+    if !manifest.schemes.is_empty() {
+        let schemes = manifest.schemes.join("://`, `");
+        writeln!(
+            page,
+            "In a URL, as for `anser send --to`: `{schemes}://`.\n"
+        )
+        .unwrap();
+    }
     writeln!(page, "## Setting it up\n\n{}\n", manifest.setup).unwrap();
     writeln!(page, "## Settings\n").unwrap();
     settings(&mut page, &manifest.settings);
@@ -85,6 +137,11 @@ fn settings(page: &mut String, schema: &Value) {
 fn formats(page: &mut String, manifest: &Manifest) {
     writeln!(page, "| format | what is sent |\n|---|---|").unwrap();
     let variants = manifest.settings["properties"]["format"]["oneOf"].as_array();
+    let usual = if manifest.generic {
+        "What the settings say."
+    } else {
+        "The platform's own forms, by what the message holds."
+    };
     for format in &manifest.formats {
         let described = variants
             .into_iter()
@@ -94,7 +151,7 @@ fn formats(page: &mut String, manifest: &Manifest) {
         writeln!(
             page,
             "| `{format}` | {} |",
-            one_line(described.unwrap_or_default())
+            one_line(described.unwrap_or(usual))
         )
         .unwrap();
     }

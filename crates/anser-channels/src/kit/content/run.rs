@@ -124,7 +124,10 @@ pub(super) fn web_link(url: &str) -> Option<String> {
 fn is_web_link(url: &str) -> bool {
     !url.chars().any(|c| c.is_control() || c.is_whitespace())
         && Url::parse(url).is_ok_and(|url| {
-            SCHEMES.contains(&url.scheme())
+            // A name before the host makes a link look as if it led elsewhere.
+            let plain = url.username().is_empty() && url.password().is_none();
+            plain
+                && SCHEMES.contains(&url.scheme())
                 && !matches!(url.host_str(), Some(host) if host.starts_with('['))
         })
 }

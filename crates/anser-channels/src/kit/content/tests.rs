@@ -76,6 +76,7 @@ fn a_link_that_is_more_than_a_link_is_text() {
         "tg://user?id=1",
         "data:text/html,x",
         "file:///etc/passwd",
+        "https://bank.example@evil.example",
     ] {
         let content = content(
             json!([{"type": "link", "url": url, "title": "t"}]),

@@ -6,13 +6,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::kit::content::markdown_blocks;
 use crate::kit::dialect::tests::hostile;
-use crate::kit::dialect::{Dialect, Unit, no_heading, no_link, verbatim};
+use crate::kit::dialect::{Dialect, Unit, no_bare, no_heading, no_link, verbatim};
 
 const PLAIN: Dialect = Dialect {
     unit: Unit::Bytes,
     escape: verbatim,
     looks: &[(Look::BOLD, "**", "**"), (Look::CODE, "`", "`")],
     link: |label, url| Some(format!("[{label}]({url})")),
+    bare: no_bare,
     image: no_link,
     mention: |kind, id, _| (kind == MentionKind::User).then(|| format!("<@{}>", id.unwrap_or("?"))),
     fence: Some(|lang| (format!("```{lang}\n"), "\n```")),

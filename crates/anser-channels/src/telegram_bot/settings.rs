@@ -1,0 +1,169 @@
+//! What a user sets on a bot, checked, and to which chat a message goes. Must not show the token, which is in the address
+//! of every request.
+
+use anser_core::Problem;
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::kit::plan::json as bytes_of;
+use crate::kit::settings as kit;
+
+/// Where the Bot API is.
+const BASE: &str = "https://api.telegram.org";
+/// What a token looks like.
+const TOKEN_RULE: &str =
+    "123456789:AA…, a number, a colon and 35 letters, digits, hyphens and underscores";
+/// What a chat looks like.
+const CHAT_RULE: &str =
+    "a number such as -1001234567890, or @name, and for a topic /NUMBER after it";
+
+/// The settings as written.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settings {
+    /// The bot's token as @BotFather shows it: `123456789:AA…`.
+    #[schemars(length(min = 1, max = 128), extend("writeOnly" = true))]
+    token: String,
+    /// The chat for messages whose address names none: its number, or the `@name` of a public channel or group; for a
+    /// topic of a forum `CHAT/TOPIC`.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 128))]
+    chat_id: Option<String>,
+    /// Another address of the Bot API, for a server of one's own, a proxy or a simulator. Default
+    /// `https://api.telegram.org`.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 2048))]
+    base_url: Option<String>,
+}
+
+/// The settings checked and ready to use.
+pub(super) struct Endpoint {
+    /// Where to post messages.
+    pub(super) url: Url,
+    chat: Option<Chat>,
+}
+
+/// A chat, perhaps a topic in it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Chat {
+    /// A number, or a text that begins with `@`.
+    id: Value,
+    topic: Option<i64>,
+}
+
+/// The JSON Schema of the settings.
+pub(super) fn schema() -> Value {
+    let example = json!({"token": "123456789:AAabcdefghijklmnopqrstuvwxyz0123456", "chat_id": "-1001234567890"});
+    kit::schema::<Settings>("Telegram bot settings", example)
+}
+
+/// Checks the form of a token.
+///
+/// # Errors
+/// `invalid_secret`, without it.
+pub(super) fn check_token(field: &str, token: &str) -> Result<(), Problem> {
+    let good = token.split_once(':').is_some_and(|(id, secret)| {
+        !id.is_empty()
+            && id.bytes().all(|byte| byte.is_ascii_digit())
+            && secret.len() >= 2
+            && secret
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    });
+    if good && token.len() <= 128 {
+        return Ok(());
+    }
+    let detail = "is no bot token; copy it from @BotFather again";
+    Err(Problem::invalid("invalid_secret", field, detail).accepted(TOKEN_RULE))
+}
+
+impl Settings {
+    /// Reads and checks every rule.
+    ///
+    /// # Errors
+    /// A problem whose field begins with `settings`.
+    pub(super) fn open(settings: &Value) -> Result<Endpoint, Problem> {
+        let settings: Self = kit::read(settings)?;
+        check_token("settings.token", &settings.token)?;
+        let chat = settings.chat_id.as_deref();
+        let chat = chat.map(|chat| Chat::parse("settings.chat_id", chat));
+        let mut url = kit::base(settings.base_url.as_deref().unwrap_or(BASE))?;
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{path}/bot{}/sendMessage", settings.token));
+        Ok(Endpoint {
+            url,
+            chat: chat.transpose()?,
+        })
+    }
+}
+
+impl Endpoint {
+    /// The chat: that of the target, else the channel's own.
+    ///
+    /// # Errors
+    /// `missing_target` when there is neither, `invalid_target` for a target that is no chat.
+    pub(super) fn chat(&self, target: Option<&str>) -> Result<Chat, Problem> {
+        match (target, &self.chat) {
+            (Some(target), _) => Chat::parse("to", target),
+            (None, Some(chat)) => Ok(chat.clone()),
+            (None, None) => Err(Problem::invalid(
+                "missing_target",
+                "to",
+                "names no chat: add it to the address (NAME/CHAT_ID), or set settings.chat_id",
+            )),
+        }
+    }
+}
+
+impl Chat {
+    /// Reads `CHAT` or `CHAT/TOPIC`.
+    ///
+    /// # Errors
+    /// `invalid_target`.
+    pub(super) fn parse(field: &str, text: &str) -> Result<Self, Problem> {
+        let (chat, topic) = match text.split_once('/') {
+            Some((chat, topic)) => (chat, Some(topic)),
+            None => (text, None),
+        };
+        let invalid =
+            || Problem::invalid("invalid_target", field, "is no Telegram chat").accepted(CHAT_RULE);
+        let is_name = |name: &str| {
+            (4..=32).contains(&name.len())
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        let id = match chat.strip_prefix('@') {
+            Some(name) if is_name(name) => chat.into(),
+            Some(_) => return Err(invalid()),
+            None => chat.parse::<i64>().map_err(|_| invalid())?.into(),
+        };
+        let topic = topic.map(str::parse::<i64>).transpose();
+        let topic = topic.map_err(|_| invalid())?;
+        Ok(Self { id, topic })
+    }
+
+    /// The body with the chat put before its own members, and the message that it answers, if that is known by a number
+    /// of Telegram's.
+    pub(super) fn address(&self, body: &Bytes, reply_to: Option<&str>) -> Bytes {
+        let Ok(Value::Object(members)) = serde_json::from_slice::<Value>(body) else {
+            return body.clone();
+        };
+        let mut addressed = json!({"chat_id": self.id});
+        if let Some(topic) = self.topic {
+            addressed["message_thread_id"] = topic.into();
+        }
+        let number = reply_to.and_then(|id| id.parse::<i64>().ok());
+        if let Some(number) = number.filter(|number| *number > 0) {
+            addressed["reply_parameters"] =
+                json!({"message_id": number, "allow_sending_without_reply": true});
+        }
+        for (name, value) in members {
+            addressed[name] = value;
+        }
+        bytes_of(&addressed).into()
+    }
+}
