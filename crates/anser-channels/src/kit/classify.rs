@@ -12,7 +12,7 @@ use http::header::RETRY_AFTER;
 use serde_json::{Map, Value};
 
 /// The pause after a 429 that does not say how long.
-const PAUSE_DEFAULT: Duration = Duration::from_secs(10);
+pub(crate) const PAUSE_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Judges an exchange. With `fail_fast_4xx`, 4xx answers that no rule names are final. With `cmq_policy` every answer
 /// but 2xx is a plain retry, 410 and `Retry-After` too (Tencent CMQ knows success and failure only); an attempt that was
@@ -145,7 +145,7 @@ fn describe(status: StatusCode) -> String {
 /// The pause that the answer asks for (RFC 9110 section 10.2.3: seconds, or an HTTP date in one of three forms), capped
 /// at [`RETRY_AFTER_MAX`]. `None` for what cannot be read, and for a pause of nothing: an endpoint that says "0" would
 /// otherwise be tried again at once and for ever, as a limited attempt is not counted.
-fn retry_after(response: &HttpResponse, now: Timestamp) -> Option<Duration> {
+pub(crate) fn retry_after(response: &HttpResponse, now: Timestamp) -> Option<Duration> {
     let text = response.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than a number holds are still "long".

@@ -1,0 +1,127 @@
+//! A message as the variables `text`, `markdown` and `title`: in no platform's own form. Must not choose what is sent.
+
+use anser_core::Message;
+use anser_core::message::Body;
+use anser_core::message::segment;
+
+use crate::kit::content::{Block, Content, Look, Part, Role, card_blocks, is_blank};
+use crate::kit::dialect::{
+    Dialect, Unit, backslash, bracketed, bracketed_image, fence, no_bare, no_heading, no_link,
+    number_signs, unfenced, verbatim,
+};
+use crate::kit::plan::preview;
+
+/// Characters of a title that is made of a heading.
+const TITLE_CHARS_MAX: usize = 250;
+
+/// Text without any markup.
+const TEXT: Dialect = Dialect {
+    unit: Unit::Bytes,
+    escape: verbatim,
+    looks: &[],
+    link: no_link,
+    bare: no_bare,
+    image: no_link,
+    mention: |_, _, _| None,
+    fence: None,
+    code: str::to_owned,
+    heading: no_heading,
+    quote: ("> ", "> ", ""),
+    divider: "---",
+    line: "\n",
+    backticks: false,
+};
+
+/// CommonMark, with struck-through text as most dialects have it.
+const MARKDOWN: Dialect = Dialect {
+    unit: Unit::Bytes,
+    escape: backslash,
+    looks: &[
+        (Look::BOLD, "**", "**"),
+        (Look::ITALIC, "*", "*"),
+        (Look::STRIKE, "~~", "~~"),
+        (Look::CODE, "`", "`"),
+    ],
+    link: bracketed,
+    bare: no_bare,
+    image: bracketed_image,
+    mention: |_, _, _| None,
+    fence: Some(fence),
+    code: unfenced,
+    heading: number_signs,
+    quote: ("> ", "> ", ""),
+    divider: "---",
+    line: "  \n",
+    backticks: true,
+};
+
+/// What a message says, as plain text: its own fallback where the publisher wrote one, data and text bytes to the letter.
+pub(super) fn text(message: &Message) -> String {
+    match &message.body {
+        Body::Content(content) if content.fallback != segment::fallback(&content.segments) => {
+            content.fallback.clone()
+        }
+        Body::Content(_) => TEXT.write(&blocks(message)),
+        Body::Data(raw) => match message.body.text() {
+            Some(text) => text.into_owned(),
+            None => raw.get().to_owned(),
+        },
+        Body::Bytes { bytes, media_type } => {
+            let text = std::str::from_utf8(bytes).ok();
+            match text.filter(|_| media_type.starts_with("text/")) {
+                Some(text) => text.to_owned(),
+                None => TEXT.write(&blocks(message)),
+            }
+        }
+    }
+}
+
+/// The same as CommonMark, in which text of a user is no markup.
+pub(super) fn markdown(message: &Message) -> String {
+    MARKDOWN.write(&blocks(message))
+}
+
+/// The title: that of the first card, else a heading that comes first, else the data's `title`; else nothing.
+pub(super) fn title(message: &Message) -> String {
+    let Body::Content(_) = &message.body else {
+        let data = message.body.data();
+        let title = data.and_then(|raw| serde_json::from_str::<Titled>(raw.get()).ok());
+        return title.map_or_else(String::new, |titled| titled.title);
+    };
+    let parts = Content::of(message, super::KIND).parts;
+    let card = parts.iter().find_map(|part| match part {
+        Part::Card(part) => part.card.title.clone(),
+        Part::Blocks(_) | Part::Native(_) => None,
+    });
+    let heading = || match parts.first()? {
+        Part::Blocks(blocks) => match blocks.first()? {
+            line @ Block::Line {
+                role: Role::Heading(_),
+                ..
+            } => Some(preview(std::slice::from_ref(line), TITLE_CHARS_MAX)),
+            _ => None,
+        },
+        Part::Card(_) | Part::Native(_) => None,
+    };
+    card.or_else(heading).unwrap_or_default()
+}
+
+/// Data with a title.
+#[derive(serde::Deserialize)]
+struct Titled {
+    title: String,
+}
+
+fn blocks(message: &Message) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for part in Content::of(message, super::KIND).parts {
+        match part {
+            Part::Blocks(given) if is_blank(&given) => {}
+            Part::Blocks(given) => blocks.extend(given),
+            Part::Card(card) => blocks.extend(card_blocks(&card)),
+            // It is for templates, which find it in the message.
+            Part::Native(_) => {}
+        }
+    }
+    blocks
+}
