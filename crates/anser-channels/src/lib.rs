@@ -3,6 +3,7 @@
 
 mod dingtalk_robot;
 mod discord_webhook;
+mod feishu_app;
 mod feishu_robot;
 mod kit;
 mod slack_webhook;
@@ -18,6 +19,7 @@ pub fn registry() -> Vec<Box<dyn ChannelKind>> {
     vec![
         Box::new(webhook::Webhook),
         Box::new(feishu_robot::FeishuRobot),
+        Box::new(feishu_app::FeishuApp),
         Box::new(dingtalk_robot::DingTalkRobot),
         Box::new(wecom_robot::WeComRobot),
         Box::new(slack_webhook::SlackWebhook),

@@ -2,8 +2,6 @@
 //! it. Must not need an app or a token.
 
 mod answer;
-mod card;
-mod dialect;
 mod post_form;
 mod render;
 mod settings;

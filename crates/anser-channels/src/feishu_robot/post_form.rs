@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::dialect::{mention_id, without_tags};
 use crate::kit::content::{Block, Look, Role, Run, mention_name};
 use crate::kit::dialect::{Unit, ZERO_WIDTH_SPACE};
+use crate::kit::feishu::dialect::{mention_id, without_tags};
 use crate::kit::split::Measure;
 
 /// The lines.

@@ -4,10 +4,10 @@ use anser_core::Problem;
 use anser_core::message::segment::MentionKind;
 use serde_json::{Value, json};
 
-use super::card;
-use super::dialect::{MARKDOWN, TEXT, mention_id};
 use super::post_form::{Nodes, lines};
 use crate::kit::content::{Block, CardPart};
+use crate::kit::feishu::card;
+use crate::kit::feishu::dialect::{MARKDOWN, TEXT, mention_id};
 use crate::kit::plan::{self, Form, Needs, Platform, object_within};
 use crate::kit::split::split;
 
@@ -17,6 +17,11 @@ pub(super) const BODY_BYTES_MAX: usize = 20_000 - SIGNATURE_BYTES;
 const SIGNATURE_BYTES: usize = 120;
 /// Bytes of a body around its text.
 const FRAME_BYTES: usize = 160;
+
+/// A body with a card.
+fn interactive(card: &Value) -> Value {
+    json!({"msg_type": "interactive", "card": card})
+}
 
 /// The robot's forms.
 pub(super) struct Robot;
@@ -47,14 +52,14 @@ impl Platform for Robot {
     }
 
     fn card(&self, card: &CardPart) -> Option<Vec<Value>> {
-        let body = card::body(card);
+        let body = interactive(&card::card(card));
         (plan::json(&body).len() <= BODY_BYTES_MAX).then(|| vec![body])
     }
 
     fn blocks(&self, form: Form, blocks: Vec<Block>) -> Result<Vec<Value>, Problem> {
         const ROOM: usize = BODY_BYTES_MAX - FRAME_BYTES;
         let body: fn(&[Block]) -> Value = match form {
-            Form::Markdown => |blocks| card::interactive(vec![card::markdown(blocks)]),
+            Form::Markdown => |blocks| interactive(&card::of_elements(&[card::markdown(blocks)])),
             Form::Post => |blocks| {
                 let content = lines(blocks);
                 json!({"msg_type": "post", "content": {"post": {"zh_cn": {"content": content}}}})

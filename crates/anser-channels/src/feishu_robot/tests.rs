@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::kit::content::{Block, Look, text_runs};
 use crate::kit::dialect::tests::{hostile, text_means_itself};
+use crate::kit::feishu::dialect;
 use crate::kit::testing::{
     check_codes, check_refused, check_refused_urls, context, judge, message, of_url,
 };

@@ -13,6 +13,8 @@ pub(crate) enum Unit {
     Bytes,
     /// Bytes of the text inside a JSON string.
     JsonBytes,
+    /// Bytes of the text inside a JSON string in JSON that is itself inside a JSON string.
+    NestedJsonBytes,
     /// Characters.
     Chars,
     /// UTF-16 code units.
@@ -25,6 +27,7 @@ impl Unit {
         match self {
             Self::Bytes => text.len(),
             Self::JsonBytes => text.chars().map(json_bytes).sum(),
+            Self::NestedJsonBytes => text.chars().map(nested_json_bytes).sum(),
             Self::Chars => text.chars().count(),
             Self::Utf16 => text.chars().map(char::len_utf16).sum(),
         }
@@ -37,6 +40,14 @@ fn json_bytes(c: char) -> usize {
         '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
         c if c < ' ' => 6,
         c => c.len_utf8(),
+    }
+}
+
+/// As `serde_json` writes what it has written before.
+fn nested_json_bytes(c: char) -> usize {
+    match c {
+        '"' | '\\' => 4,
+        c => json_bytes(c) + usize::from(c < ' '),
     }
 }
 

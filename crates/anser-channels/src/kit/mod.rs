@@ -4,7 +4,9 @@
 pub(crate) mod classify;
 pub(crate) mod content;
 pub(crate) mod dialect;
+pub(crate) mod feishu;
 pub(crate) mod header;
+pub(crate) mod idempotency;
 pub(crate) mod plan;
 pub(crate) mod post;
 pub(crate) mod settings;

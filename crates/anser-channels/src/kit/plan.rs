@@ -17,7 +17,7 @@ use super::split::PARTS_MAX;
 /// The one format of a chat platform: its own.
 pub(crate) const FORMAT: &str = "native";
 /// The media type of a step.
-const MEDIA_TYPE: &str = "application/json; charset=utf-8";
+pub(crate) const MEDIA_TYPE: &str = "application/json; charset=utf-8";
 /// The version of the rendering.
 const VERSION: u16 = 1;
 

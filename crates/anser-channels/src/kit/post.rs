@@ -12,8 +12,13 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("anser/", env!("CARG
 
 /// The request of a step, with its body or another.
 pub(crate) fn post(url: Url, step: &Step, body: Bytes) -> HttpRequest {
+    post_as(url, &step.media_type, body)
+}
+
+/// A request of another media type, or for no step.
+pub(crate) fn post_as(url: Url, media_type: &str, body: Bytes) -> HttpRequest {
     let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, header::readable(&step.media_type));
+    headers.insert(CONTENT_TYPE, header::readable(media_type));
     headers.insert(USER_AGENT, AGENT);
     HttpRequest {
         method: Method::POST,

@@ -248,6 +248,41 @@ fn classes_that_hold_for_every_channel() {
 }
 
 #[test]
+fn a_token_is_asked_for_and_what_is_none_is_no_token() {
+    let answer = |status: u16, body: &str| -> Exchange {
+        Ok(HttpResponse {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: body.to_owned().into(),
+        })
+    };
+    for kind in anser_channels::registry() {
+        for channel in open(&*kind) {
+            let Some(issuer) = channel.token_issuer() else {
+                continue;
+            };
+            let (one, two) = (issuer.request(), issuer.request());
+            assert_eq!((&one.url, &one.body), (&two.url, &two.body));
+            for exchange in [
+                answer(500, ""),
+                answer(302, "{}"),
+                answer(200, "{}"),
+                answer(200, "{\"code\":0,\"errcode\":0}"),
+                answer(200, "<html>"),
+                Err(SendError {
+                    kind: SendErrorKind::TimedOut,
+                    sent: true,
+                    detail: "why".to_owned(),
+                }),
+            ] {
+                let outcome = issuer.read(&exchange, &context(None)).unwrap_err();
+                assert!(!matches!(outcome, Outcome::Delivered { .. }));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_rotated_secret_opens_or_there_is_none() {
     for kind in anser_channels::registry() {
         for settings in examples(&*kind) {

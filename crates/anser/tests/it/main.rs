@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 #[cfg(feature = "external")]
 mod external;
+mod feishu_app;
 mod formats;
 mod harness;
 mod life;

@@ -9,7 +9,7 @@ use crate::kit::dialect::{
 };
 
 /// A text message: mentions are tags in it, and nothing else is markup.
-pub(super) const TEXT: Dialect = Dialect {
+pub(crate) const TEXT: Dialect = Dialect {
     unit: Unit::JsonBytes,
     escape: escape_text,
     looks: &[],
@@ -30,7 +30,7 @@ pub(super) const TEXT: Dialect = Dialect {
 };
 
 /// The `markdown` element of a card, which takes character references for its own marks (Feishu card Markdown).
-pub(super) const MARKDOWN: Dialect = Dialect {
+pub(crate) const MARKDOWN: Dialect = Dialect {
     unit: Unit::JsonBytes,
     escape: escape_markdown,
     looks: &[
@@ -56,7 +56,7 @@ pub(super) const MARKDOWN: Dialect = Dialect {
 };
 
 /// The id that a tag names: that of a user, or `all`, which as a user's id would ping everybody.
-pub(super) fn mention_id(kind: MentionKind, id: Option<&str>) -> Option<&str> {
+pub(crate) fn mention_id(kind: MentionKind, id: Option<&str>) -> Option<&str> {
     /// Bytes of an id.
     const ID_BYTES_MAX: usize = 64;
     match kind {
@@ -110,7 +110,7 @@ fn code(text: &str) -> String {
 }
 
 /// A text in which the tag of a mention is broken up, for where it should not be read anyway.
-pub(super) fn without_tags(text: &str) -> String {
+pub(crate) fn without_tags(text: &str) -> String {
     text.replace("<at", "<\u{200b}at")
         .replace("</at", "<\u{200b}/at")
 }

@@ -1,4 +1,4 @@
-//! A card as Feishu's own, schema 2.0. Must not make buttons that call back: a robot has nobody to be called.
+//! A card as Feishu's own, schema 2.0. Must not make buttons that call back: nobody would answer them.
 
 use anser_core::message::segment::{CardField, Level};
 use serde_json::{Value, json};
@@ -8,8 +8,8 @@ use crate::kit::content::{
     Block, Button, CardPart, Look, buttons, markdown_blocks, plain, text_runs,
 };
 
-/// The body of the card.
-pub(super) fn body(part: &CardPart) -> Value {
+/// The card.
+pub(crate) fn card(part: &CardPart) -> Value {
     let card = &part.card;
     let mut elements = Vec::new();
     if let Some(image) = &part.image {
@@ -35,25 +35,25 @@ pub(super) fn body(part: &CardPart) -> Value {
         element["text_size"] = "notation".into();
         elements.push(element);
     }
-    let mut body = interactive(elements);
+    let mut native = of_elements(&elements);
     let template = card.level.map_or("default", template);
     let mut header = json!({"title": plain_text(card.title.as_deref()), "template": template});
     if let Some(subtitle) = &card.subtitle {
         header["subtitle"] = plain_text(Some(subtitle));
     }
     if card.title.is_some() || card.subtitle.is_some() {
-        body["card"]["header"] = header;
+        native["header"] = header;
     }
-    body
+    native
 }
 
 /// A card of nothing but elements.
-pub(super) fn interactive(elements: Vec<Value>) -> Value {
-    json!({"msg_type": "interactive", "card": {"schema": "2.0", "body": {"elements": elements}}})
+pub(crate) fn of_elements(elements: &[Value]) -> Value {
+    json!({"schema": "2.0", "body": {"elements": elements}})
 }
 
 /// An element of Markdown.
-pub(super) fn markdown(blocks: &[Block]) -> Value {
+pub(crate) fn markdown(blocks: &[Block]) -> Value {
     json!({"tag": "markdown", "content": MARKDOWN.write(blocks)})
 }
 

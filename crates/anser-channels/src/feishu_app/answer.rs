@@ -1,0 +1,109 @@
+//! What the API's answers mean: the table of codes, which count and not the HTTP status. Must not take a body without a
+//! code for success.
+
+use std::time::Duration;
+
+use anser_core::channel::{Context, Exchange, Step};
+use anser_core::outcome::Outcome;
+use http::StatusCode;
+use serde_json::{Map, Value};
+
+use crate::kit::classify::{json_answer, pause, rejected};
+
+/// The API's frequency limit, for all of the app.
+const API_LIMIT: i64 = 99_991_400;
+/// The pause after it when the answer names none: the window of 50 a second is open again, and that of 1,000 a minute
+/// after some.
+const API_PAUSE: Duration = Duration::from_secs(5);
+/// The pause after the limit of 5 messages a second to one chat or person.
+const CHAT_PAUSE: Duration = Duration::from_secs(1);
+/// Seconds to wait, where the platform says so.
+const RESET: &str = "x-ogw-ratelimit-reset";
+
+/// The answer's body and code, or the outcome where it has none or the limit of the API is reached.
+fn coded(exchange: &Exchange, context: &Context<'_>) -> Result<(Map<String, Value>, i64), Outcome> {
+    let reset = reset(exchange);
+    if let (Ok(response), Some(wait)) = (exchange, reset)
+        && response.status == StatusCode::TOO_MANY_REQUESTS
+    {
+        return Err(Outcome::Limited { wait });
+    }
+    let body = json_answer(exchange, context)?;
+    match body.get("code").and_then(Value::as_i64) {
+        Some(API_LIMIT) => Err(Outcome::Limited {
+            wait: reset.unwrap_or(API_PAUSE),
+        }),
+        Some(code) => Ok((body, code)),
+        None => Err(Outcome::Unknown {
+            reason: "the answer has no code".to_owned(),
+        }),
+    }
+}
+
+fn text(body: &Map<String, Value>) -> &str {
+    body.get("msg").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The body of an answer with a token in it.
+pub(super) fn token(
+    exchange: &Exchange,
+    context: &Context<'_>,
+) -> Result<Map<String, Value>, Outcome> {
+    let (body, code) = coded(exchange, context)?;
+    if code == 0 {
+        return Ok(body);
+    }
+    let remedy = "check settings.app_id and settings.app_secret against the app's page Credentials, and settings.base_url: \
+                  an app of Lark is not known at Feishu";
+    Err(rejected(code, text(&body), remedy))
+}
+
+/// Judges the answer to a message. Rung 0 of a reply is the reply itself, those below it are messages of their own.
+pub(super) fn classify(step: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome {
+    let (body, code) = match coded(exchange, context) {
+        Ok(coded) => coded,
+        Err(outcome) => return outcome,
+    };
+    let text = text(&body);
+    let reason = || format!("{code} {text}");
+    match code {
+        0 => Outcome::Delivered {
+            platform_id: body
+                .get("data")
+                .and_then(|data| data["message_id"].as_str())
+                .map(str::to_owned),
+        },
+        230_020 => Outcome::Limited { wait: CHAT_PAUSE },
+        99_991_661 | 99_991_663 | 99_991_664 | 99_991_668 | 99_991_677 => Outcome::RefreshAuth,
+        // The same key is still being sent.
+        230_049 => Outcome::Retry { reason: reason() },
+        // What was to be answered is gone: as a message of its own.
+        230_011 | 230_110 if context.rung == 0 => Outcome::Degrade { reason: reason() },
+        // A bad parameter, content that is too long, a card that cannot be built: perhaps only in this form.
+        230_001 | 230_025 | 230_099 if !is_text(step) => Outcome::Degrade { reason: reason() },
+        _ => rejected(code, text, remedy(code)),
+    }
+}
+
+const fn remedy(code: i64) -> &'static str {
+    match code {
+        99_991_672 | 230_027 => {
+            "give the app the permission im:message:send_as_bot and publish a version of it"
+        }
+        230_002 => "add the app's bot to the group",
+        230_006 => "turn the app's feature Bot on and publish a version of it",
+        230_013 => "the person is outside of the app's availability: widen it in the app's version",
+        230_017 | 230_018 | 230_035 => "the bot may not speak in this group",
+        230_022 | 230_028 => "the platform's audit refuses the content",
+        _ => "",
+    }
+}
+
+fn is_text(step: &Step) -> bool {
+    serde_json::from_slice::<Value>(&step.body).is_ok_and(|body| body["msg_type"] == "text")
+}
+
+fn reset(exchange: &Exchange) -> Option<Duration> {
+    let value = exchange.as_ref().ok()?.headers.get(RESET)?;
+    Some(pause(value.to_str().ok()?.trim().parse().ok()?))
+}
