@@ -5,6 +5,7 @@ mod dingtalk_robot;
 mod discord_webhook;
 mod feishu_app;
 mod feishu_robot;
+mod http;
 mod kit;
 mod slack_webhook;
 mod telegram_bot;
@@ -18,6 +19,7 @@ use anser_core::channel::ChannelKind;
 pub fn registry() -> Vec<Box<dyn ChannelKind>> {
     vec![
         Box::new(webhook::Webhook),
+        Box::new(http::Http),
         Box::new(feishu_robot::FeishuRobot),
         Box::new(feishu_app::FeishuApp),
         Box::new(dingtalk_robot::DingTalkRobot),

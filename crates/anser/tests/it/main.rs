@@ -14,6 +14,7 @@ mod external;
 mod feishu_app;
 mod formats;
 mod harness;
+mod http_channel;
 mod life;
 mod outcomes;
 mod queues;
