@@ -48,7 +48,6 @@ pub(crate) async fn gateway(
     const QUEUE: &str = "bench-polls";
     let address = gateway.address();
     cmq::create(address, who, QUEUE).await?;
-    let mut producer = cmq::Client::open(address, who, QUEUE, 1).await?;
     let before = gateway.resident_mib()?;
     let mut polls = JoinSet::new();
     for _ in 0..POLLS {
@@ -64,6 +63,8 @@ pub(crate) async fn gateway(
         });
     }
     let (waiting, share) = watch(plan, gateway.pid(), || gateway.resident_mib()).await?;
+    // Only now: a connection that says nothing at first is closed after 15 s.
+    let mut producer = cmq::Client::open(address, who, QUEUE, 1).await?;
     let latencies = wake(plan, &mut producer, &mut polls).await?;
     polls.shutdown().await;
     tokio::time::sleep(SETTLING).await;
