@@ -20,12 +20,8 @@ fn service(receiver: &Receiver, path: &str) {
     });
 }
 
-#[tokio::test]
-async fn a_service_in_a_few_lines_of_settings() {
-    let (server, receiver) = (Server::start(), Receiver::start().await);
-    let api = server.api();
-    let path = "/rooms/room%201/send?v=2";
-    service(&receiver, path);
+/// Makes the channel `rooms` on the command line.
+fn create(server: &Server, receiver: &Receiver) {
     let url = format!("--url={}", receiver.url("/rooms/{{ target }}/send"));
     let token = format!("secrets.token={SECRET}");
     let create = [
@@ -61,6 +57,15 @@ async fn a_service_in_a_few_lines_of_settings() {
         "platform_id=json.id",
     ];
     server.anser(&create).ok();
+}
+
+#[tokio::test]
+async fn a_service_in_a_few_lines_of_settings() {
+    let (server, receiver) = (Server::start(), Receiver::start().await);
+    let api = server.api();
+    let path = "/rooms/room%201/send?v=2";
+    service(&receiver, path);
+    create(&server, &receiver);
     let shown = server.anser(&["channel", "get", "rooms"]).ok();
     assert!(!shown.contains(SECRET), "{shown}");
 
