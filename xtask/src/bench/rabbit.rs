@@ -94,6 +94,8 @@ impl Rabbit {
             .env("RABBITMQ_NODENAME", format!("anser-bench-{port}@localhost"))
             .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            // It may be told to end while it still believes that a machine lives.
+            .env("ERL_EPMD_RELAXED_COMMAND_CHECK", "1")
             .stdin(Stdio::null())
             .stdout(output.try_clone().context("cannot share RabbitMQ's log")?)
             .stderr(output);
