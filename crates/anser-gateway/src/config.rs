@@ -21,7 +21,7 @@ use anser_core::filter::Filter;
 use anser_core::id::ResourceId;
 use anser_core::name::fold;
 use anser_core::resource::{
-    ChannelSpec, EventTypeSpec, KeySpec, Ordering, QueueSpec, SubscriptionSpec, TopicSpec,
+    ChannelSpec, EventTypeSpec, KeySpec, Ordering, QueueSpec, Rate, SubscriptionSpec, TopicSpec,
 };
 use anser_core::retry::RetrySchedule;
 use anser_core::store::DeliveryRow;
@@ -82,6 +82,8 @@ pub struct Subscription {
     /// The ordering in force: the subscription's own, `gate` with a CMQ policy, else the channel kind's default; of no
     /// use with a queue, which has its own.
     pub ordering: Ordering,
+    /// It goes to a chat: without a target the channel itself is one.
+    pub chat: bool,
 }
 
 /// Where a subscription goes.
@@ -139,6 +141,14 @@ pub struct ChannelEntry {
     pub ordering: Ordering,
     /// What is remembered of its endpoint.
     pub endpoint: EndpointState,
+}
+
+impl ChannelEntry {
+    /// The rate in force: the channel's own, else the platform's.
+    #[must_use]
+    pub fn rate(&self) -> Option<Rate> {
+        self.spec.rate.or(self.manifest.rate)
+    }
 }
 
 /// What the gateway remembers of an endpoint, across restarts (`ConfigKind::Endpoint`, keyed by the channel's number).

@@ -210,6 +210,7 @@ impl Fixture {
             },
             filter: Filter::compile("filter", &spec.filter).unwrap(),
             retry: RetrySchedule::compile("retry", &spec.retry).unwrap(),
+            chat: false,
             ordering: spec.ordering.unwrap_or(Ordering::Key),
             spec,
         });

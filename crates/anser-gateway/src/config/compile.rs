@@ -153,6 +153,10 @@ pub(super) fn subscription(
         meta: meta(row, &envelope),
         topic: topic.meta.id,
         topic_name: topic.meta.name.clone(),
+        chat: snapshot
+            .channels_by_id
+            .get(&destination.id())
+            .is_some_and(|channel| !channel.manifest.generic),
         destination,
         ordering: ordering_of(spec.ordering, &retry, default),
         filter,

@@ -48,6 +48,8 @@ pub(super) struct Done {
     pub(super) gone: bool,
     /// How far the delivery got, when it did not get to the end.
     pub(super) checkpoint: Option<Bytes>,
+    /// A part was delivered, and the next one takes its own turn in the channel's rate.
+    pub(super) more: bool,
 }
 
 /// Who a delivery goes to, by the configuration in force.
@@ -78,6 +80,9 @@ struct Trial {
     degraded: Vec<String>,
     headers: HeaderMap,
     checkpoint: Checkpoint,
+    /// The channel has a rate: each part takes its turn.
+    paced: bool,
+    more: bool,
 }
 
 /// Makes one attempt.
@@ -98,6 +103,8 @@ pub(super) async fn run(
         degraded: Vec::new(),
         headers: HeaderMap::new(),
         checkpoint,
+        paced: false,
+        more: false,
     };
     let Some(destination) = destination(&config, &trial.row) else {
         let outcome = Outcome::Rejected {
@@ -109,6 +116,7 @@ pub(super) async fn run(
             ..trial.end(outcome, None)
         };
     };
+    trial.paced = destination.channel.rate().is_some();
     trial.log = destination
         .subscription
         .as_ref()
@@ -229,6 +237,10 @@ async fn send(
             break;
         };
         trial.checkpoint.delivered.push(platform_id.clone());
+        if trial.paced && place + 1 < plan.steps.len() {
+            trial.more = true;
+            break;
+        }
     }
     last.0 = trial.note_progress(plan, begun, last.0);
     last
@@ -325,6 +337,8 @@ pub(crate) async fn probe(
         degraded: Vec::new(),
         headers: HeaderMap::new(),
         checkpoint: Checkpoint::default(),
+        paced: false,
+        more: false,
     };
     loop {
         let (outcome, report) = send(wire, &mut trial, &destination, message, installation).await;
@@ -411,7 +425,8 @@ impl Trial {
         let timed_out =
             matches!(&exchange, Some(Err(error)) if error.kind == SendErrorKind::TimedOut);
         let unlogged = delivered && self.log == AttemptLog::Failures;
-        let checkpoint = (!delivered && self.checkpoint != Checkpoint::default())
+        let unfinished = !delivered || self.more;
+        let checkpoint = (unfinished && self.checkpoint != Checkpoint::default())
             .then(|| self.checkpoint.write());
         Done {
             row: self.row,
@@ -421,6 +436,7 @@ impl Trial {
             unlogged,
             gone: false,
             checkpoint,
+            more: self.more,
         }
     }
 }

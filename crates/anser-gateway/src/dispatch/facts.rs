@@ -37,7 +37,7 @@ impl Facts for ConfigFacts {
     fn scope_rate(&self, wanted: Scope) -> Option<Rate> {
         if wanted.0 & BUCKET == 0 {
             let channel = self.0.channels_by_id.get(&ResourceId(wanted.0));
-            return channel.and_then(|channel| rate(channel));
+            return channel.and_then(|channel| channel.rate());
         }
         let sharing = self
             .0
@@ -46,14 +46,9 @@ impl Facts for ConfigFacts {
             .filter(|channel| scope(channel) == wanted);
         // Channels of one bucket should agree on its rate; where they do not, the strictest one holds.
         sharing
-            .filter_map(|channel| rate(channel))
+            .filter_map(|channel| channel.rate())
             .min_by(|a, b| a.per_second.total_cmp(&b.per_second))
     }
-}
-
-/// The channel's own rate, else the platform's.
-fn rate(channel: &ChannelEntry) -> Option<Rate> {
-    channel.spec.rate.or(channel.manifest.rate)
 }
 
 fn scope(channel: &ChannelEntry) -> Scope {

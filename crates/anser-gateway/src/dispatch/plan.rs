@@ -30,7 +30,7 @@ use anser_core::resource::Rate;
 use anser_core::store::{Claim, ClaimClass, Claimed, DeliveryRow, Group};
 
 pub use endpoint::Endpoints;
-pub use verdict::{Policy, Verdict, decide};
+pub use verdict::{Policy, Verdict, decide, part_delivered};
 
 use crate::accepted::Accepted;
 use group::{GroupState, Ready};

@@ -24,7 +24,9 @@ use super::attempt::{self, Done};
 use super::facts::ConfigFacts;
 use super::inbox::Handle;
 use super::jobs::{self, JobDone, Settling};
-use super::plan::{Endpoints, Kept, Now, Plan, PlanOptions, Policy, Start, StartAction, decide};
+use super::plan::{
+    Endpoints, Kept, Now, Plan, PlanOptions, Policy, Start, StartAction, decide, part_delivered,
+};
 use super::watchers::Watchers;
 use super::{Command, Notice, Parts};
 
@@ -314,6 +316,9 @@ impl Shell {
             held: config.held_between(&[done.row.group, done.row.channel], first, now.wall),
             cancelled,
         };
+        if done.more {
+            return part_delivered(&policy, now.wall);
+        }
         decide(
             &done.row,
             &done.outcome,
@@ -449,7 +454,12 @@ impl Shell {
         };
         if let Some(row) = &row {
             self.count(row, &settlement, now.wall);
-            if !matches!(settlement.to, Settle::Join) {
+            let part = matches!(settlement.to, Settle::Park { .. })
+                && settlement
+                    .attempt
+                    .as_ref()
+                    .is_some_and(|attempt| attempt.outcome == OutcomeClass::Delivered);
+            if !part && !matches!(settlement.to, Settle::Join) {
                 self.watchers.tried(id);
             }
             if row.state == DeliveryState::Dead {

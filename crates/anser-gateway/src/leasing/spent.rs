@@ -45,7 +45,7 @@ fn lane_in(queue: &QueueEntry, header: &Header) -> Option<Lane> {
         QueueOrdering::None => Ordering::None,
         QueueOrdering::Key => Ordering::Key,
     };
-    lane(ordering, queue.meta.id, None, header)
+    lane(ordering, queue.meta.id, None, false, header)
 }
 
 impl<'a> Rules<'a> {

@@ -4,6 +4,7 @@
 mod command_line;
 mod faults;
 mod native;
+mod parts;
 mod rates;
 mod refusals;
 

@@ -89,6 +89,21 @@ pub fn decide(
     }
 }
 
+/// What a delivery becomes after one of its parts: the next part is due at once, and waits for the channel's rate.
+#[must_use]
+pub fn part_delivered(policy: &Policy<'_>, now: Timestamp) -> Verdict {
+    let settle = if policy.cancelled {
+        Settle::Cancelled
+    } else {
+        Settle::Park {
+            at: now,
+            possible_duplicate: None,
+            checkpoint: None,
+        }
+    };
+    verdict(settle, Ending::Success)
+}
+
 fn verdict(settle: Settle, ending: Ending) -> Verdict {
     Verdict {
         settle,
