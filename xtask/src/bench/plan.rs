@@ -46,8 +46,9 @@ impl Plan {
             idle: Duration::from_secs(10),
             starts: 5,
             endpoints: 1_000,
-            // The gateway gives an attempt 15 s: the second part sees the time-outs of two rounds and what follows.
-            hanging: (Duration::from_secs(10), Duration::from_secs(40)),
+            // The gateway gives an attempt 15 s: the second part sees the time-outs of two rounds and what follows. The
+            // first is as long, or one slow sync more or less in it would move the ratio.
+            hanging: (Duration::from_secs(40), Duration::from_secs(40)),
             backlog: 1_000_000,
             // A queue holds 100,000 leases.
             queued: 64_000,

@@ -1,6 +1,6 @@
-//! The README's lines work as written: its shell blocks are taken from the file and run. By default the `curl` lines are
-//! carried out by a small stand-in, so that a Rust toolchain is all that is needed; with the feature `external` by the
-//! real shell and the real `curl`.
+//! The lines of the README, and of the guide for CMQ, work as written: their shell blocks are taken from the file and run.
+//! By default the `curl` lines are carried out by a small stand-in, so that a Rust toolchain is all that is needed; with
+//! the feature `external` by the real shell and the real `curl`.
 
 use serde_json::Value;
 
@@ -11,11 +11,14 @@ const ADDRESS: &str = "http://127.0.0.1:8620";
 /// What the README's build makes.
 const BINARY: &str = "./target/release/anser";
 
-/// The lines of the shell blocks behind the mark in the README, apart from those that build and serve.
-fn lines() -> Vec<String> {
-    let readme =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
-    let (_, marked) = readme.split_once("<!-- The tests run").expect("the mark");
+const README: &str = "README.md";
+const CMQ: &str = "docs/guide/cmq-migration.md";
+
+/// The lines of the shell blocks behind the mark in a page, apart from those that build and serve.
+fn lines(page: &str) -> Vec<String> {
+    let path = format!("{}/../../{page}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let (_, marked) = text.split_once("<!-- The tests run").expect("the mark");
     let blocks = marked.split("```sh\n").skip(1);
     let lines = blocks.flat_map(|block| block.split("```").next().unwrap_or_default().lines());
     let skipped = [
@@ -98,9 +101,15 @@ fn here(line: &str, server: &Server) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lines_work_as_written() {
+    check(&by_stand_in(README).await);
+    check_cmq(&by_stand_in(CMQ).await);
+}
+
+/// Each line with its answer.
+async fn by_stand_in(page: &str) -> Vec<(String, String)> {
     let server = Server::start();
     let mut answers = Vec::new();
-    for line in lines() {
+    for line in lines(page) {
         let words = words(&here(&line, &server));
         let answer = match words[0].as_str() {
             "curl" => curl(&server, &words[1..]).await,
@@ -112,15 +121,21 @@ async fn the_lines_work_as_written() {
         };
         answers.push((line, answer));
     }
-    check(&answers);
+    answers
 }
 
 #[cfg(feature = "external")]
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lines_work_in_a_real_shell() {
+    check(&by_shell(README));
+    check_cmq(&by_shell(CMQ));
+}
+
+#[cfg(feature = "external")]
+fn by_shell(page: &str) -> Vec<(String, String)> {
     let server = Server::start();
     let mut answers = Vec::new();
-    for line in lines() {
+    for line in lines(page) {
         let script = line
             .replace(ADDRESS, server.base())
             .replace(BINARY, env!("CARGO_BIN_EXE_anser"));
@@ -137,7 +152,26 @@ async fn the_lines_work_in_a_real_shell() {
         );
         answers.push((line, String::from_utf8(output.stdout).unwrap()));
     }
-    check(&answers);
+    answers
+}
+
+/// Every CMQ call of the guide is answered with code 0, and what CMQ sent the native API receives.
+fn check_cmq(answers: &[(String, String)]) {
+    let mut calls = 0;
+    for (line, answer) in answers.iter().filter(|(line, _)| line.contains("Action=")) {
+        let answer: Value = serde_json::from_str(answer).unwrap();
+        assert_eq!(answer["code"], 0, "{line}: {answer}");
+        calls += 1;
+        if line.contains("ReceiveMessage") {
+            assert_eq!(answer["msgBody"], "hello", "{answer}");
+        }
+    }
+    assert_eq!(calls, 7, "{answers:?}");
+    let (_, received) = answers
+        .iter()
+        .find(|(line, _)| line.contains("queue receive"))
+        .expect("the line");
+    assert!(received.contains("tagged"), "{received}");
 }
 
 /// The answers say what the README says they do.
