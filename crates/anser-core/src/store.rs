@@ -743,6 +743,13 @@ pub trait Store: Send + Sync {
     /// Unfinished deliveries by topic and channel, from memory.
     fn depths(&self) -> Vec<Depth>;
 
+    /// Those of one channel or queue, on the way of every message that is sent to a bounded one: a store with many
+    /// should not go through them all.
+    fn depths_of(&self, channel: ResourceId) -> Vec<Depth> {
+        let depths = self.depths().into_iter();
+        depths.filter(|depth| depth.channel == channel).collect()
+    }
+
     /// Applies configuration changes, all or none; answers the documents put, in order.
     ///
     /// # Errors

@@ -180,8 +180,7 @@ impl Leasing {
         if known.is_some_and(|at_most| at_most < LEASED_MAX) {
             return Ok(true);
         }
-        let received = self.store.depths().into_iter();
-        let received = received.filter(|depth| depth.channel == queue);
+        let received = self.store.depths_of(queue).into_iter();
         let mut at_most: u64 = received.map(|depth| depth.retrying).sum();
         if at_most >= LEASED_MAX {
             let now = self.clock.now();

@@ -31,7 +31,7 @@ use std::thread::JoinHandle;
 use anser_core::Timestamp;
 use anser_core::attempt::Attempt;
 use anser_core::clock::Clock;
-use anser_core::id::{DeliveryId, MessageId, Num};
+use anser_core::id::{DeliveryId, MessageId, Num, ResourceId};
 use anser_core::random::Random;
 use anser_core::store::{
     Acknowledged, Acknowledgement, Append, Appended, Claim, Claimed, CommitObserver, ConfigChange,
@@ -377,6 +377,10 @@ impl Store for SqliteStore {
 
     fn depths(&self) -> Vec<Depth> {
         self.depths.list()
+    }
+
+    fn depths_of(&self, channel: ResourceId) -> Vec<Depth> {
+        self.depths.list_of(channel)
     }
 
     async fn config_apply(&self, changes: Vec<ConfigChange>) -> Result<Vec<ConfigRow>> {

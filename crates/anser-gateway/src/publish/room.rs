@@ -53,17 +53,18 @@ impl Gateway {
         items: &[Result<Item, Problem>],
     ) -> Result<Room, Problem> {
         let sent = sent(snapshot, items);
-        let bounded = sent
-            .iter()
-            .any(|(queue, sent)| sent.delayed > 0 || queue.spec.max_messages.is_some());
-        let depths = if topic.spec.max_bytes.is_some() || bounded {
+        let depths = if topic.spec.max_bytes.is_some() {
             self.store.depths()
         } else {
             Vec::new()
         };
         let mut queues = HashMap::new();
         for (queue, sent) in sent {
-            let depth = messages_in(&depths, queue.meta.id);
+            if sent.delayed == 0 && queue.spec.max_messages.is_none() {
+                continue;
+            }
+            let depths = self.store.depths_of(queue.meta.id).into_iter();
+            let depth = depths.map(|depth| depth.count).sum::<u64>();
             let mut room = QueueRoom {
                 messages: queue
                     .spec
@@ -188,11 +189,6 @@ fn name(snapshot: &Snapshot, queue: ResourceId) -> &str {
         .queues_by_id
         .get(&queue)
         .map_or("", |queue| queue.meta.name.as_str())
-}
-
-fn messages_in(depths: &[Depth], queue: ResourceId) -> u64 {
-    let of_queue = depths.iter().filter(|depth| depth.channel == queue);
-    of_queue.map(|depth| depth.count).sum()
 }
 
 fn topic_room(topic: &Topic, depths: &[Depth]) -> Option<u64> {

@@ -59,8 +59,7 @@ impl Gateway {
         let (id, now) = (entry.meta.id, self.clock.now());
         let counts = self.store.queue_counts(id, now, ended_from(entry, now));
         let counts = counts.await.map_err(store_problem)?;
-        let depths = self.store.depths().into_iter();
-        let depths = depths.filter(|depth| depth.channel == id);
+        let depths = self.store.depths_of(id).into_iter();
         Ok(QueueState {
             active: counts.active,
             leased: counts.leased,

@@ -41,6 +41,8 @@ pub(super) async fn a_lease_keeps_others_out(store: &dyn Store) {
         let found = store.message(message.id).await.expect("a message is read");
         assert_eq!((found.as_ref(), message.num), (Some(message), row.id.num()));
     }
+    assert_eq!(store.depths_of(QUEUE), store.depths());
+    assert_eq!(store.depths_of(TOPIC), vec![], "another channel's");
     let depth = &store.depths()[0];
     assert_eq!(
         (depth.topic, depth.channel, depth.count, depth.retrying),

@@ -7,6 +7,7 @@ use anser_core::delivery::DeliveryState;
 use anser_core::id::ResourceId;
 use anser_core::store::{DeliveryRow, Depth};
 
+/// Topic and channel.
 type Key = (ResourceId, ResourceId);
 
 /// What is counted of one topic and channel.
@@ -17,9 +18,9 @@ struct Counts {
     bytes: u64,
 }
 
-/// The counters as committed.
+/// The counters as committed, by channel and then topic.
 #[derive(Debug, Default)]
-pub(super) struct Depths(Mutex<HashMap<Key, Counts>>);
+pub(super) struct Depths(Mutex<HashMap<ResourceId, HashMap<ResourceId, Counts>>>);
 
 /// What a group of operations changes, kept back until it is committed.
 #[derive(Debug, Default)]
@@ -75,12 +76,17 @@ impl Depths {
     pub(super) fn apply(&self, changes: &mut DepthChanges) {
         let mut depths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for change in changes.0.drain(..) {
-            let counts = depths.entry(change.key).or_default();
+            let (topic, channel) = change.key;
+            let of_channel = depths.entry(channel).or_default();
+            let counts = of_channel.entry(topic).or_default();
             counts.open = counts.open.saturating_add_signed(change.open);
             counts.retrying = counts.retrying.saturating_add_signed(change.retrying);
             counts.bytes = counts.bytes.saturating_add_signed(change.bytes);
             if counts.open == 0 {
-                depths.remove(&change.key);
+                of_channel.remove(&topic);
+            }
+            if of_channel.is_empty() {
+                depths.remove(&channel);
             }
         }
     }
@@ -90,15 +96,31 @@ impl Depths {
         let depths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut list: Vec<Depth> = depths
             .iter()
-            .map(|(&(topic, channel), counts)| Depth {
-                topic,
-                channel,
-                count: counts.open,
-                retrying: counts.retrying,
-                bytes: counts.bytes,
-            })
+            .flat_map(|(channel, topics)| listed(*channel, topics))
             .collect();
         list.sort_by_key(|depth| (depth.topic, depth.channel));
         list
     }
+
+    /// The counters of one channel, by topic.
+    pub(super) fn list_of(&self, channel: ResourceId) -> Vec<Depth> {
+        let depths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let topics = depths.get(&channel).into_iter();
+        let mut list: Vec<Depth> = topics.flat_map(|topics| listed(channel, topics)).collect();
+        list.sort_by_key(|depth| depth.topic);
+        list
+    }
+}
+
+fn listed(
+    channel: ResourceId,
+    topics: &HashMap<ResourceId, Counts>,
+) -> impl Iterator<Item = Depth> {
+    topics.iter().map(move |(topic, counts)| Depth {
+        topic: *topic,
+        channel,
+        count: counts.open,
+        retrying: counts.retrying,
+        bytes: counts.bytes,
+    })
 }

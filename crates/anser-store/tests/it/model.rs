@@ -427,6 +427,12 @@ impl Pair {
             );
         }
         assert_eq!(ours.depths(), model.depths());
+        for depth in model.depths() {
+            assert_eq!(
+                ours.depths_of(depth.channel),
+                model.depths_of(depth.channel)
+            );
+        }
         assert_eq!(ours.groups().await, model.groups().await);
         assert_eq!(ours.config_list().await, model.config_list().await);
         for group in 0..GROUPS {
