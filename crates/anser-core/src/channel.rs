@@ -1,6 +1,8 @@
 //! The contract of a channel: turns a message into requests and answers into outcomes. Pure: no I/O, clock or
 //! randomness of its own; sending, retrying, limiting and guarding are the gateway's, written once for all channels.
 
+mod plan;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,17 +10,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use url::Url;
 
 use crate::attempt::PossibleDuplicate;
 use crate::id::{DeliveryId, Num};
-use crate::message::Message;
+use crate::message::{Attachment, Message};
 use crate::outcome::Outcome;
 use crate::problem::Problem;
 use crate::resource::{Ordering, Rate};
 use crate::time::Timestamp;
+
+pub use plan::{Checkpoint, Plan, Step, StepKind};
 
 /// Bytes of a token that a platform gives; platforms tell to expect 4 KB, and some give JSON Web Tokens.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -47,6 +51,9 @@ pub struct Manifest {
     /// The platform's limit on one channel's sending, in force unless the channel sets its own `rate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
+    /// The platform's limit on sending to one target (chat, person) of a channel, inside of `rate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_rate: Option<Rate>,
     /// Schemes of the URLs that stand for a channel of this kind with its settings, as in `anser send --to`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schemes: Vec<&'static str>,
@@ -117,10 +124,60 @@ pub trait Channel: Send + Sync {
     /// What the answer to a step means.
     fn classify(&self, step: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome;
 
+    /// The steps that put the content of `edit`, a `message.edited`, in the place of what was sent before: `sent` are the
+    /// platform's ids of its parts, in order, as [`Channel::classify`] gave them for steps of kind [`StepKind::Send`].
+    ///
+    /// # Errors
+    /// `not_available` when the platform cannot change a message; as [`Channel::render`] otherwise.
+    fn edit(
+        &self,
+        edit: &Message,
+        sent: &[String],
+        context: &Context<'_>,
+    ) -> Result<Plan, Problem> {
+        let _ = (edit, sent, context);
+        Err(Problem::not_available("id", "editing on this platform"))
+    }
+
+    /// The steps that take back what was sent before, for `recall`, a `message.recalled`. `sent` as in [`Channel::edit`].
+    ///
+    /// # Errors
+    /// `not_available` when the platform cannot take a message back.
+    fn recall(
+        &self,
+        recall: &Message,
+        sent: &[String],
+        context: &Context<'_>,
+    ) -> Result<Plan, Problem> {
+        let _ = (recall, sent, context);
+        Err(Problem::not_available("id", "recalling on this platform"))
+    }
+
+    /// How the platform is asked whether the credentials are good, without sending anything to anybody; `None`: it
+    /// cannot be asked, or getting a token of [`Channel::token_issuer`] says it all.
+    fn credential_check(&self) -> Option<&dyn CredentialCheck> {
+        None
+    }
+
     /// Where the token comes from that [`Context::token`] brings to each request; `None`: requests need none.
     fn token_issuer(&self) -> Option<&dyn TokenIssuer> {
         None
     }
+}
+
+/// A platform's way to say whether credentials are good. Pure, as a channel is.
+pub trait CredentialCheck: Send + Sync {
+    /// The question. The context has the token, where the channel has an issuer.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the settings cannot even be asked about.
+    fn request(&self, context: &Context<'_>) -> Result<Request, Problem>;
+
+    /// Who the platform says the credentials belong to, for people.
+    ///
+    /// # Errors
+    /// What the answer would mean for a delivery.
+    fn read(&self, exchange: &Exchange, context: &Context<'_>) -> Result<String, Outcome>;
 }
 
 /// A platform's way to exchange lasting credentials for a token that expires. Pure, as a channel is: the gateway sends
@@ -198,8 +255,17 @@ pub struct Context<'a> {
     /// How far down the ladder of forms (`message.md`, Degradation) the message is rendered: 0 is the richest, and one
     /// more after each [`Outcome::Degrade`].
     pub rung: u8,
+    /// An attachment was refused in this delivery, by the platform or for lack of its bytes: all of them go as links.
+    pub media_refused: bool,
+    /// Links to attachments whose bytes the gateway keeps; `None` when it has no public address.
+    pub links: Option<&'a dyn Links>,
     /// Which step of the plan, from 0; part of the platform's idempotency key.
     pub step: usize,
+    /// What the steps before this one gave, one a step: ids of parts, keys of uploads. In [`Channel::request`] and
+    /// [`Channel::classify`].
+    pub outputs: &'a [Option<String>],
+    /// The bytes of the step's attachment, in [`Channel::request`] of a step that is [`Step::loaded`].
+    pub media: Option<&'a Bytes>,
     /// The token of the channel's [`Channel::token_issuer`], in [`Channel::request`] and [`Channel::classify`].
     pub token: Option<&'a Token>,
     /// Other 4xx answers than 408, 410, 425 and 429 reject at once.
@@ -208,91 +274,10 @@ pub struct Context<'a> {
     pub cmq_policy: bool,
 }
 
-/// What a message becomes on a channel: ordered steps, of which a retry resumes at the one that failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
-    /// Version of the channel's rendering; a stored plan of another version is still sent as it is.
-    pub version: u16,
-    /// In order.
-    pub steps: Vec<Step>,
-    /// Rungs of the degradation ladder that were taken, such as `card->markdown`.
-    pub degraded: Vec<String>,
-}
-
-/// One step of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
-    /// What it does.
-    pub kind: StepKind,
-    /// The rendered body.
-    #[serde(with = "base64_bytes")]
-    pub body: Bytes,
-    /// Its media type.
-    pub media_type: String,
-}
-
-/// Bytes as base64 text (RFC 4648 §4), a third of what a list of numbers takes.
-mod base64_bytes {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-    use bytes::Bytes;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        bytes: &Bytes,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(bytes))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Bytes, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        STANDARD
-            .decode(text)
-            .map(Bytes::from)
-            .map_err(serde::de::Error::custom)
-    }
-}
-
-/// How far a delivery got, kept with it from the first step that succeeded or whose outcome is unknown, and from the
-/// first form that was refused: what was sent is never rendered again, since step numbers are part of idempotency keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checkpoint {
-    /// The rung to render at.
-    pub rung: u8,
-    /// The plan as it was rendered; `None` before any of its steps went out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plan: Option<Plan>,
-    /// The platform's ids of the parts that were delivered, one a step; steps are done in order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub delivered: Vec<Option<String>>,
-}
-
-impl Checkpoint {
-    /// From the bytes stored with the delivery. `None` when they are of a form that this program does not read: the
-    /// message is rendered anew.
-    #[must_use]
-    pub fn read(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok()
-    }
-
-    /// As bytes to store.
-    #[must_use]
-    pub fn write(&self) -> Bytes {
-        serde_json::to_vec(self)
-            .expect("texts, numbers and lists always serialise")
-            .into()
-    }
-}
-
-/// What a step does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StepKind {
-    /// Delivers (a part of) the message.
-    Send,
+/// Makes links under which a platform or a person can fetch an attachment from the gateway.
+pub trait Links: Send + Sync + std::fmt::Debug {
+    /// The signed link to an attachment's bytes; `None` when the gateway does not keep them as a blob.
+    fn link(&self, attachment: &Attachment) -> Option<String>;
 }
 
 /// A request for the gateway's senders; one variant per sender.
@@ -300,6 +285,41 @@ pub enum StepKind {
 pub enum Request {
     /// Over HTTP.
     Http(HttpRequest),
+    /// Over HTTP, with attachments in the body that are streamed and never whole in memory.
+    Upload(UploadRequest),
+}
+
+impl Request {
+    /// The request, when it is one over HTTP with its body at hand.
+    #[must_use]
+    pub fn into_http(self) -> Option<HttpRequest> {
+        match self {
+            Self::Http(request) => Some(request),
+            Self::Upload(_) => None,
+        }
+    }
+}
+
+/// An HTTP request whose body is put together while it is sent.
+#[derive(Debug, Clone)]
+pub struct UploadRequest {
+    /// Method.
+    pub method: Method,
+    /// Absolute `http` or `https` URL.
+    pub url: Url,
+    /// Headers, apart from `host` and `content-length`.
+    pub headers: HeaderMap,
+    /// The body, in order. Its length is announced.
+    pub body: Vec<BodyPart>,
+}
+
+/// A piece of an upload's body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyPart {
+    /// These bytes.
+    Bytes(Bytes),
+    /// The bytes of the message's attachment with this id, wherever they are: in the message, in a blob, at a URL.
+    Attachment(String),
 }
 
 /// An HTTP request.

@@ -15,6 +15,14 @@ pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const ATTACHMENTS_MAX: usize = 32;
 /// Decoded bytes of one inline attachment.
 pub const ATTACHMENT_INLINE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of one blob.
+pub const BLOB_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Bytes of an attachment that a channel wants whole in memory for a request.
+pub const ATTACHMENT_LOADED_BYTES_MAX: u64 = 10 * 1024 * 1024;
+/// An upload that makes no progress for so long is given up.
+pub const UPLOAD_STALL_MAX: Duration = Duration::from_secs(15);
+/// One upload in all.
+pub const UPLOAD_TIME_MAX: Duration = Duration::from_secs(600);
 /// Segments in one body.
 pub const SEGMENTS_MAX: usize = 200;
 /// Text of one segment.

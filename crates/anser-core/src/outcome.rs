@@ -18,6 +18,11 @@ pub enum Outcome {
         /// How long to wait, at most [`crate::limits::RETRY_AFTER_MAX`].
         wait: Duration,
     },
+    /// The endpoint asks for a pause for this delivery's target only: others of the channel go on.
+    TargetLimited {
+        /// How long to wait, at most [`crate::limits::RETRY_AFTER_MAX`].
+        wait: Duration,
+    },
     /// The credentials must be renewed before the next try.
     RefreshAuth,
     /// It failed in a way that may pass.
@@ -55,7 +60,7 @@ impl Outcome {
     pub const fn class(&self) -> OutcomeClass {
         match self {
             Self::Delivered { .. } => OutcomeClass::Delivered,
-            Self::Limited { .. } => OutcomeClass::Limited,
+            Self::Limited { .. } | Self::TargetLimited { .. } => OutcomeClass::Limited,
             Self::RefreshAuth => OutcomeClass::RefreshAuth,
             Self::Retry { .. } => OutcomeClass::Retry,
             Self::Unknown { .. } => OutcomeClass::Unknown,

@@ -236,7 +236,7 @@ async fn ask(
         reason: format!("no token: {why}"),
     };
     let outcome = match outcome {
-        Outcome::Limited { wait } => Outcome::Limited { wait },
+        Outcome::Limited { wait } | Outcome::TargetLimited { wait } => Outcome::Limited { wait },
         Outcome::Rejected { code, text } => Outcome::Rejected {
             code,
             text: format!("no token: {text}"),

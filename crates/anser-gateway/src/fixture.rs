@@ -352,6 +352,7 @@ fn manifest() -> Manifest {
         generic: true,
         ordering: Ordering::Key,
         rate: None,
+        target_rate: None,
         schemes: Vec::new(),
         setup: "",
     }

@@ -56,6 +56,7 @@ impl OneShot<'_> {
                 platform: None,
                 account: None,
             },
+            target_id: None,
         };
         let message = Message::accept(item, stamp, &Limits::default())?;
         let entry = ChannelEntry {

@@ -52,6 +52,7 @@ impl ChannelKind for DingTalkRobot {
                 per_second: 0.3,
                 burst: 2,
             }),
+            target_rate: None,
             schemes: vec!["dingtalk"],
             setup: SETUP,
         }

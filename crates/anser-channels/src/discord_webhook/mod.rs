@@ -52,6 +52,7 @@ impl ChannelKind for DiscordWebhook {
                 per_second: 2.0,
                 burst: 1,
             }),
+            target_rate: None,
             schemes: vec!["discord"],
             setup: SETUP,
         }

@@ -92,7 +92,11 @@ fn a_target_is_a_thread() {
     let mut context = context(0);
     context.target = Some("77");
     let plan = channel.render(&message, &context).unwrap();
-    let Request::Http(request) = channel.request(&plan.steps[0], &message, &context).unwrap();
+    let request = channel
+        .request(&plan.steps[0], &message, &context)
+        .unwrap()
+        .into_http()
+        .unwrap();
     assert!(
         request
             .url

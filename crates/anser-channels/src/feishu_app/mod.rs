@@ -67,6 +67,7 @@ impl ChannelKind for FeishuApp {
                 per_second: 16.0,
                 burst: 34,
             }),
+            target_rate: None,
             schemes: vec!["feishu-app", "lark-app"],
             setup: SETUP,
         }

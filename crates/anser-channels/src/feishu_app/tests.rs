@@ -32,7 +32,11 @@ fn rendered(body: &Value, rung: u8) -> (Vec<Value>, Vec<String>) {
 fn request(message: &Message, context: &Context<'_>) -> HttpRequest {
     let channel = channel();
     let plan = channel.render(message, context).unwrap();
-    let Request::Http(request) = channel.request(&plan.steps[0], message, context).unwrap();
+    let request = channel
+        .request(&plan.steps[0], message, context)
+        .unwrap()
+        .into_http()
+        .unwrap();
     request
 }
 
@@ -311,8 +315,10 @@ fn the_first_part_replies_and_all_parts_of_a_thread() {
     assert_eq!(plan.steps.len(), 2);
     let url = |message: &Message, step| {
         let context = Context { step, ..context(0) };
-        let Request::Http(request) = channel
+        let request = channel
             .request(&plan.steps[step], message, &context)
+            .unwrap()
+            .into_http()
             .unwrap();
         assert!(request.body.len() <= 150_000);
         request.url.path().to_owned()
@@ -531,7 +537,7 @@ proptest! {
                 continue;
             };
             for step in &plan.steps {
-                let Request::Http(request) = channel().request(step, &message, &context(0)).unwrap();
+                let request = channel().request(step, &message, &context(0)).unwrap().into_http().unwrap();
                 let most = if body(&request)["msg_type"] == "text" { 150_000 } else { 30_000 };
                 prop_assert!(request.body.len() <= most, "{}", request.body.len());
             }

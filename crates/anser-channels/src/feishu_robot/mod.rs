@@ -54,6 +54,7 @@ impl ChannelKind for FeishuRobot {
                 per_second: 1.5,
                 burst: 3,
             }),
+            target_rate: None,
             schemes: vec!["feishu", "lark"],
             setup: SETUP,
         }

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anser_core::channel::{
-    Channel, ChannelKind, Context, Exchange, HttpRequest, Manifest, Plan, Request, Step, StepKind,
+    Channel, ChannelKind, Context, Exchange, HttpRequest, Manifest, Plan, Request, Step,
 };
 use anser_core::outcome::Outcome;
 use anser_core::resource::Ordering;
@@ -72,6 +72,7 @@ impl ChannelKind for Http {
             generic: true,
             ordering: Ordering::Key,
             rate: None,
+            target_rate: None,
             schemes: Vec::new(),
             setup: SETUP,
         }
@@ -166,11 +167,7 @@ impl Channel for Opened {
         self.check(context)?;
         let [uses, _] = &self.uses;
         let variables = Variables::of_message(uses, message, context, &self.secrets);
-        let step = Step {
-            kind: StepKind::Send,
-            body: self.body.bytes(&variables)?,
-            media_type: self.body.media_type.clone(),
-        };
+        let step = Step::send(self.body.bytes(&variables)?, &*self.body.media_type);
         Ok(Plan {
             version: VERSION,
             steps: vec![step],

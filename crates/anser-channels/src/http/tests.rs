@@ -7,7 +7,7 @@ mod refused;
 use std::sync::Arc;
 
 use anser_core::Message;
-use anser_core::channel::{Channel, ChannelKind as _, Context, HttpRequest, Request};
+use anser_core::channel::{Channel, ChannelKind as _, Context, HttpRequest};
 use anser_core::problem::Problem;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -25,7 +25,10 @@ fn request(
     context: &Context<'_>,
 ) -> Result<HttpRequest, Problem> {
     let plan = channel.render(message, context)?;
-    let Request::Http(request) = channel.request(&plan.steps[0], message, context)?;
+    let request = channel
+        .request(&plan.steps[0], message, context)?
+        .into_http()
+        .unwrap();
     Ok(request)
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use anser_core::channel::{Context, Plan, Step, StepKind};
+use anser_core::channel::{Context, Plan, Step};
 use anser_core::message::Body;
 use anser_core::message::segment::MentionKind;
 use anser_core::{Message, Problem};
@@ -279,11 +279,7 @@ fn note_losses(
 }
 
 fn step(body: &Value) -> Step {
-    Step {
-        kind: StepKind::Send,
-        body: json(body).into(),
-        media_type: MEDIA_TYPE.to_owned(),
-    }
+    Step::send(json(body).into(), MEDIA_TYPE)
 }
 
 /// A JSON value as bytes.

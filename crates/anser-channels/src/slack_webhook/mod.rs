@@ -54,6 +54,7 @@ impl ChannelKind for SlackWebhook {
                 per_second: 1.0,
                 burst: 3,
             }),
+            target_rate: None,
             schemes: vec!["slack"],
             setup: SETUP,
         }

@@ -55,6 +55,7 @@ impl ChannelKind for TelegramBot {
                 per_second: 1.0,
                 burst: 1,
             }),
+            target_rate: None,
             schemes: vec!["telegram", "tgram"],
             setup: SETUP,
         }

@@ -63,7 +63,10 @@ fn the_chat_is_the_target_or_the_channels_own() {
         let mut context = context(0);
         (context.target, context.step) = (target, step);
         let plan = channel().render(&message, &context)?;
-        let Request::Http(request) = channel().request(&plan.steps[0], &message, &context)?;
+        let request = channel()
+            .request(&plan.steps[0], &message, &context)?
+            .into_http()
+            .unwrap();
         Ok::<Value, Problem>(serde_json::from_slice(&request.body).unwrap())
     };
     assert_eq!(

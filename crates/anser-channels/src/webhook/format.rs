@@ -1,9 +1,8 @@
 //! The forms in which a webhook sends a message, and their bodies.
 
-use anser_core::channel::{Context, Plan, Step, StepKind};
+use anser_core::channel::{Context, Plan, Step};
 use anser_core::message::{self, Body};
 use anser_core::{Message, Problem};
-use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -96,11 +95,7 @@ pub(super) fn render(format: Format, message: &Message, context: &Context<'_>) -
     };
     Plan {
         version: PLAN_VERSION,
-        steps: vec![Step {
-            kind: StepKind::Send,
-            body: Bytes::from(body),
-            media_type,
-        }],
+        steps: vec![Step::send(body.into(), media_type)],
         degraded,
     }
 }

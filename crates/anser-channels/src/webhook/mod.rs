@@ -52,6 +52,7 @@ impl ChannelKind for Webhook {
             generic: true,
             ordering: Ordering::Key,
             rate: None,
+            target_rate: None,
             schemes: Vec::new(),
             setup: SETUP,
         }

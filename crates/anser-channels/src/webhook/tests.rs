@@ -44,7 +44,11 @@ fn context(format: Option<&str>) -> Context<'_> {
         target: None,
         installation: 100_015_036,
         rung: 0,
+        media_refused: false,
+        links: None,
         step: 0,
+        outputs: &[],
+        media: None,
         token: None,
         fail_fast_4xx: false,
         cmq_policy: false,
@@ -58,7 +62,11 @@ fn open(settings: Value) -> Result<Arc<dyn Channel>, Problem> {
 fn send(channel: &dyn Channel, message: &Message, context: &Context<'_>) -> HttpRequest {
     let plan = channel.render(message, context).unwrap();
     assert_eq!(plan.steps.len(), 1);
-    let Request::Http(request) = channel.request(&plan.steps[0], message, context).unwrap();
+    let request = channel
+        .request(&plan.steps[0], message, context)
+        .unwrap()
+        .into_http()
+        .unwrap();
     request
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use anser_core::channel::{
-    Channel, ChannelKind, Checkpoint, Context, Exchange, HttpResponse, Plan, Request, SendError,
+    Channel, ChannelKind, Checkpoint, Context, Exchange, HttpResponse, Plan, SendError,
     SendErrorKind,
 };
 use anser_core::id::{DeliveryId, Num};
@@ -47,7 +47,11 @@ pub(crate) fn context(format: Option<&str>) -> Context<'_> {
         target: None,
         installation: 1,
         rung: 0,
+        media_refused: false,
+        links: None,
         step: 0,
+        outputs: &[],
+        media: None,
         token: None,
         fail_fast_4xx: false,
         cmq_policy: false,
@@ -173,7 +177,7 @@ fn check_requests(channel: &dyn Channel, message: &Message, context: &Context<'_
     assert!(!plan.steps.is_empty());
     for step in &plan.steps {
         let make = || channel.request(step, message, context).unwrap();
-        let (Request::Http(one), Request::Http(two)) = (make(), make());
+        let (one, two) = (make().into_http().unwrap(), make().into_http().unwrap());
         assert_eq!(
             (&one.method, &one.url, &one.headers, &one.body),
             (&two.method, &two.url, &two.headers, &two.body)
@@ -345,6 +349,7 @@ fn a_checkpoint_keeps_the_plan() {
         for message in messages() {
             for plan in ladder(&*channel, &message) {
                 let checkpoint = Checkpoint {
+                    media_refused: false,
                     rung: 0,
                     delivered: vec![None; plan.steps.len()],
                     plan: Some(plan),

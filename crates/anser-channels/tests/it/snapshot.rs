@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use anser_core::channel::{Channel, Context, HttpRequest, Request};
+use anser_core::channel::{Channel, Context, HttpRequest};
 use anser_core::{Message, Timestamp};
 use serde_json::Value;
 
@@ -20,7 +20,11 @@ fn requests(channel: &dyn Channel, message: &Message, context: &Context<'_>) -> 
             step: place,
             ..context.clone()
         };
-        let Request::Http(request) = channel.request(step, message, &context).unwrap();
+        let request = channel
+            .request(step, message, &context)
+            .unwrap()
+            .into_http()
+            .unwrap();
         requests.push(request);
     }
     requests

@@ -32,7 +32,8 @@ static MESSAGE: LazyLock<Message> = LazyLock::new(|| {
             platform: None,
             account: None,
         },
-    };
+target_id: None,
+};
     Message::accept(item, stamp, &Limits::default()).expect("is valid")
 });
 

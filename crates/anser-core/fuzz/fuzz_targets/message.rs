@@ -21,7 +21,8 @@ fn stamp() -> Stamp {
             platform: None,
             account: None,
         },
-    }
+target_id: None,
+}
 }
 
 fuzz_target!(|json: &[u8]| {

@@ -25,6 +25,7 @@ fn message(item: &str) -> Message {
             platform: None,
             account: None,
         },
+        target_id: None,
     };
     let item = Item::from_json(item.as_bytes()).unwrap();
     Message::accept(item, stamp, &Limits::default()).unwrap()

@@ -54,6 +54,10 @@ pub struct ItemHeader {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub origin: Option<Value>,
+    /// Stamped by the gateway: refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub target_id: Option<Value>,
     /// When it happened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<Timestamp>,

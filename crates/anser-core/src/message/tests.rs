@@ -26,6 +26,7 @@ fn stamp() -> Stamp {
             platform: None,
             account: None,
         },
+        target_id: None,
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Stamp {
     pub topic: String,
     /// The authenticated sender.
     pub from: Sender,
+    /// The message that this one edits or recalls.
+    pub target_id: Option<MessageId>,
 }
 
 impl Message {
@@ -94,6 +96,7 @@ fn header(item: ItemHeader, stamp: Stamp, limits: &Limits) -> Result<Header, Pro
         to: item.to,
         conversation: item.conversation,
         reply_to: item.reply_to,
+        target_id: stamp.target_id,
         correlation_id: item.correlation_id,
         key: item.key,
         tags: item.tags,
@@ -114,6 +117,7 @@ fn refuse_stamped(item: &ItemHeader) -> Result<(), Problem> {
         (&item.time, "time"),
         (&item.from, "from"),
         (&item.origin, "origin"),
+        (&item.target_id, "target_id"),
     ] {
         if given.is_some() {
             let detail = "is stamped by the gateway; leave it out (your own id goes in dedupe_key or header.correlation_id, your own time in header.occurred_at)";

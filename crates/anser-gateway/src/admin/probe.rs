@@ -55,6 +55,7 @@ impl Gateway {
             time,
             topic: TOPIC_DIRECT.to_owned(),
             from: Principal::system().sender,
+            target_id: None,
         };
         Message::accept(item, stamp, &self.options.limits)
     }

@@ -183,6 +183,7 @@ impl ChannelKind for Safe {
             generic: true,
             ordering: Ordering::Key,
             rate: None,
+            target_rate: None,
             schemes: Vec::new(),
             setup: "",
         }

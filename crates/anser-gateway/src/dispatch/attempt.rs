@@ -213,6 +213,10 @@ async fn send(
         installation,
         rung: trial.checkpoint.rung,
         step: 0,
+        media_refused: trial.checkpoint.media_refused,
+        links: None,
+        outputs: &[],
+        media: None,
         token: None,
         fail_fast_4xx: subscription.is_some_and(|subscription| subscription.spec.fail_fast_4xx),
         cmq_policy: subscription.is_some_and(|subscription| subscription.retry.is_cmq()),
@@ -269,8 +273,12 @@ async fn take(
             token: token.as_deref(),
             ..context.clone()
         };
-        let Request::Http(request) = match entry.channel.request(step, message, &context) {
-            Ok(request) => request,
+        let request = match entry.channel.request(step, message, &context) {
+            Ok(Request::Http(request)) => request,
+            Ok(Request::Upload(_)) => {
+                let problem = Problem::not_available("attachments", "an upload");
+                return (unsendable(&problem), None);
+            }
             Err(problem) => return (unsendable(&problem), None),
         };
         trial.keep_headers(&request);
@@ -444,7 +452,7 @@ impl Trial {
 fn reason(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Delivered { .. } => None,
-        Outcome::Limited { wait } => {
+        Outcome::Limited { wait } | Outcome::TargetLimited { wait } => {
             Some(format!("the endpoint asks to wait {} s", wait.as_secs()))
         }
         Outcome::RefreshAuth => Some("the platform refuses the token".to_owned()),

@@ -137,6 +137,7 @@ impl Gateway {
             time: now,
             topic: request.topic.meta.name.clone(),
             from: request.principal.sender.clone(),
+            target_id: None,
         }
     }
 }

@@ -64,6 +64,10 @@ pub fn decide(
             ..verdict(Settle::Dead, Ending::Refusal)
         },
         Outcome::Limited { wait } => limited(row, *wait, policy, now),
+        Outcome::TargetLimited { wait } => Verdict {
+            ending: Ending::Limited(Duration::ZERO),
+            ..limited(row, *wait, policy, now)
+        },
         Outcome::Retry { reason } => again(row, None, reason, failure, policy, random, now),
         Outcome::Unknown { reason } => again(
             row,
