@@ -1,6 +1,7 @@
 //! The contract of a channel: turns a message into requests and answers into outcomes. Pure: no I/O, clock or
 //! randomness of its own; sending, retrying, limiting and guarding are the gateway's, written once for all channels.
 
+mod mail;
 mod plan;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use crate::problem::Problem;
 use crate::resource::{Ordering, Rate};
 use crate::time::Timestamp;
 
+pub use mail::{MAIL_BYTES_MAX, Mail, MailAttachment, MailRequest, MailSecurity, MailServer};
 pub use plan::{Checkpoint, Plan, Step, StepKind};
 
 /// Bytes of a token that a platform gives; platforms tell to expect 4 KB, and some give JSON Web Tokens.
@@ -287,6 +289,8 @@ pub enum Request {
     Http(HttpRequest),
     /// Over HTTP, with attachments in the body that are streamed and never whole in memory.
     Upload(UploadRequest),
+    /// A mail.
+    Mail(MailRequest),
 }
 
 impl Request {
@@ -295,7 +299,7 @@ impl Request {
     pub fn into_http(self) -> Option<HttpRequest> {
         match self {
             Self::Http(request) => Some(request),
-            Self::Upload(_) => None,
+            Self::Upload(_) | Self::Mail(_) => None,
         }
     }
 }
@@ -338,7 +342,7 @@ pub struct HttpRequest {
 /// What came back: an answer, or why there is none.
 pub type Exchange = Result<HttpResponse, SendError>;
 
-/// An HTTP answer.
+/// An HTTP answer, or the reply of a mail server, whose code stands for the status (RFC 5321 §4.2).
 #[derive(Debug, Clone)]
 pub struct HttpResponse {
     /// Status.

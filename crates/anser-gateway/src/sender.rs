@@ -11,6 +11,7 @@ mod connect;
 mod error;
 mod exchange;
 mod guard;
+mod mail;
 mod pool;
 mod proxy;
 mod resolve;
@@ -26,18 +27,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anser_core::Problem;
-use anser_core::channel::{Exchange, HttpRequest, Report, SendError};
+use anser_core::channel::{Exchange, HttpRequest, MailRequest, Report, SendError};
 use anser_core::clock::Clock;
 use url::Url;
 
 use connect::Connector;
 use exchange::{Connection, Outgoing, Tried};
+use mail::Authorities;
 use pool::Pool;
 use proxy::Proxy;
 use room::Room;
 use trace::Trace;
 
 pub use guard::{AddressGuard, GUARD_SETTING, GuardOptions};
+pub use mail::MailFiles;
 pub use resolve::{LOOKUPS_MAX, Resolver, SystemResolver};
 
 /// Idle connections kept for one endpoint by default: as many as one endpoint may have attempts in flight.
@@ -92,6 +95,7 @@ impl SenderOptions {
 pub struct Sender {
     clock: Arc<dyn Clock>,
     connector: Connector,
+    authorities: Authorities,
     pool: Pool,
     room: Room,
 }
@@ -104,10 +108,12 @@ impl Sender {
     /// `http` URL with a host.
     pub fn new(options: SenderOptions) -> Result<Self, Problem> {
         let tls = tls::connector(&options.extra_ca_files)?;
+        let mail_tls = tls::mail_connector(&options.extra_ca_files)?;
         let proxy = options.proxy.as_ref().map(Proxy::new).transpose()?;
         Ok(Self {
             clock: options.clock,
-            connector: Connector::new(options.resolver, options.guard, tls, proxy),
+            connector: Connector::new(options.resolver, options.guard, tls, mail_tls, proxy),
+            authorities: Authorities::read(&options.extra_ca_files)?,
             pool: Pool::new(
                 options.idle_connections_per_endpoint_max,
                 options.idle_timeout,
@@ -143,6 +149,28 @@ impl Sender {
             }
             Err(trace.timed_out())
         });
+        trace.report(exchange)
+    }
+
+    /// Carries one mail, within `deadline`, over a connection of its own. `files` are the bytes of its attachments.
+    pub async fn send_mail(
+        &self,
+        request: &MailRequest,
+        files: &MailFiles,
+        deadline: Duration,
+    ) -> Report {
+        let mut trace = Trace::start(&*self.clock, deadline);
+        let carried = async {
+            let place = self.room.enter(|| self.pool.close_longest_idle()).await;
+            let server = &request.server;
+            let stream = self
+                .connector
+                .connect_mail(server, place, &mut trace)
+                .await?;
+            mail::carry(stream, request, files, &self.authorities, &mut trace).await
+        };
+        let exchange = tokio::time::timeout(deadline, carried).await;
+        let exchange = exchange.unwrap_or_else(|_| Err(trace.timed_out()));
         trace.report(exchange)
     }
 

@@ -23,7 +23,7 @@ use super::Parts;
 use crate::accepted::Accepted;
 use crate::config::{ChannelEntry, Snapshot, Subscription};
 use crate::credentials::{Credentials, Refused};
-use crate::sender::Sender;
+use crate::sender::{MailFiles, Sender};
 
 /// Headers whose values are shown as [`MASK`], beside those that a channel marks as sensitive: their names contain one
 /// of these.
@@ -273,16 +273,22 @@ async fn take(
             token: token.as_deref(),
             ..context.clone()
         };
-        let request = match entry.channel.request(step, message, &context) {
-            Ok(Request::Http(request)) => request,
+        let report = match entry.channel.request(step, message, &context) {
+            Ok(Request::Http(request)) => {
+                trial.keep_headers(&request);
+                wire.sender.send(request, deadline).await
+            }
+            Ok(Request::Mail(request)) => {
+                // Helper SENDMEDIA: the bytes of `request.mail.attachments`, resolved, go in here.
+                let files = MailFiles::new();
+                Box::pin(wire.sender.send_mail(&request, &files, deadline)).await
+            }
             Ok(Request::Upload(_)) => {
                 let problem = Problem::not_available("attachments", "an upload");
                 return (unsendable(&problem), None);
             }
             Err(problem) => return (unsendable(&problem), None),
         };
-        trial.keep_headers(&request);
-        let report = wire.sender.send(request, deadline).await;
         let outcome = entry.channel.classify(step, &report.exchange, &context);
         if let (Outcome::RefreshAuth, Some(token)) = (&outcome, &token) {
             wire.credentials.forget(entry, token);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anser_core::channel::{SendError, SendErrorKind};
+use anser_core::channel::{MailSecurity, MailServer, SendError, SendErrorKind};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::{http1, http2};
@@ -19,6 +19,7 @@ use url::{Host, Url};
 use super::error::{kind_of_io, of_http, unsent};
 use super::exchange::{Connection, Http1, Http2, RESPONSE_HEAD_BYTES_MAX};
 use super::guard::AddressGuard;
+use super::mail;
 use super::proxy::Proxy;
 use super::resolve::Resolver;
 use super::room::Place;
@@ -44,6 +45,7 @@ pub(super) struct Connector {
     resolver: Arc<dyn Resolver>,
     guard: AddressGuard,
     tls: TlsConnector,
+    mail_tls: TlsConnector,
     proxy: Option<Proxy>,
     http1: http1::Builder,
     http2: http2::Builder<Tasks>,
@@ -55,6 +57,7 @@ impl Connector {
         resolver: Arc<dyn Resolver>,
         guard: AddressGuard,
         tls: TlsConnector,
+        mail_tls: TlsConnector,
         proxy: Option<Proxy>,
     ) -> Self {
         let mut http1 = http1::Builder::new();
@@ -73,6 +76,7 @@ impl Connector {
             resolver,
             guard,
             tls,
+            mail_tls,
             proxy,
             http1,
             http2,
@@ -123,13 +127,41 @@ impl Connector {
                 .speak_http1(Transport::Plain(stream), peer, place)
                 .await;
         }
-        let stream = self.secure(stream, &host, trace).await?;
+        let stream = self.secure(&self.tls, stream, &host, trace).await?;
         if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2) {
             self.speak_http2(stream, peer, place).await
         } else {
             self.speak_http1(Transport::Tls(Box::new(stream)), peer, place)
                 .await
         }
+    }
+
+    /// A new connection to a mail server, before its greeting; with TLS if it is to begin with that.
+    pub(super) async fn connect_mail(
+        &self,
+        server: &MailServer,
+        place: Place,
+        trace: &mut Trace<'_>,
+    ) -> Result<mail::Stream, SendError> {
+        let host = Host::parse(&server.host)
+            .map_err(|error| unsent(SendErrorKind::Dns, format!("{}: {error}", server.host)))?;
+        let host = match &host {
+            Host::Domain(name) => Host::Domain(name.as_str()),
+            Host::Ipv4(address) => Host::Ipv4(*address),
+            Host::Ipv6(address) => Host::Ipv6(*address),
+        };
+        let addresses = self.judged_addresses(&host, server.port, trace).await?;
+        let stream = dial(&addresses, trace).await?;
+        let peer = trace
+            .peer
+            .expect("dialling notes the address that answered");
+        let transport = match server.security {
+            MailSecurity::Tls => Transport::Tls(Box::new(
+                self.secure(&self.mail_tls, stream, &host, trace).await?,
+            )),
+            MailSecurity::StartTls | MailSecurity::None => Transport::Plain(stream),
+        };
+        Ok(mail::Stream::new(transport, peer, place))
     }
 
     /// The addresses of `host` that the guard allows.
@@ -221,6 +253,7 @@ impl Connector {
 
     async fn secure(
         &self,
+        tls: &TlsConnector,
         stream: TcpStream,
         host: &Host<&str>,
         trace: &mut Trace<'_>,
@@ -228,7 +261,7 @@ impl Connector {
         trace.phase = Phase::Tls;
         let name = tls::server_name(host).map_err(|why| unsent(SendErrorKind::Tls, why))?;
         let mark = trace.elapsed();
-        let secured = self.tls.connect(name, stream).await;
+        let secured = tls.connect(name, stream).await;
         trace.timing.tls_us = trace.since(mark);
         secured.map_err(|error| unsent(SendErrorKind::Tls, error.to_string()))
     }

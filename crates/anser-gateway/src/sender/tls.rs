@@ -16,8 +16,20 @@ pub(super) const HTTP2: &[u8] = b"h2";
 /// ALPN's name of HTTP/1.1 (RFC 7301 §6).
 const HTTP1: &[u8] = b"http/1.1";
 
-/// What makes TLS of a TCP stream.
+/// What makes TLS of a TCP stream for HTTP.
 pub(super) fn connector(extra_ca_files: &[PathBuf]) -> Result<TlsConnector, Problem> {
+    with_protocols(extra_ca_files, &[HTTP2, HTTP1])
+}
+
+/// What makes TLS of a TCP stream for mail, which names no protocol.
+pub(super) fn mail_connector(extra_ca_files: &[PathBuf]) -> Result<TlsConnector, Problem> {
+    with_protocols(extra_ca_files, &[])
+}
+
+fn with_protocols(
+    extra_ca_files: &[PathBuf],
+    protocols: &[&[u8]],
+) -> Result<TlsConnector, Problem> {
     let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     for file in extra_ca_files {
         add(&mut roots, file)?;
@@ -28,7 +40,7 @@ pub(super) fn connector(extra_ca_files: &[PathBuf]) -> Result<TlsConnector, Prob
         .expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
