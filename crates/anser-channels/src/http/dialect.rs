@@ -1,10 +1,11 @@
 //! A message as the variables `text`, `markdown` and `title`: in no platform's own form. Must not choose what is sent.
 
 use anser_core::Message;
+use anser_core::channel::Links;
 use anser_core::message::Body;
 use anser_core::message::segment;
 
-use crate::kit::content::{Block, Content, Look, Part, Role, card_blocks, is_blank};
+use crate::kit::content::{Block, Content, Look, Part, Role, Shows, card_blocks, is_blank};
 use crate::kit::dialect::{
     Dialect, Unit, backslash, bracketed, bracketed_image, fence, no_bare, no_heading, no_link,
     number_signs, unfenced, verbatim,
@@ -56,12 +57,12 @@ const MARKDOWN: Dialect = Dialect {
 };
 
 /// What a message says, as plain text: its own fallback where the publisher wrote one, data and text bytes to the letter.
-pub(super) fn text(message: &Message) -> String {
+pub(super) fn text(message: &Message, links: Option<&dyn Links>) -> String {
     match &message.body {
         Body::Content(content) if content.fallback != segment::fallback(&content.segments) => {
             content.fallback.clone()
         }
-        Body::Content(_) => TEXT.write(&blocks(message)),
+        Body::Content(_) => TEXT.write(&blocks(message, links)),
         Body::Data(raw) => match message.body.text() {
             Some(text) => text.into_owned(),
             None => raw.get().to_owned(),
@@ -70,15 +71,15 @@ pub(super) fn text(message: &Message) -> String {
             let text = std::str::from_utf8(bytes).ok();
             match text.filter(|_| media_type.starts_with("text/")) {
                 Some(text) => text.to_owned(),
-                None => TEXT.write(&blocks(message)),
+                None => TEXT.write(&blocks(message, links)),
             }
         }
     }
 }
 
 /// The same as CommonMark, in which text of a user is no markup.
-pub(super) fn markdown(message: &Message) -> String {
-    MARKDOWN.write(&blocks(message))
+pub(super) fn markdown(message: &Message, links: Option<&dyn Links>) -> String {
+    MARKDOWN.write(&blocks(message, links))
 }
 
 /// The title: that of the first card, else a heading that comes first, else the data's `title`; else nothing.
@@ -88,10 +89,10 @@ pub(super) fn title(message: &Message) -> String {
         let title = data.and_then(|raw| serde_json::from_str::<Titled>(raw.get()).ok());
         return title.map_or_else(String::new, |titled| titled.title);
     };
-    let parts = Content::of(message, super::KIND).parts;
+    let parts = Content::of(message, &Shows::text(super::KIND, None)).parts;
     let card = parts.iter().find_map(|part| match part {
         Part::Card(part) => part.card.title.clone(),
-        Part::Blocks(_) | Part::Native(_) => None,
+        Part::Blocks(_) | Part::Native(_) | Part::Media(_) | Part::Segment(_) => None,
     });
     let heading = || match parts.first()? {
         Part::Blocks(blocks) => match blocks.first()? {
@@ -101,7 +102,7 @@ pub(super) fn title(message: &Message) -> String {
             } => Some(preview(std::slice::from_ref(line), TITLE_CHARS_MAX)),
             _ => None,
         },
-        Part::Card(_) | Part::Native(_) => None,
+        Part::Card(_) | Part::Native(_) | Part::Media(_) | Part::Segment(_) => None,
     };
     card.or_else(heading).unwrap_or_default()
 }
@@ -112,15 +113,15 @@ struct Titled {
     title: String,
 }
 
-fn blocks(message: &Message) -> Vec<Block> {
+fn blocks(message: &Message, links: Option<&dyn Links>) -> Vec<Block> {
     let mut blocks = Vec::new();
-    for part in Content::of(message, super::KIND).parts {
+    for part in Content::of(message, &Shows::text(super::KIND, links)).parts {
         match part {
             Part::Blocks(given) if is_blank(&given) => {}
             Part::Blocks(given) => blocks.extend(given),
             Part::Card(card) => blocks.extend(card_blocks(&card)),
             // It is for templates, which find it in the message.
-            Part::Native(_) => {}
+            Part::Native(_) | Part::Media(_) | Part::Segment(_) => {}
         }
     }
     blocks

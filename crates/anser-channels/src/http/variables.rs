@@ -52,8 +52,8 @@ impl<'a> Variables<'a> {
         secrets: &'a Secrets,
     ) -> Self {
         let value = |name: &str| match name {
-            "text" => dialect::text(message).into(),
-            "markdown" => dialect::markdown(message).into(),
+            "text" => dialect::text(message, context.links).into(),
+            "markdown" => dialect::markdown(message, context.links).into(),
             "title" => dialect::title(message).into(),
             "message" => serialised(message),
             "header" => serialised(&message.header),

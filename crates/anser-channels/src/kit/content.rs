@@ -1,5 +1,5 @@
-//! A message as a chat shows it, whatever the platform: parts of blocks, cards and native payloads, with text, links
-//! and mentions told apart, so that no text of a user can turn into anything else. Must not know any platform.
+//! A message as a chat shows it, whatever the platform: parts of blocks, cards, media and native payloads, with text,
+//! links and mentions told apart, so that no text of a user can turn into anything else. Must not know any platform.
 
 mod card;
 mod markdown;
@@ -9,8 +9,9 @@ mod segments;
 use std::collections::BTreeSet;
 
 use anser_core::Message;
-use anser_core::message::Body;
-use anser_core::message::segment::{Card, MentionKind};
+use anser_core::channel::Links;
+use anser_core::message::segment::{Card, Known, MentionKind};
+use anser_core::message::{Attachment, Body};
 use serde_json::Value;
 
 pub(crate) use card::{Button, blocks as card_blocks, blocks_above_buttons, buttons};
@@ -35,6 +36,10 @@ pub(crate) enum Part {
     Card(Box<CardPart>),
     /// A payload in the platform's own form.
     Native(Value),
+    /// An attachment that the platform shows natively.
+    Media(Box<MediaPart>),
+    /// Another segment that the platform shows natively: its body.
+    Segment(Value),
 }
 
 /// A card and where its picture is.
@@ -44,6 +49,80 @@ pub(crate) struct CardPart {
     pub(crate) card: Card,
     /// Its picture as a run: a link where there is a URL, else a note.
     pub(crate) image: Option<Run>,
+    /// Its picture, when the platform takes it inside of a card, with an upload.
+    pub(crate) media: Option<MediaPart>,
+}
+
+/// An attachment with what a segment says of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct MediaPart {
+    /// As what it is to be shown.
+    pub(crate) kind: MediaKind,
+    /// Where it is.
+    pub(crate) attachment: Attachment,
+    /// What a picture shows, for those who do not see it, or what is said in a voice message; on one line. The latter also
+    /// follows as text.
+    pub(crate) caption: Option<String>,
+    /// A picture that stands for a video until it is played.
+    pub(crate) cover: Option<Attachment>,
+}
+
+/// As what an attachment is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MediaKind {
+    /// A picture.
+    Image,
+    /// Music or other sound.
+    Audio,
+    /// Speech.
+    Voice,
+    /// A video.
+    Video,
+    /// A file to download.
+    File,
+    /// A small picture without a frame.
+    Sticker,
+}
+
+impl MediaKind {
+    /// As notes on degradation call it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Audio => "audio",
+            Self::Voice => "voice",
+            Self::Video => "video",
+            Self::File => "file",
+            Self::Sticker => "sticker",
+        }
+    }
+}
+
+/// What a platform can show natively.
+pub(crate) struct Shows<'a> {
+    /// The kind of channel, whose `raw` segments are its own.
+    pub(crate) kind: &'a str,
+    /// Whether it takes that as a message of its own.
+    pub(crate) media: &'a dyn Fn(&MediaPart) -> bool,
+    /// Whether it takes that picture inside of a card.
+    pub(crate) in_card: &'a dyn Fn(&MediaPart) -> bool,
+    /// Another segment as a message of its own.
+    pub(crate) segment: &'a dyn Fn(&Known) -> Option<Value>,
+    /// Links to the attachments that have no URL of their own.
+    pub(crate) links: Option<&'a dyn Links>,
+}
+
+impl<'a> Shows<'a> {
+    /// Text and links only.
+    pub(crate) const fn text(kind: &'a str, links: Option<&'a dyn Links>) -> Self {
+        Self {
+            kind,
+            media: &|_| false,
+            in_card: &|_| false,
+            segment: &|_| None,
+            links,
+        }
+    }
 }
 
 /// What stands on lines of its own.
@@ -159,11 +238,11 @@ impl Block {
 }
 
 impl Content {
-    /// Takes a message apart for the channel kind `kind`, whose `raw` segments are its own.
-    pub(crate) fn of(message: &Message, kind: &str) -> Self {
+    /// Takes a message apart for a platform that shows that.
+    pub(crate) fn of(message: &Message, shows: &Shows<'_>) -> Self {
         match &message.body {
             Body::Content(content) => {
-                segments::content(&content.segments, &message.attachments, kind)
+                segments::content(&content.segments, &message.attachments, shows)
             }
             Body::Data(raw) => Self::of_block(match message.body.text() {
                 Some(text) => Block::paragraph(text_runs(&text, Look::PLAIN)),
@@ -190,7 +269,7 @@ impl Content {
     pub(crate) fn is_blank(&self) -> bool {
         self.parts.iter().all(|part| match part {
             Part::Blocks(blocks) => is_blank(blocks),
-            Part::Card(_) | Part::Native(_) => false,
+            Part::Card(_) | Part::Native(_) | Part::Media(_) | Part::Segment(_) => false,
         })
     }
 }

@@ -1,12 +1,15 @@
 //! What several channels need, as functions: judging HTTP answers, signing, writing header values, reading settings, and
 //! a chat message from its segments to parts that fit. Must not know any channel.
 
+pub(crate) mod change;
 pub(crate) mod classify;
 pub(crate) mod content;
 pub(crate) mod dialect;
 pub(crate) mod feishu;
 pub(crate) mod header;
 pub(crate) mod idempotency;
+pub(crate) mod media;
+pub(crate) mod multipart;
 pub(crate) mod plan;
 pub(crate) mod post;
 pub(crate) mod settings;

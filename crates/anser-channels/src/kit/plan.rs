@@ -1,25 +1,30 @@
 //! From a message to the plan of a chat platform: which form, by the ladder and the rung; which steps, in order. What a
 //! form looks like is the platform's. Must not know any platform by name.
 
+mod preview;
+
 use std::collections::BTreeSet;
 
-use anser_core::channel::{Context, Plan, Step};
+use anser_core::channel::{Context, Plan, Step, StepKind};
 use anser_core::message::Body;
-use anser_core::message::segment::MentionKind;
+use anser_core::message::segment::{Known, MentionKind};
 use anser_core::{Message, Problem};
 use serde_json::Value;
 
 use super::content::{
-    Block, CardPart, Content, Look, Part, Role, Run, card_blocks, is_bare, is_blank, runs,
+    Block, CardPart, Content, Look, MediaPart, Part, Role, Run, Shows, card_blocks, is_bare,
+    is_blank, runs,
 };
 use super::split::PARTS_MAX;
+
+pub(crate) use preview::{preview, shorten};
 
 /// The one format of a chat platform: its own.
 pub(crate) const FORMAT: &str = "native";
 /// The media type of a step.
 pub(crate) const MEDIA_TYPE: &str = "application/json; charset=utf-8";
 /// The version of the rendering.
-const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 1;
 
 /// The forms a message can have, the lowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,8 +81,37 @@ pub(crate) trait Platform {
     /// A native payload as a body; `None` when it is none, or too long.
     fn native(&self, payload: &Value) -> Option<Value>;
 
-    /// A card as one body or more; `None` when the platform's form cannot hold it.
+    /// A card as one body or more; `None` when the platform's form cannot hold it. When the card has `media`, the steps
+    /// of [`Platform::card_uploads`] are put directly before the first body.
     fn card(&self, card: &CardPart) -> Option<Vec<Value>>;
+
+    /// The steps that show an attachment natively: what brings it to the platform, then one [`StepKind::Send`]
+    /// ([`super::media::send`]). `None` when the platform does not take it, for its kind, media type or size: then it goes
+    /// as a picture by its URL, as a link, or as text. A picture that the platform shows by its URL is better not taken.
+    fn media(&self, media: &MediaPart) -> Option<Vec<Step>> {
+        let _ = media;
+        None
+    }
+
+    /// The steps that show an attachment with text beside it as one message, where nothing else is in the message. `None`
+    /// when the platform cannot, as for a text that is too long: then each is a message of its own.
+    fn captioned(&self, media: &MediaPart, blocks: &[Block], form: Form) -> Option<Vec<Step>> {
+        let _ = (media, blocks, form);
+        None
+    }
+
+    /// The steps that bring a picture to the platform for use in a card, the last of which gives what the card names it
+    /// by. `None` when it takes none there, or not this one: then the card has a link or a note.
+    fn card_uploads(&self, media: &MediaPart) -> Option<Vec<Step>> {
+        let _ = media;
+        None
+    }
+
+    /// The body that shows another segment natively as a message of its own, such as a place or a contact.
+    fn segment(&self, segment: &Known) -> Option<Value> {
+        let _ = segment;
+        None
+    }
 
     /// Blocks in a form, split as the platform's limits want.
     ///
@@ -103,7 +137,7 @@ pub(crate) fn plan(
     context: &Context<'_>,
 ) -> Result<Plan, Problem> {
     check_format(context.format)?;
-    let content = Content::of(message, platform.kind());
+    let content = content(platform, message, context);
     let mut degraded = content.degraded.clone();
     let given = native_override(platform, message);
     let native = given.and_then(|payload| platform.native(payload));
@@ -125,22 +159,36 @@ pub(crate) fn plan(
     for pair in forms[..=rung].windows(2) {
         degraded.insert(format!("{}->{}", pair[0].name(), pair[1].name()));
     }
-    let bodies = match native {
-        Some(body) if form == Form::Override => vec![body],
-        _ => bodies(platform, content.parts, form, &mut degraded)?,
+    let steps = match native {
+        Some(body) if form == Form::Override => vec![step(&body)],
+        _ => steps(platform, content.parts, form, &mut degraded)?,
     };
-    if bodies.is_empty() {
+    if steps.is_empty() {
         return Err(no_form(&[]));
     }
-    if bodies.len() > PARTS_MAX {
+    let sends = steps.iter().filter(|step| step.kind == StepKind::Send);
+    if sends.count() > PARTS_MAX {
         let detail = format!("would take more than {PARTS_MAX} messages on this platform");
         return Err(Problem::invalid("too_long", "body", detail));
     }
     Ok(Plan {
         version: VERSION,
-        steps: bodies.iter().map(step).collect(),
+        steps,
         degraded: degraded.into_iter().collect(),
     })
+}
+
+/// The message taken apart for the platform; without media after one was refused.
+fn content(platform: &dyn Platform, message: &Message, context: &Context<'_>) -> Content {
+    let takes = !context.media_refused;
+    let shows = Shows {
+        kind: platform.kind(),
+        media: &|media| takes && platform.media(media).is_some(),
+        in_card: &|media| takes && platform.card_uploads(media).is_some(),
+        segment: &|segment| platform.segment(segment),
+        links: context.links,
+    };
+    Content::of(message, &shows)
 }
 
 fn check_format(format: Option<&str>) -> Result<(), Problem> {
@@ -187,6 +235,7 @@ fn highest(platform: &dyn Platform, content: &Content) -> Form {
         Part::Card(card) if platform.card(card).is_some() => Form::Card,
         Part::Card(card) => platform.needed(needs(&card_blocks(card))),
         Part::Blocks(blocks) => platform.needed(needs(blocks)),
+        Part::Media(_) | Part::Segment(_) => platform.needed(Needs::default()),
     });
     wanted.max().unwrap_or(Form::Text)
 }
@@ -215,49 +264,93 @@ fn needs(blocks: &[Block]) -> Needs {
     needs
 }
 
-fn bodies(
+/// The form of a text, in a message of that form: what it needs and no more, and never a card.
+fn text_form(platform: &dyn Platform, form: Form, blocks: &[Block]) -> Form {
+    let form = form.min(platform.needed(needs(blocks)));
+    let mut forms = platform.forms().iter().copied();
+    forms
+        .find(|lower| *lower < Form::Card && *lower <= form)
+        .unwrap_or(Form::Text)
+}
+
+fn steps(
     platform: &dyn Platform,
     parts: Vec<Part>,
     form: Form,
     degraded: &mut BTreeSet<String>,
-) -> Result<Vec<Value>, Problem> {
-    let below_card = |form: Form| {
-        let mut forms = platform.forms().iter().copied();
-        forms
-            .find(|lower| *lower < Form::Card && *lower <= form)
-            .unwrap_or(Form::Text)
-    };
-    let mut bodies = Vec::new();
+) -> Result<Vec<Step>, Problem> {
+    if let [Part::Media(media), Part::Blocks(blocks)] | [Part::Blocks(blocks), Part::Media(media)] =
+        parts.as_slice()
+        && !is_blank(blocks)
+    {
+        let form = text_form(platform, form, blocks);
+        if let Some(steps) = platform.captioned(media, blocks, form) {
+            note_losses(platform, form, blocks, degraded);
+            return Ok(steps);
+        }
+    }
+    let mut steps = Vec::new();
     for part in parts {
         let blocks = match part {
             Part::Native(payload) => {
-                bodies.extend(platform.native(&payload));
+                steps.extend(platform.native(&payload).iter().map(step));
                 continue;
             }
-            Part::Card(card) => {
-                let native = (form == Form::Card).then(|| platform.card(&card)).flatten();
-                if let Some(native) = native {
-                    if matches!(card.image, Some(Run::Image { .. }))
-                        && !platform.shows_pictures(form)
-                    {
-                        degraded.insert("image->link".to_owned());
-                    }
-                    bodies.extend(native);
+            Part::Segment(body) => {
+                steps.push(step(&body));
+                continue;
+            }
+            Part::Media(media) => {
+                steps.extend(platform.media(&media).into_iter().flatten());
+                continue;
+            }
+            Part::Card(card) => match native_card(platform, &card, form, degraded) {
+                Some(native) => {
+                    steps.extend(native);
                     continue;
                 }
-                degraded.insert(format!("card->{}", below_card(Form::Card).name()));
-                card_blocks(&card)
-            }
+                None => card_blocks(&card),
+            },
             Part::Blocks(blocks) => blocks,
         };
         if is_blank(&blocks) {
             continue;
         }
-        let form = below_card(form.min(platform.needed(needs(&blocks))));
+        let form = text_form(platform, form, &blocks);
         note_losses(platform, form, &blocks, degraded);
-        bodies.extend(platform.blocks(form, blocks)?);
+        steps.extend(platform.blocks(form, blocks)?.iter().map(step));
     }
-    Ok(bodies)
+    Ok(steps)
+}
+
+/// The steps of a card, with its picture brought before it; `None` when it is to go as text.
+fn native_card(
+    platform: &dyn Platform,
+    card: &CardPart,
+    form: Form,
+    degraded: &mut BTreeSet<String>,
+) -> Option<Vec<Step>> {
+    let native = (form == Form::Card).then(|| platform.card(card)).flatten();
+    let shown_by_url = matches!(card.image, Some(Run::Image { .. }));
+    let Some(bodies) = native else {
+        let mut lower = platform.forms().iter().filter(|form| **form < Form::Card);
+        let lower = lower.next().copied().unwrap_or(Form::Text);
+        degraded.insert(format!("card->{}", lower.name()));
+        if card.media.is_some() && !shown_by_url {
+            degraded.insert("image->text".to_owned());
+        }
+        return None;
+    };
+    let uploads = card
+        .media
+        .as_ref()
+        .map(|media| platform.card_uploads(media));
+    if uploads.is_none() && shown_by_url && !platform.shows_pictures(form) {
+        degraded.insert("image->link".to_owned());
+    }
+    let mut steps = uploads.flatten().unwrap_or_default();
+    steps.extend(bodies.iter().map(step));
+    Some(steps)
 }
 
 fn note_losses(
@@ -291,58 +384,4 @@ pub(crate) fn json(value: &Value) -> Vec<u8> {
 pub(crate) fn object_within(payload: &Value, most: usize) -> Option<Value> {
     let some = payload.as_object().is_some_and(|object| !object.is_empty());
     (some && json(payload).len() <= most).then(|| payload.clone())
-}
-
-/// The first words of blocks, for a title or a preview: on one line, of at most `most` characters.
-pub(crate) fn preview(blocks: &[Block], most: usize) -> String {
-    let mut text = String::new();
-    for block in blocks {
-        match block {
-            Block::Line { runs, .. } => {
-                for run in runs {
-                    preview_run(run, &mut text);
-                }
-            }
-            Block::Code { text: code, .. } => text.push_str(code),
-            Block::Divider => {}
-        }
-        text.push(' ');
-        if text.len() > most.saturating_mul(4) {
-            break;
-        }
-    }
-    let words: Vec<&str> = text.split_whitespace().collect();
-    shorten(&words.join(" "), most)
-}
-
-fn preview_run(run: &Run, text: &mut String) {
-    match run {
-        Run::Text { text: plain, .. } => text.push_str(plain),
-        Run::Break => text.push(' '),
-        Run::Link { label, .. } => text.push_str(label),
-        Run::Image { alt, .. } => text.push_str(&format!("[image: {alt}]")),
-        Run::Mention { kind, id, name } => {
-            let name = super::content::mention_name(*kind, id.as_deref(), name.as_deref());
-            text.push_str(&format!("@{name}"));
-        }
-    }
-}
-
-/// A text of at most `most` characters; what is left out shows as an ellipsis. Never inside a grapheme.
-pub(crate) fn shorten(text: &str, most: usize) -> String {
-    use unicode_segmentation::UnicodeSegmentation as _;
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    let mut short = String::new();
-    let mut used = 1;
-    for grapheme in text.graphemes(true) {
-        used += grapheme.chars().count();
-        if used > most {
-            break;
-        }
-        short.push_str(grapheme);
-    }
-    short.push('…');
-    short
 }

@@ -8,7 +8,9 @@ use url::Url;
 
 use super::header;
 
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("anser/", env!("CARGO_PKG_VERSION")));
+/// Who asks.
+pub(super) const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("anser/", env!("CARGO_PKG_VERSION")));
 
 /// The request of a step, with its body or another.
 pub(crate) fn post(url: Url, step: &Step, body: Bytes) -> HttpRequest {

@@ -1,5 +1,5 @@
-//! Segments into parts: what has no form without an upload becomes a link or a note, and the rung is recorded. Must not
-//! refuse any segment.
+//! Segments into parts: what the platform does not take natively becomes a link or a note, and the rung is recorded. Must
+//! not refuse any segment.
 
 use anser_core::message::segment::{Card, ForwardItem, Known, MentionKind, Segment, Style};
 use anser_core::message::{Attachment, Source};
@@ -7,16 +7,23 @@ use serde_json::{Map, Value};
 
 use super::markdown::language;
 use super::run::{link, one_line, plain, web_link};
-use super::{Block, CardPart, Content, Look, Part, Role, Run, markdown_blocks, text_runs};
+use super::{
+    Block, CardPart, Content, Look, MediaKind, MediaPart, Part, Role, Run, Shows, markdown_blocks,
+    text_runs,
+};
 
 /// Where places are shown.
 const MAP: &str = "https://www.openstreetmap.org/";
 
 /// The parts of a content body.
-pub(super) fn content(segments: &[Segment], attachments: &[Attachment], kind: &str) -> Content {
+pub(super) fn content(
+    segments: &[Segment],
+    attachments: &[Attachment],
+    shows: &Shows<'_>,
+) -> Content {
     let mut builder = Builder {
         attachments,
-        kind,
+        shows,
         content: Content::default(),
         blocks: Vec::new(),
         runs: Vec::new(),
@@ -30,7 +37,7 @@ pub(super) fn content(segments: &[Segment], attachments: &[Attachment], kind: &s
 
 struct Builder<'a> {
     attachments: &'a [Attachment],
-    kind: &'a str,
+    shows: &'a Shows<'a>,
     content: Content,
     blocks: Vec<Block>,
     runs: Vec<Run>,
@@ -45,6 +52,10 @@ impl<'a> Builder<'a> {
     }
 
     fn known(&mut self, known: &Known) {
+        if let Some(body) = (self.shows.segment)(known) {
+            self.part(Part::Segment(body));
+            return;
+        }
         match known {
             Known::Text { text, style } => self.text(text, look(style)),
             Known::Markdown { text } => self.markdown(text),
@@ -62,17 +73,17 @@ impl<'a> Builder<'a> {
                 Some(unicode) => self.text(unicode, Look::PLAIN),
                 None => self.text(&format!(":{name}:"), Look::PLAIN),
             },
-            Known::Image { att, alt } => {
-                let run = self.image(att, alt.as_deref());
-                self.run(run);
+            Known::Image { att, alt } => self.image(att, alt.as_deref()),
+            Known::Audio { att } => self.file(MediaKind::Audio, att, None, None),
+            Known::Video { att, cover } => {
+                self.file(MediaKind::Video, att, None, cover.as_deref());
             }
-            Known::Audio { att } => self.file("audio", att),
-            Known::Video { att, .. } => self.file("video", att),
-            Known::File { att } => self.file("file", att),
+            Known::File { att } => self.file(MediaKind::File, att, None, None),
             Known::Voice { att, transcript } => {
-                self.file("voice", att);
+                self.file(MediaKind::Voice, att, transcript.as_deref(), None);
                 if let Some(transcript) = transcript {
-                    self.text(&format!(" {transcript}"), Look::PLAIN);
+                    let gap = if self.runs.is_empty() { "" } else { " " };
+                    self.text(&format!("{gap}{transcript}"), Look::PLAIN);
                 }
             }
             Known::Sticker { att } => self.sticker(att.as_deref()),
@@ -154,30 +165,94 @@ impl<'a> Builder<'a> {
         });
     }
 
+    /// The attachment as a message of its own, of the first of the kinds that the platform takes.
+    fn media(
+        &mut self,
+        kinds: &[MediaKind],
+        att: &str,
+        caption: Option<&str>,
+        cover: Option<&str>,
+    ) -> bool {
+        for kind in kinds {
+            let Some(media) = self.media_part(*kind, att, caption, cover) else {
+                return false;
+            };
+            if (self.shows.media)(&media) {
+                if *kind != kinds[0] {
+                    self.degrade(&format!("{}->{}", kinds[0].name(), kind.name()));
+                }
+                self.part(Part::Media(Box::new(media)));
+                return true;
+            }
+        }
+        false
+    }
+
+    fn media_part(
+        &self,
+        kind: MediaKind,
+        att: &str,
+        caption: Option<&str>,
+        cover: Option<&str>,
+    ) -> Option<MediaPart> {
+        Some(MediaPart {
+            kind,
+            attachment: self.attachment(att)?.clone(),
+            caption: caption.map(one_line),
+            cover: cover.and_then(|att| self.attachment(att)).cloned(),
+        })
+    }
+
+    /// A picture natively, else by its URL, else a note. One that has a URL is rather shown by it than as a file.
+    fn image(&mut self, att: &str, alt: Option<&str>) {
+        let kinds: &[MediaKind] = if self.attachment(att).is_some_and(has_url) {
+            &[MediaKind::Image]
+        } else {
+            &[MediaKind::Image, MediaKind::File]
+        };
+        if self.media(kinds, att, alt, None) {
+            return;
+        }
+        let run = self.picture(att, alt);
+        if !matches!(run, Run::Image { .. }) {
+            self.degrade("image->text");
+        }
+        self.run(run);
+    }
+
     /// A picture by its URL, else a note.
-    fn image(&mut self, att: &str, alt: Option<&str>) -> Run {
+    fn picture(&self, att: &str, alt: Option<&str>) -> Run {
         let attachment = self.attachment(att);
         let name = attachment.and_then(|attachment| attachment.name.as_deref());
         let alt = one_line(alt.or(name).unwrap_or(att));
-        if let Some(url) = attachment.and_then(source_url) {
-            return Run::Image { alt, url };
-        }
-        self.degrade("image->text");
-        Run::Text {
-            text: format!("[image: {alt}]"),
-            look: Look::PLAIN,
+        match attachment.and_then(|attachment| self.url(attachment)) {
+            Some(url) => Run::Image { alt, url },
+            None => Run::Text {
+                text: format!("[image: {alt}]"),
+                look: Look::PLAIN,
+            },
         }
     }
 
-    /// A file as a link that names it, else a note.
-    fn file(&mut self, what: &str, att: &str) {
+    /// A file natively, else as a link that names it, else a note.
+    fn file(&mut self, kind: MediaKind, att: &str, caption: Option<&str>, cover: Option<&str>) {
+        let kinds: &[MediaKind] = match kind {
+            MediaKind::Voice => &[MediaKind::Voice, MediaKind::Audio, MediaKind::File],
+            MediaKind::Audio => &[MediaKind::Audio, MediaKind::File],
+            MediaKind::Video => &[MediaKind::Video, MediaKind::File],
+            MediaKind::File | MediaKind::Image | MediaKind::Sticker => &[MediaKind::File],
+        };
+        if self.media(kinds, att, caption, cover) {
+            return;
+        }
+        let what = kind.name();
         let attachment = self.attachment(att);
         let name = attachment.and_then(|attachment| attachment.name.as_deref());
         let size = attachment.and_then(|attachment| attachment.size);
         let size = size.map_or(String::new(), |size| format!(", {}", readable(size)));
         let label = format!("[{what}: {}{size}]", one_line(name.unwrap_or(att)));
         let linked = attachment
-            .and_then(source_url)
+            .and_then(|attachment| self.url(attachment))
             .and_then(|url| link(label.clone(), &url));
         match linked {
             Some(run) => {
@@ -190,10 +265,10 @@ impl<'a> Builder<'a> {
 
     fn sticker(&mut self, att: Option<&str>) {
         match att {
+            Some(att) if self.media(&[MediaKind::Sticker], att, None, None) => {}
             Some(att) => {
                 self.degrade("sticker->image");
-                let run = self.image(att, Some("sticker"));
-                self.run(run);
+                self.image(att, Some("sticker"));
             }
             None => self.note("sticker->text", "[sticker]"),
         }
@@ -239,22 +314,42 @@ impl<'a> Builder<'a> {
         self.end_line();
     }
 
+    /// A picture that the platform takes in no card, and that has no URL either, goes before the card.
     fn card(&mut self, card: &Card) {
         self.end_part();
-        let image = card.image.as_deref().map(|att| self.image(att, None));
+        let (mut image, mut media) = (None, None);
+        if let Some(att) = card.image.as_deref() {
+            media = self
+                .media_part(MediaKind::Image, att, None, None)
+                .filter(|media| (self.shows.in_card)(media));
+            let run = self.picture(att, None);
+            let is_note = !matches!(run, Run::Image { .. });
+            let goes_before =
+                media.is_none() && is_note && self.media(&[MediaKind::Image], att, None, None);
+            if !goes_before {
+                if is_note && media.is_none() {
+                    self.degrade("image->text");
+                }
+                image = Some(run);
+            }
+        }
         let card = card.clone();
-        let part = Part::Card(Box::new(CardPart { card, image }));
-        self.content.parts.push(part);
+        let part = CardPart { card, image, media };
+        self.part(Part::Card(Box::new(part)));
     }
 
     /// Native content of another platform is nothing that could be shown here.
     fn raw(&mut self, platform: &str, payload: &Value) {
-        if platform == self.kind {
-            self.end_part();
-            self.content.parts.push(Part::Native(payload.clone()));
+        if platform == self.shows.kind {
+            self.part(Part::Native(payload.clone()));
         } else {
             self.note("raw->text", &format!("[{platform}]"));
         }
+    }
+
+    fn part(&mut self, part: Part) {
+        self.end_part();
+        self.content.parts.push(part);
     }
 
     fn end_line(&mut self) {
@@ -277,13 +372,20 @@ impl<'a> Builder<'a> {
             .iter()
             .find(|attachment| attachment.id == id)
     }
+
+    /// The attachment's own URL, else a link to its bytes.
+    fn url(&self, attachment: &Attachment) -> Option<String> {
+        match &attachment.source {
+            Source::Url(url) => Some(url.as_str())
+                .filter(|url| url.starts_with("http"))
+                .and_then(web_link),
+            Source::Inline(_) | Source::Blob(_) => web_link(&self.shows.links?.link(attachment)?),
+        }
+    }
 }
 
-fn source_url(attachment: &Attachment) -> Option<String> {
-    match &attachment.source {
-        Source::Url(url) if url.starts_with("http") => web_link(url),
-        Source::Url(_) | Source::Inline(_) | Source::Blob(_) => None,
-    }
+fn has_url(attachment: &Attachment) -> bool {
+    matches!(attachment.source, Source::Url(_))
 }
 
 fn look(styles: &[Style]) -> Look {

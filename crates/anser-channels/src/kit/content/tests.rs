@@ -5,6 +5,10 @@ use serde_json::json;
 use super::*;
 
 fn content(segments: Value, attachments: Value) -> Content {
+    content_for(segments, attachments, &Shows::text("this-kind", None))
+}
+
+fn content_for(segments: Value, attachments: Value, shows: &Shows<'_>) -> Content {
     let json = json!({
         "v": 1,
         "header": {"id": "019aacf0-7c00-7a31-9a4e-4b1f0c2d9e13", "time": "2026-11-23T01:00:00.000Z", "topic": "t",
@@ -13,7 +17,7 @@ fn content(segments: Value, attachments: Value) -> Content {
         "attachments": attachments
     });
     let message = Message::from_json(json.to_string().as_bytes()).unwrap();
-    Content::of(&message, "this-kind")
+    Content::of(&message, shows)
 }
 
 fn text(text: &str) -> Run {
@@ -166,6 +170,139 @@ fn every_rung_taken_is_recorded() {
         runs(blocks).collect::<Vec<_>>(),
         [&text("[another]"), &text("a hologram")]
     );
+}
+
+/// A link to everything.
+#[derive(Debug)]
+struct Linked;
+
+impl Links for Linked {
+    fn link(&self, attachment: &Attachment) -> Option<String> {
+        Some(format!("https://gw.example/{}?sig=x", attachment.id))
+    }
+}
+
+/// What a content is, one word a part; text as itself.
+fn parts(content: &Content) -> Vec<String> {
+    let part = |part: &Part| match part {
+        Part::Blocks(blocks) => runs(blocks)
+            .map(|run| match run {
+                Run::Text { text, .. } => text.clone(),
+                Run::Link { label, url } => format!("<{label} {url}>"),
+                Run::Image { alt, url } => format!("!<{alt} {url}>"),
+                _ => "?".to_owned(),
+            })
+            .collect(),
+        Part::Card(card) => format!(
+            "card image={} media={}",
+            card.image.is_some(),
+            card.media.is_some()
+        ),
+        Part::Native(_) => "native".to_owned(),
+        Part::Media(media) => format!("{}:{}", media.kind.name(), media.attachment.id),
+        Part::Segment(body) => body.to_string(),
+    };
+    content.parts.iter().map(part).collect()
+}
+
+fn attachments() -> Value {
+    json!([
+        {"id": "in", "name": "i.png", "media_type": "image/png", "source": {"inline": "AAAA"}},
+        {"id": "blob", "name": "b.ogg", "size": 2000, "source": {"blob": "00".repeat(32)}},
+        {"id": "url", "name": "u.png", "source": {"url": "https://f.example/u.png"}}
+    ])
+}
+
+#[test]
+fn media_are_parts_in_their_place() {
+    let segments = json!([
+        {"type": "text", "text": "a"},
+        {"type": "image", "att": "in", "alt": "x"},
+        {"type": "text", "text": "b"},
+        {"type": "voice", "att": "blob", "transcript": "said"},
+        {"type": "sticker", "att": "in"},
+        {"type": "card", "title": "t", "image": "in"},
+        {"type": "location", "lat": 1.0, "lon": 2.0}
+    ]);
+    let shows = Shows {
+        media: &|media| matches!(media.kind, MediaKind::Image | MediaKind::File),
+        segment: &|known| matches!(known, Known::Location { .. }).then(|| json!("place")),
+        ..Shows::text("this-kind", None)
+    };
+    let found = content_for(segments, attachments(), &shows);
+    assert_eq!(
+        parts(&found),
+        [
+            "a",
+            "image:in",
+            "b",
+            "file:blob",
+            "said",
+            "image:in",
+            "image:in",
+            "card image=false media=false",
+            "\"place\""
+        ]
+    );
+    let degraded: Vec<&str> = found.degraded.iter().map(String::as_str).collect();
+    assert_eq!(degraded, ["sticker->image", "voice->file"]);
+}
+
+#[test]
+fn a_platform_that_takes_no_media_gets_links() {
+    let segments = json!([
+        {"type": "image", "att": "in", "alt": "x"},
+        {"type": "file", "att": "blob"},
+        {"type": "card", "title": "t", "image": "in"}
+    ]);
+    let found = content_for(
+        segments.clone(),
+        attachments(),
+        &Shows::text("this-kind", Some(&Linked)),
+    );
+    assert_eq!(
+        parts(&found),
+        [
+            "!<x https://gw.example/in?sig=x><[file: b.ogg, 2 KiB] https://gw.example/blob?sig=x>",
+            "card image=true media=false"
+        ]
+    );
+    let found = content_for(segments, attachments(), &Shows::text("this-kind", None));
+    assert_eq!(parts(&found)[0], "[image: x][file: b.ogg, 2 KiB]");
+    let degraded: Vec<&str> = found.degraded.iter().map(String::as_str).collect();
+    assert_eq!(degraded, ["file->text", "image->text"]);
+}
+
+#[test]
+fn a_picture_with_a_url_is_shown_by_it_rather_than_as_a_file() {
+    let shows = Shows {
+        media: &|media| media.kind == MediaKind::File,
+        ..Shows::text("this-kind", None)
+    };
+    for (att, wanted) in [
+        ("in", "file:in"),
+        ("url", "!<u.png https://f.example/u.png>"),
+    ] {
+        let found = content_for(
+            json!([{"type": "image", "att": att}]),
+            attachments(),
+            &shows,
+        );
+        assert_eq!(parts(&found), [wanted]);
+    }
+}
+
+#[test]
+fn a_card_takes_its_picture_where_it_can() {
+    let card = json!([{"type": "card", "title": "t", "image": "in"}]);
+    let shows = Shows {
+        media: &|_| true,
+        in_card: &|_| true,
+        ..Shows::text("this-kind", None)
+    };
+    let found = content_for(card, attachments(), &shows);
+    assert_eq!(parts(&found), ["card image=true media=true"]);
+    assert!(found.degraded.is_empty());
 }
 
 #[test]

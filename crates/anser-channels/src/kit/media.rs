@@ -1,0 +1,249 @@
+//! Attachments on their way to a platform: what they are, a name that is safe, steps that bring and show them, and the
+//! outputs of earlier steps put into later ones. Must not know any platform.
+
+use anser_core::Problem;
+use anser_core::channel::{Context, Step, StepKind};
+use anser_core::message::{Attachment, Source};
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::content::MediaKind;
+
+/// The media type of a step with a body of ours.
+const STEP_MEDIA_TYPE: &str = "application/json; charset=utf-8";
+/// The media type of what has none.
+const UNKNOWN: &str = "application/octet-stream";
+/// Characters of a file's name, its extension among them.
+const NAME_CHARS_MAX: usize = 100;
+/// Characters of an extension that is kept when a name is too long.
+const EXTENSION_CHARS_MAX: usize = 16;
+/// The member that stands for an output in a body. No text of a user can make one by accident.
+const MARK: &str = "\0output";
+/// Extensions of names and the media types they stand for; of several for one type the first is written.
+const EXTENSIONS: [(&str, &str); 38] = [
+    ("jpg", "image/jpeg"),
+    ("jpeg", "image/jpeg"),
+    ("png", "image/png"),
+    ("gif", "image/gif"),
+    ("webp", "image/webp"),
+    ("bmp", "image/bmp"),
+    ("svg", "image/svg+xml"),
+    ("ico", "image/x-icon"),
+    ("tiff", "image/tiff"),
+    ("heic", "image/heic"),
+    ("mp3", "audio/mpeg"),
+    ("m4a", "audio/mp4"),
+    ("aac", "audio/aac"),
+    ("ogg", "audio/ogg"),
+    ("oga", "audio/ogg"),
+    ("opus", "audio/opus"),
+    ("wav", "audio/wav"),
+    ("flac", "audio/flac"),
+    ("amr", "audio/amr"),
+    ("mp4", "video/mp4"),
+    ("mov", "video/quicktime"),
+    ("webm", "video/webm"),
+    ("mkv", "video/x-matroska"),
+    ("pdf", "application/pdf"),
+    ("doc", "application/msword"),
+    (
+        "docx",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ),
+    ("xls", "application/vnd.ms-excel"),
+    (
+        "xlsx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ),
+    ("ppt", "application/vnd.ms-powerpoint"),
+    (
+        "pptx",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    ),
+    ("zip", "application/zip"),
+    ("gz", "application/gzip"),
+    ("json", "application/json"),
+    ("txt", "text/plain"),
+    ("md", "text/markdown"),
+    ("csv", "text/csv"),
+    ("html", "text/html"),
+    ("xml", "text/xml"),
+];
+
+/// The media type without parameters, lower case: as given, else by the extension of its name or URL, else that of bytes.
+pub(crate) fn media_type(attachment: &Attachment) -> String {
+    let given = attachment.media_type.as_deref().unwrap_or_default();
+    let given = given.split(';').next().unwrap_or_default().trim();
+    let is_token = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    if let Some((major, minor)) = given.split_once('/')
+        && is_token(major)
+        && is_token(minor)
+    {
+        return given.to_ascii_lowercase();
+    }
+    let extension = own_name(attachment).and_then(|name| extension(&name));
+    let known = extension.and_then(|extension| {
+        let mut known = EXTENSIONS.iter();
+        known.find(|(name, _)| *name == extension)
+    });
+    known
+        .map_or(UNKNOWN, |(_, media_type)| media_type)
+        .to_owned()
+}
+
+/// The extension of a name, lower case, without its dot.
+pub(crate) fn extension(name: &str) -> Option<String> {
+    let (stem, extension) = name.rsplit_once('.')?;
+    let good = !stem.is_empty()
+        && (1..=EXTENSION_CHARS_MAX).contains(&extension.len())
+        && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    good.then(|| extension.to_ascii_lowercase())
+}
+
+/// A name for the file that every platform and system takes: its own, else the last part of its URL, else its id; without
+/// folders, control characters, characters that turn the direction of text, and what a path or a header could take for
+/// more than a name; with an extension where its media type has one.
+pub(crate) fn file_name(attachment: &Attachment) -> String {
+    let name = own_name(attachment).unwrap_or_else(|| attachment.id.clone());
+    let safe: String = name
+        .chars()
+        .filter(|c| !c.is_control() && !is_invisible(*c))
+        .map(|c| if "/\\\"<>|:*?".contains(c) { '_' } else { c })
+        .collect();
+    let safe = safe.trim_matches(|c: char| c.is_whitespace() || c == '.');
+    let mut safe = if safe.is_empty() { "file" } else { safe }.to_owned();
+    if extension(&safe).is_none() {
+        let wanted = media_type(attachment);
+        let mut known = EXTENSIONS.iter();
+        if let Some((extension, _)) = known.find(|(_, media_type)| *media_type == wanted) {
+            safe = format!("{safe}.{extension}");
+        }
+    }
+    shortened(&safe)
+}
+
+fn shortened(name: &str) -> String {
+    if name.chars().count() <= NAME_CHARS_MAX {
+        return name.to_owned();
+    }
+    let tail = extension(name).map_or(String::new(), |extension| format!(".{extension}"));
+    let head: String = name.chars().take(NAME_CHARS_MAX - tail.len()).collect();
+    format!("{head}{tail}")
+}
+
+/// Marks of direction and joiners, which make a name read as another.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// The last part of the name or of the URL's path.
+fn own_name(attachment: &Attachment) -> Option<String> {
+    if let Some(name) = &attachment.name {
+        return Some(name.rsplit(['/', '\\']).next().unwrap_or(name).to_owned());
+    }
+    let Source::Url(url) = &attachment.source else {
+        return None;
+    };
+    let url = Url::parse(url).ok()?;
+    let last = url.path_segments()?.next_back()?;
+    let name = percent_encoding::percent_decode_str(last).decode_utf8_lossy();
+    (!name.is_empty()).then(|| name.into_owned())
+}
+
+/// Whether it is not known to be empty or of more than `most` bytes. The size of what is at a URL is often not known: the
+/// platform may still refuse it.
+pub(crate) fn within(attachment: &Attachment, most: u64) -> bool {
+    attachment
+        .size
+        .is_none_or(|size| (1..=most).contains(&size))
+}
+
+/// Whether its bytes are at a URL of somebody else's.
+pub(crate) const fn is_remote(attachment: &Attachment) -> bool {
+    matches!(attachment.source, Source::Url(_))
+}
+
+/// Whether the media type is one of that kind of media; any is a file.
+pub(crate) fn is_of_kind(kind: MediaKind, attachment: &Attachment) -> bool {
+    let media_type = media_type(attachment);
+    match kind {
+        MediaKind::Image | MediaKind::Sticker => media_type.starts_with("image/"),
+        MediaKind::Audio | MediaKind::Voice => media_type.starts_with("audio/"),
+        MediaKind::Video => media_type.starts_with("video/"),
+        MediaKind::File => true,
+    }
+}
+
+/// A step that brings an attachment to the platform.
+pub(crate) fn upload(attachment: &Attachment, body: &Value) -> Step {
+    about(StepKind::Upload, attachment, body)
+}
+
+/// A step that asks the platform for something that the upload of an attachment needs.
+pub(crate) fn call(attachment: &Attachment, body: &Value) -> Step {
+    about(StepKind::Call, attachment, body)
+}
+
+/// A step that shows an attachment. When the platform does not take it, the attachment goes as a link.
+pub(crate) fn send(attachment: &Attachment, body: &Value) -> Step {
+    about(StepKind::Send, attachment, body)
+}
+
+fn about(kind: StepKind, attachment: &Attachment, body: &Value) -> Step {
+    let bytes = serde_json::to_vec(body).expect("a JSON value always serialises");
+    Step {
+        kind,
+        attachment: Some(attachment.id.clone()),
+        ..Step::send(bytes.into(), STEP_MEDIA_TYPE)
+    }
+}
+
+/// What the step gave that is `back` steps before the context's, 1 for the one directly before it.
+pub(crate) fn output<'c>(context: &Context<'c>, back: usize) -> Option<&'c str> {
+    let place = context.step.checked_sub(back)?;
+    context.outputs.get(place)?.as_deref()
+}
+
+/// What stands in a step's body for the output of the step that is `back` steps before it, until [`fill`].
+pub(crate) fn mark(back: usize) -> Value {
+    json!({MARK: back})
+}
+
+/// Puts the outputs of earlier steps in the place of their marks.
+///
+/// # Errors
+/// `missing_upload` when such a step gave nothing, which its classifier must not call delivered.
+pub(crate) fn fill(body: &mut Value, context: &Context<'_>) -> Result<(), Problem> {
+    match body {
+        Value::Object(members) => match marked(members) {
+            Some(back) => *body = output(context, back).ok_or_else(missing)?.into(),
+            None => members
+                .values_mut()
+                .try_for_each(|value| fill(value, context))?,
+        },
+        Value::Array(items) => items.iter_mut().try_for_each(|item| fill(item, context))?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn marked(members: &Map<String, Value>) -> Option<usize> {
+    let back = members.get(MARK).filter(|_| members.len() == 1)?;
+    usize::try_from(back.as_u64()?).ok()
+}
+
+fn missing() -> Problem {
+    Problem::invalid(
+        "missing_upload",
+        "attachments",
+        "the platform named no key of what was uploaded; publish the message again",
+    )
+}
+
+#[cfg(test)]
+mod tests;
