@@ -25,7 +25,8 @@ pub(crate) struct Changes<'a> {
 /// `no_platform_id` when `sent` is empty.
 pub(crate) fn edited(plan: Plan, sent: &[String], changes: &Changes<'_>) -> Result<Plan, Problem> {
     check(sent)?;
-    let mut steps = Vec::new();
+    // Marks count steps: what is taken back comes after all that has any.
+    let (mut steps, mut last) = (Vec::new(), Vec::new());
     let mut degraded = plan.degraded;
     let mut old = sent.iter();
     for mut step in plan.steps {
@@ -42,14 +43,15 @@ pub(crate) fn edited(plan: Plan, sent: &[String], changes: &Changes<'_>) -> Resu
             Some(id) => {
                 steps.push(step);
                 degraded.push("edit->message".to_owned());
-                take_back(id, changes, &mut steps, &mut degraded);
+                take_back(id, changes, &mut last, &mut degraded);
             }
             None => steps.push(step),
         }
     }
     for id in old {
-        take_back(id, changes, &mut steps, &mut degraded);
+        take_back(id, changes, &mut last, &mut degraded);
     }
+    steps.append(&mut last);
     degraded.sort_unstable();
     degraded.dedup();
     Ok(Plan {

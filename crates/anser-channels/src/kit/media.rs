@@ -4,6 +4,7 @@
 use anser_core::Problem;
 use anser_core::channel::{Context, Step, StepKind};
 use anser_core::message::{Attachment, Source};
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -195,21 +196,71 @@ pub(crate) fn send(attachment: &Attachment, body: &Value) -> Step {
 }
 
 fn about(kind: StepKind, attachment: &Attachment, body: &Value) -> Step {
-    let bytes = serde_json::to_vec(body).expect("a JSON value always serialises");
     Step {
         kind,
         attachment: Some(attachment.id.clone()),
-        ..Step::send(bytes.into(), STEP_MEDIA_TYPE)
+        ..Step::send(bytes_of(body), STEP_MEDIA_TYPE)
     }
 }
 
-/// What the step gave that is `back` steps before the context's, 1 for the one directly before it.
+fn bytes_of(body: &Value) -> Bytes {
+    let bytes = serde_json::to_vec(body).expect("a JSON value always serialises");
+    bytes.into()
+}
+
+/// The steps with what brings attachments before all that can be seen: one that the platform refuses can then still go as
+/// a link, and nobody has seen a part of the message yet. Marks are changed to where their outputs then are; nothing but a
+/// mark may refer to another step.
+pub(crate) fn uploads_first(steps: Vec<Step>) -> Vec<Step> {
+    let mut order: Vec<usize> = (0..steps.len()).collect();
+    order.sort_by_key(|place| steps[*place].kind.is_seen());
+    if order.is_sorted() {
+        return steps;
+    }
+    let place_of = |old: usize| order.iter().position(|place| *place == old);
+    let moved = |(new, old): (usize, &usize)| {
+        let mut step = steps[*old].clone();
+        let place = |back: usize| Some(new - place_of(old.checked_sub(back)?)?);
+        if let Ok(mut body) = serde_json::from_slice::<Value>(&step.body)
+            && remark(&mut body, &place)
+        {
+            step.body = bytes_of(&body);
+        }
+        step
+    };
+    order.iter().enumerate().map(moved).collect()
+}
+
+/// Changes every mark; whether there was one.
+fn remark(body: &mut Value, place: &dyn Fn(usize) -> Option<usize>) -> bool {
+    match body {
+        Value::Object(members) => match marked(members).and_then(place) {
+            Some(back) => {
+                *body = mark(back);
+                true
+            }
+            None => {
+                let values = members.values_mut().map(|value| remark(value, place));
+                values.fold(false, |any, found| any | found)
+            }
+        },
+        Value::Array(items) => {
+            let items = items.iter_mut().map(|item| remark(item, place));
+            items.fold(false, |any, found| any | found)
+        }
+        _ => false,
+    }
+}
+
+/// What the step gave that is `back` steps before the context's, 1 for the one directly before it. For steps that bring an
+/// attachment, of which none is moved away from another; what is seen refers to other steps by [`mark`] alone.
 pub(crate) fn output<'c>(context: &Context<'c>, back: usize) -> Option<&'c str> {
     let place = context.step.checked_sub(back)?;
     context.outputs.get(place)?.as_deref()
 }
 
-/// What stands in a step's body for the output of the step that is `back` steps before it, until [`fill`].
+/// What stands in a step's body for the output of the step that is `back` steps before it where the platform makes the
+/// steps, until [`fill`]. A step that is no [`StepKind::Send`] refers to none that is one.
 pub(crate) fn mark(back: usize) -> Value {
     json!({MARK: back})
 }

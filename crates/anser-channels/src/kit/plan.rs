@@ -15,6 +15,7 @@ use super::content::{
     Block, CardPart, Content, Look, MediaPart, Part, Role, Run, Shows, card_blocks, is_bare,
     is_blank, runs,
 };
+use super::media::uploads_first;
 use super::split::PARTS_MAX;
 
 pub(crate) use preview::{preview, shorten};
@@ -85,8 +86,9 @@ pub(crate) trait Platform {
     /// of [`Platform::card_uploads`] are put directly before the first body.
     fn card(&self, card: &CardPart) -> Option<Vec<Value>>;
 
-    /// The steps that show an attachment natively: what brings it to the platform, then one [`StepKind::Send`]
-    /// ([`super::media::send`]). `None` when the platform does not take it, for its kind, media type or size: then it goes
+    /// The steps that show an attachment natively: what brings it to the platform, then one [`StepKind::Send`], made by the
+    /// functions of [`super::media`]. The plan has all uploads first, so that only a [`super::media::mark`] may refer to
+    /// another step. `None` when the platform does not take it, for its kind, media type or size: then it goes
     /// as a picture by its URL, as a link, or as text. A picture that the platform shows by its URL is better not taken.
     fn media(&self, media: &MediaPart) -> Option<Vec<Step>> {
         let _ = media;
@@ -161,7 +163,7 @@ pub(crate) fn plan(
     }
     let steps = match native {
         Some(body) if form == Form::Override => vec![step(&body)],
-        _ => steps(platform, content.parts, form, &mut degraded)?,
+        _ => uploads_first(steps(platform, content.parts, form, &mut degraded)?),
     };
     if steps.is_empty() {
         return Err(no_form(&[]));

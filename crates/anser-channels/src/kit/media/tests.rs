@@ -136,3 +136,54 @@ fn outputs_come_in_the_place_of_marks() {
         assert_eq!(problem.code, "missing_upload", "{step}");
     }
 }
+
+#[test]
+fn what_brings_an_attachment_goes_first_and_marks_follow() {
+    let attachment = attachment(None, None, blob());
+    let text = |text: &str| Step::send(bytes_of(&json!({"text": text})), STEP_MEDIA_TYPE);
+    let steps = vec![
+        text("one"),
+        call(&attachment, &json!("call")),
+        upload(&attachment, &json!({"to": mark(1)})),
+        send(&attachment, &json!({"call": mark(2), "file": [mark(1)]})),
+        text("two"),
+        upload(&attachment, &json!("other")),
+        send(&attachment, &json!({"file": mark(1)})),
+    ];
+    let moved = uploads_first(steps);
+    let outputs: Vec<_> = (0..moved.len())
+        .map(|place| Some(format!("o{place}")))
+        .collect();
+    let shown: Vec<String> = moved
+        .iter()
+        .enumerate()
+        .map(|(step, moved)| {
+            let mut body = serde_json::from_slice(&moved.body).unwrap();
+            let context = Context {
+                step,
+                outputs: &outputs,
+                ..context(0)
+            };
+            fill(&mut body, &context).unwrap();
+            format!("{:?} {body}", moved.kind)
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "Call \"call\"",
+            "Upload {\"to\":\"o0\"}",
+            "Upload \"other\"",
+            "Send {\"text\":\"one\"}",
+            "Send {\"call\":\"o0\",\"file\":[\"o1\"]}",
+            "Send {\"text\":\"two\"}",
+            "Send {\"file\":\"o2\"}",
+        ]
+    );
+}
+
+#[test]
+fn without_uploads_nothing_moves() {
+    let steps = vec![Step::send("{\"a\": 1.0}".into(), STEP_MEDIA_TYPE); 2];
+    assert_eq!(uploads_first(steps.clone()), steps);
+}
