@@ -1,12 +1,14 @@
 //! The routes of a stand-in: the platform's API, what a test asks of it below `/_sim`, and the page. Does what the fault
 //! switches say. Knows no platform's rules.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anser_core::clock::Clock;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
@@ -14,14 +16,16 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use crate::book::Book;
+use crate::book::{Book, Received};
 use crate::fault::{Fault, FaultKind, Faults, InvalidFault};
+use crate::intake::{self, Unread};
 use crate::limit::Limiter;
 use crate::page::{self, View};
 use crate::platform::{Answer, Call, Chat, Desk, Platform, Robot, Stand, Verdict};
+use crate::shelf::{Shelf, Upload};
 
-/// Bytes of a request's body that are read at all; what a platform takes is far less.
-const BODY_MAX: usize = 16 << 20;
+/// Bytes of a request to the stand-in itself.
+const OWN_BODY_MAX: usize = 1 << 20;
 /// Messages that the page shows.
 const SHOWN_MAX: usize = 50;
 /// What a refusal for the rate that a fault switch makes asks to wait.
@@ -48,6 +52,7 @@ pub(crate) struct Inside {
     stand: Box<dyn Stand>,
     limiter: Limiter,
     pub(crate) book: Book,
+    pub(crate) shelf: Shelf,
     pub(crate) faults: Faults,
 }
 
@@ -70,6 +75,7 @@ impl House {
                 stand: platform.stand(),
                 limiter,
                 book: Book::default(),
+                shelf: Shelf::default(),
                 faults: Faults::default(),
             }),
         }
@@ -86,10 +92,11 @@ impl House {
             stand,
             limiter,
             book,
+            shelf,
             faults,
         } = &mut *inside;
         book.counters.requests += 1;
-        let fault = faults.next();
+        let fault = faults.next(&call.path);
         book.counters.faults += u64::from(fault.is_some());
         match &fault {
             Some(FaultKind::ServerError { status }) => {
@@ -103,23 +110,35 @@ impl House {
             }
             _ => {}
         }
+        let first = shelf.next_number();
         let mut desk = Desk {
             robots: &self.robots,
             chats: &self.chats,
             limiter,
+            shelf,
             number: book.next_number(),
+            exceeded: None,
         };
         let answer = match stand.judge(call, &mut desk) {
             Ok(Verdict::Taken(letter, answer)) => {
-                book.record(letter, call.now, call.body.len());
+                book.record(letter, call.now, call.weight());
+                answer
+            }
+            Ok(Verdict::Edited(change, answer)) => {
+                book.edit(change, call.now, call.weight());
+                answer
+            }
+            Ok(Verdict::Recalled(gone, answer)) => {
+                book.recall(&gone.conversation, &gone.id, call.now);
                 answer
             }
             Ok(Verdict::Answered(answer)) => answer,
             Err(refusal) => {
-                book.refuse(&refusal);
+                book.refuse(&refusal, desk.exceeded.take());
                 refusal.answer
             }
         };
+        book.counters.uploaded += desk.shelf.next_number() - first;
         (stand.finish(call, &desk, answer), fault)
     }
 }
@@ -129,10 +148,12 @@ pub(crate) fn router(house: Arc<House>) -> Router {
     Router::new()
         .route("/", get(show))
         .route("/_sim/messages", get(messages).delete(forget))
+        .route("/_sim/uploads", get(uploads))
+        .route("/_sim/uploads/{number}/content", get(content))
         .route("/_sim/counters", get(counters))
         .route("/_sim/faults", get(faults).post(add_faults).delete(clear))
         .fallback(platform)
-        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(DefaultBodyLimit::max(OWN_BODY_MAX))
         .with_state(house)
 }
 
@@ -143,15 +164,22 @@ async fn platform(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Response {
     let path = percent_encoding::percent_decode_str(uri.path()).decode_utf8_lossy();
+    let is_file = house.inside().stand.takes_file(&method, &path);
+    let intake = match intake::read(&headers, body, is_file).await {
+        Ok(intake) => intake,
+        Err(Unread::TooLarge) => return respond(Answer::text(413, "Request Entity Too Large")),
+        Err(Unread::Broken) => return respond(Answer::text(400, "Bad Request")),
+    };
     let call = Call {
         method,
         path: path.into_owned(),
         query: query(&uri),
         headers,
-        body,
+        body: intake.body,
+        parts: intake.parts,
         now: house.clock.now(),
         monotonic: house.clock.monotonic(),
     };
@@ -196,16 +224,18 @@ fn json_of(status: u16, value: &Value) -> Response {
 }
 
 async fn show(State(house): Shared) -> Response {
-    let (messages, counters) = {
+    let (messages, uploads, counters) = {
         let inside = house.inside();
-        let newest = inside.book.newest(SHOWN_MAX);
-        (newest, inside.book.counters.clone())
+        let messages = inside.book.newest(SHOWN_MAX);
+        let uploads = shown(&messages, &inside.shelf);
+        (messages, uploads, inside.book.counters.clone())
     };
     let page = page::render(&View {
         platform: house.platform,
         base: &house.base,
         robots: &house.robots,
         messages: &messages,
+        uploads: &uploads,
         counters: &counters,
     });
     let headers = [
@@ -216,19 +246,69 @@ async fn show(State(house): Shared) -> Response {
     (headers, page).into_response()
 }
 
-/// `?after=N`: only those behind the message of that number.
-async fn messages(State(house): Shared, uri: Uri) -> Response {
-    let after = match query(&uri).iter().find(|(name, _)| name == "after") {
+/// The files of these messages and of their edits.
+fn shown(messages: &[Received], shelf: &Shelf) -> HashMap<String, Upload> {
+    let mut uploads = HashMap::new();
+    for message in messages {
+        let edits = message.edits.iter().flat_map(|edit| &edit.uploads);
+        for key in message.uploads.iter().chain(edits) {
+            if let Some(upload) = shelf.get(key) {
+                uploads.insert(key.clone(), upload.clone());
+            }
+        }
+    }
+    uploads
+}
+
+/// What `list` answers for `?after=N`: what came behind that number, or everything.
+fn after(uri: &Uri, list: impl FnOnce(u64) -> Value) -> Response {
+    let after = match query(uri).iter().find(|(name, _)| name == "after") {
         None => Ok(0),
         Some((_, value)) => value.parse(),
     };
     match after {
-        Ok(after) => {
-            let messages = house.inside().book.messages(after);
-            json_of(200, &json!({"messages": messages}))
-        }
-        Err(_) => json_of(400, &json!({"error": "`after` must be a message's number"})),
+        Ok(after) => json_of(200, &list(after)),
+        Err(_) => json_of(400, &json!({"error": "`after` must be a number"})),
     }
+}
+
+async fn messages(State(house): Shared, uri: Uri) -> Response {
+    after(
+        &uri,
+        |after| json!({"messages": house.inside().book.messages(after)}),
+    )
+}
+
+async fn uploads(State(house): Shared, uri: Uri) -> Response {
+    after(
+        &uri,
+        |after| json!({"uploads": house.inside().shelf.uploads(after)}),
+    )
+}
+
+/// The bytes of a file, as a picture where they are one and else as a download.
+async fn content(State(house): Shared, Path(number): Path<u64>) -> Response {
+    let bytes = house
+        .inside()
+        .shelf
+        .numbered(number)
+        .and_then(|upload| upload.content().cloned());
+    let Some(bytes) = bytes else {
+        return json_of(
+            404,
+            &json!({"error": "there is no such file, or not all of it was kept"}),
+        );
+    };
+    let media_type = page::picture(&bytes).unwrap_or("application/octet-stream");
+    let headers = [
+        (header::CONTENT_TYPE, media_type),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; sandbox",
+        ),
+    ];
+    (headers, bytes).into_response()
 }
 
 async fn forget(State(house): Shared) -> StatusCode {

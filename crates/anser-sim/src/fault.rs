@@ -47,6 +47,8 @@ pub struct Fault {
     pub times: Option<u32>,
     /// With every so many-th request only; 1 is each.
     pub every: u32,
+    /// Only with requests whose path contains this; `None`: with all.
+    pub path: Option<String>,
 }
 
 impl Fault {
@@ -57,6 +59,7 @@ impl Fault {
             kind,
             times: Some(times),
             every: 1,
+            path: None,
         }
     }
 
@@ -67,10 +70,18 @@ impl Fault {
             kind,
             times: None,
             every,
+            path: None,
         }
     }
 
-    /// From JSON such as `{"fault": "refuse", "code": "11232", "times": 3, "every": 2}`.
+    /// The same, but only with requests whose path contains this, such as `/im/v1/images` or `/deleteMessage`.
+    #[must_use]
+    pub fn on(mut self, path: &str) -> Self {
+        self.path = Some(path.to_owned());
+        self
+    }
+
+    /// From JSON such as `{"fault": "refuse", "code": "11232", "times": 3, "every": 2, "path": "/im/v1/images"}`.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -87,7 +98,7 @@ impl Fault {
         };
         for name in object.keys() {
             let name = name.as_str();
-            if !["fault", "times", "every"].contains(&name) && !own.contains(&name) {
+            if !["fault", "times", "every", "path"].contains(&name) && !own.contains(&name) {
                 return Err(wrong(format!("`{name}` is not a field of this fault")));
             }
         }
@@ -95,6 +106,11 @@ impl Fault {
             kind,
             times: count(object, "times")?,
             every: count(object, "every")?.unwrap_or(1),
+            path: match object.get("path") {
+                None | Some(Value::Null) => None,
+                Some(Value::String(path)) => Some(path.clone()),
+                Some(_) => return Err(wrong("`path` must be a part of a path")),
+            },
         })
     }
 }
@@ -181,10 +197,13 @@ impl Faults {
     }
 
     /// What goes wrong with the request that has just come: the first switch whose turn it is. Every switch counts
-    /// every request that none before it took.
-    pub(crate) fn next(&mut self) -> Option<FaultKind> {
+    /// every request to a path of its own that none before it took.
+    pub(crate) fn next(&mut self, path: &str) -> Option<FaultKind> {
         for index in 0..self.on.len() {
             let (fault, seen) = self.on.get_mut(index)?;
+            if fault.path.as_ref().is_some_and(|part| !path.contains(part)) {
+                continue;
+            }
             *seen += 1;
             if *seen < fault.every {
                 continue;
@@ -219,11 +238,21 @@ mod tests {
             .unwrap();
         let drop = Some(FaultKind::DropAfterAccept);
         let cut = Some(FaultKind::TruncateJson);
-        let seen: Vec<_> = (0..8).map(|_| faults.next()).collect();
+        let seen: Vec<_> = (0..8).map(|_| faults.next("/send")).collect();
         let expected = [drop.clone(), drop, None, None, cut.clone(), None, None, cut];
         assert_eq!(seen, expected);
         faults.clear();
-        assert_eq!(faults.next(), None);
+        assert_eq!(faults.next("/send"), None);
+    }
+
+    #[test]
+    fn a_switch_for_a_path_leaves_others_alone() {
+        let mut faults = Faults::default();
+        let fault = Fault::next(1, FaultKind::TruncateJson).on("/images");
+        faults.add(fault).unwrap();
+        assert_eq!(faults.next("/im/v1/messages"), None);
+        assert_eq!(faults.next("/im/v1/images"), Some(FaultKind::TruncateJson));
+        assert_eq!(faults.next("/im/v1/images"), None);
     }
 
     #[test]
@@ -237,7 +266,7 @@ mod tests {
             },
             FaultKind::TruncateJson,
         ] {
-            let fault = Fault::next(2, kind);
+            let fault = Fault::next(2, kind).on("/send");
             assert_eq!(Fault::parse(&json!(fault)), Ok(fault));
         }
     }
@@ -253,6 +282,7 @@ mod tests {
             json!({"fault": "slow", "millis": 600_001}),
             json!({"fault": "slow"}),
             json!({"fault": "refuse"}),
+            json!({"fault": "drop_after_accept", "path": 1}),
         ] {
             assert!(Fault::parse(&wrong).is_err(), "{wrong}");
         }

@@ -5,13 +5,16 @@
 mod book;
 mod door;
 mod fault;
+mod intake;
 mod limit;
 mod page;
 mod platform;
+mod shelf;
 mod sim;
 
-pub use book::{Counters, Received};
+pub use book::{Counters, Edit, Received};
 pub use fault::{Fault, FaultKind, InvalidFault};
 pub use limit::{Counted, Limit, Shape};
 pub use platform::{Chat, ChatKind, Platform, Robot};
+pub use shelf::Upload;
 pub use sim::{Sim, SimOptions};

@@ -1,15 +1,28 @@
 //! The page that shows what a stand-in has received. Must not show anything from a message unescaped, nor load anything
 //! from elsewhere.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use crate::book::{Counters, Received};
+use serde_json::Value;
+
+use crate::book::{Counters, Edit, Received};
 use crate::platform::{Platform, Robot};
+use crate::shelf::Upload;
 
 /// How often the page loads itself again, in seconds.
 const REFRESH_SECONDS: u32 = 2;
-/// What the page may load: nothing but its own style.
-pub(crate) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Characters of a native body that are shown.
+const NATIVE_MAX: usize = 20_000;
+/// Pictures that a browser shows and that hold nothing but a picture, by how they begin.
+const PICTURES: &[(&[u8], &str)] = &[
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"BM", "image/bmp"),
+];
+/// What the page may load: nothing but its own style, and pictures from the stand-in itself.
+pub(crate) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1c2024;background:#fcfcfd}\
 h1{font-size:1.3rem;margin:0}code,pre{font:13px/1.45 ui-monospace,monospace}\
@@ -17,7 +30,8 @@ table{border-collapse:collapse;margin:.7rem 0}td{padding:.1rem .8rem .1rem 0;ver
 article{border:1px solid #d9d9e0;border-radius:8px;margin:.8rem 0;padding:.7rem 1rem;background:#fff}\
 .head{color:#60646c;font-size:13px}.text{white-space:pre-wrap;overflow-wrap:anywhere;margin:.4rem 0}\
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f0f0f3;border-radius:6px;margin:.4rem 0 0;padding:.6rem;max-height:14rem;overflow:auto}\
-.bad{color:#ce2c31}\
+.bad{color:#ce2c31}img{display:block;max-width:20rem;max-height:14rem;border-radius:6px;margin:.4rem 0}\
+.gone .text{text-decoration:line-through}\
 @media(prefers-color-scheme:dark){body{background:#111113;color:#edeef0}article{background:#18191b;border-color:#363a3f}pre{background:#212225}.head{color:#b0b4ba}.bad{color:#ff9592}}";
 
 /// What is shown.
@@ -27,6 +41,8 @@ pub(crate) struct View<'a> {
     pub(crate) robots: &'a [Robot],
     /// Newest first.
     pub(crate) messages: &'a [Received],
+    /// The files that they show, by their keys.
+    pub(crate) uploads: &'a HashMap<String, Upload>,
     pub(crate) counters: &'a Counters,
 }
 
@@ -47,7 +63,7 @@ pub(crate) fn render(view: &View<'_>) -> String {
         page.push_str("<p>Nothing received yet. This page refreshes itself.</p>");
     }
     for message in view.messages {
-        article(&mut page, message);
+        article(&mut page, message, view.uploads);
     }
     page.push_str("</body></html>");
     page
@@ -58,8 +74,8 @@ fn robots(page: &mut String, view: &View<'_>) {
     for robot in view.robots {
         let url = format!("{}{}", view.base, view.platform.path(robot));
         row(page, "URL", &url);
-        if let Some(secret) = &robot.secret {
-            row(page, "Secret", secret);
+        for (name, value) in view.platform.credentials(robot) {
+            row(page, name, &value);
         }
     }
     page.push_str("</table>");
@@ -91,22 +107,97 @@ fn counters(page: &mut String, counters: &Counters) {
     page.push_str("</span></p>");
 }
 
-fn article(page: &mut String, message: &Received) {
+fn article(page: &mut String, message: &Received, uploads: &HashMap<String, Upload>) {
     let id = message.id.as_deref().map(|id| format!(" · id {id}"));
-    let native = serde_json::to_string_pretty(&message.body).unwrap_or_default();
+    let gone = message.recalled_at.map(|at| format!(" · recalled {at}"));
     write!(
         page,
-        "<article><div class=\"head\">#{} · {} · {} · {}{}</div><div class=\"text\">{}</div>\
-<pre>{}</pre></article>",
+        "<article{}><div class=\"head\">#{} · {} · {} · {}{}{}</div>",
+        if gone.is_some() {
+            " class=\"gone\""
+        } else {
+            ""
+        },
         message.number,
         message.at,
         escape(&message.kind),
         escape(&message.conversation),
         escape(&id.unwrap_or_default()),
-        escape(&message.text),
-        escape(&native),
+        gone.unwrap_or_default(),
     )
     .expect("a String takes everything");
+    said(
+        page,
+        &message.text,
+        &message.body,
+        &message.uploads,
+        uploads,
+    );
+    for edit in &message.edits {
+        edited(page, edit, uploads);
+    }
+    page.push_str("</article>");
+}
+
+fn edited(page: &mut String, edit: &Edit, uploads: &HashMap<String, Upload>) {
+    let (kind, id) = (escape(&edit.kind), escape(&edit.id));
+    let at = edit.at;
+    write!(
+        page,
+        "<div class=\"head\">edited · {at} · {kind} · id {id}</div>"
+    )
+    .expect("a String takes everything");
+    said(page, &edit.text, &edit.body, &edit.uploads, uploads);
+}
+
+/// What a message or an edit says, its files and its native form.
+fn said(
+    page: &mut String,
+    text: &str,
+    body: &Value,
+    keys: &[String],
+    uploads: &HashMap<String, Upload>,
+) {
+    write!(page, "<div class=\"text\">{}</div>", escape(text)).expect("a String takes everything");
+    for upload in keys.iter().filter_map(|key| uploads.get(key)) {
+        file(page, upload);
+    }
+    let mut native = serde_json::to_string_pretty(body).unwrap_or_default();
+    if let Some((end, _)) = native.char_indices().nth(NATIVE_MAX) {
+        native.truncate(end);
+        native.push('…');
+    }
+    write!(page, "<pre>{}</pre>", escape(&native)).expect("a String takes everything");
+}
+
+/// A file: a picture as itself, anything else by its name and size.
+fn file(page: &mut String, upload: &Upload) {
+    let name = escape(upload.name.as_deref().unwrap_or(&upload.key));
+    let (number, size) = (upload.number, upload.size);
+    let content = format!("/_sim/uploads/{number}/content");
+    let kept = upload.content();
+    if kept.is_some_and(|bytes| picture(bytes).is_some()) {
+        write!(page, "<img src=\"{content}\" alt=\"{name}\">").expect("a String takes everything");
+    }
+    let name = match kept {
+        Some(_) => format!("<a href=\"{content}\" download=\"{name}\">{name}</a>"),
+        None => name,
+    };
+    let (kind, sha256) = (escape(&upload.kind), escape(&upload.sha256));
+    write!(
+        page,
+        "<div class=\"head\">{kind} · {name} · {size} bytes · sha256 {sha256}</div>"
+    )
+    .expect("a String takes everything");
+}
+
+/// The media type of a picture that may be shown.
+pub(crate) fn picture(bytes: &[u8]) -> Option<&'static str> {
+    if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
+        return Some("image/webp");
+    }
+    let known = PICTURES.iter().find(|(start, _)| bytes.starts_with(start));
+    known.map(|(_, media_type)| *media_type)
 }
 
 /// Text as HTML shows it, in elements and in quoted attributes.
@@ -143,6 +234,29 @@ mod tests {
             kind: hostile.to_owned(),
             text: hostile.to_owned(),
             body: json!({ hostile: hostile }),
+            more_ids: Vec::new(),
+            uploads: vec![hostile.to_owned()],
+            edits: vec![Edit {
+                at: Timestamp::EPOCH,
+                id: hostile.to_owned(),
+                kind: hostile.to_owned(),
+                text: hostile.to_owned(),
+                body: json!(hostile),
+                uploads: Vec::new(),
+            }],
+            recalled_at: None,
+        };
+        let upload = Upload {
+            number: 1,
+            at: Timestamp::EPOCH,
+            robot: hostile.to_owned(),
+            kind: hostile.to_owned(),
+            key: hostile.to_owned(),
+            name: Some(hostile.to_owned()),
+            media_type: Some(hostile.to_owned()),
+            size: 8,
+            sha256: hostile.to_owned(),
+            head: Some(bytes::Bytes::from_static(b"\x89PNG\r\n\x1a\n")),
         };
         let mut counters = Counters::default();
         counters.refused.insert(hostile.to_owned(), 1);
@@ -156,10 +270,15 @@ mod tests {
             base: "http://127.0.0.1:1",
             robots: &[robot],
             messages: &[message],
+            uploads: &HashMap::from([(hostile.to_owned(), upload)]),
             counters: &counters,
         });
         assert!(!page.contains("<script"), "{page}");
-        assert_eq!(page.matches("</pre>").count(), 1);
-        assert_eq!(page.matches("&lt;script&gt;").count(), 9);
+        assert_eq!(page.matches("</pre>").count(), 2);
+        assert_eq!(page.matches("&lt;script&gt;").count(), 18);
+        assert!(
+            page.contains("<img src=\"/_sim/uploads/1/content\""),
+            "{page}"
+        );
     }
 }

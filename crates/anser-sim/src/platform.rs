@@ -23,7 +23,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
+use crate::intake::Part;
 use crate::limit::{Counted, Limit, Limiter, Over};
+use crate::shelf::Shelf;
 
 /// A platform with a stand-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +114,23 @@ impl Platform {
         (self == Self::Feishu).then(|| feishu_app::app(number))
     }
 
+    /// What the owner of a robot or app reads off the platform beside its URL, by the names that `anser sim` prints.
+    #[must_use]
+    pub fn credentials(self, robot: &Robot) -> Vec<(&'static str, String)> {
+        let secret = robot.secret.clone();
+        match self {
+            Self::Feishu if feishu_app::is_app(robot) => {
+                let id = Some(("app_id", robot.token.clone()));
+                let secret = secret.map(|secret| ("app_secret", secret));
+                id.into_iter().chain(secret).collect()
+            }
+            _ => secret
+                .map(|secret| ("secret", secret))
+                .into_iter()
+                .collect(),
+        }
+    }
+
     /// Path and query of a robot's URL, as its owner copies it from the platform.
     #[must_use]
     pub fn path(self, robot: &Robot) -> String {
@@ -182,7 +201,10 @@ pub(crate) struct Call {
     pub(crate) path: String,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) headers: HeaderMap,
+    /// All of the body; empty where it brought files.
     pub(crate) body: Bytes,
+    /// The parts of a form with files; one without a name where the platform takes a file as the whole body.
+    pub(crate) parts: Vec<Part>,
     /// The wall time.
     pub(crate) now: Timestamp,
     /// The time that windows are measured with.
@@ -196,6 +218,22 @@ impl Call {
             .iter()
             .find(|(known, _)| known == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// A part of the form.
+    pub(crate) fn part(&self, name: &str) -> Option<&Part> {
+        self.parts.iter().find(|part| part.name == name)
+    }
+
+    /// What a field of the form says.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.part(name)?.text()
+    }
+
+    /// Bytes of the request that are kept with the message that it makes.
+    pub(crate) fn weight(&self) -> usize {
+        let texts = self.parts.iter().filter_map(Part::text).map(str::len);
+        self.body.len() + texts.sum::<usize>()
     }
 
     /// The media type of the body, in lower case and without parameters.
@@ -238,14 +276,37 @@ impl Answer {
 }
 
 /// A message that was taken, before it has its number.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Letter {
     pub(crate) robot: String,
     pub(crate) conversation: String,
     pub(crate) id: Option<String>,
+    /// The ids of the others that the same request made.
+    pub(crate) more_ids: Vec<String>,
     pub(crate) kind: String,
     pub(crate) text: String,
     pub(crate) body: Value,
+    /// The keys of the files that it shows.
+    pub(crate) uploads: Vec<String>,
+}
+
+/// A change of a message that was taken before.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Change {
+    pub(crate) conversation: String,
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    pub(crate) text: String,
+    pub(crate) body: Value,
+    /// The keys of the files that it shows now.
+    pub(crate) uploads: Vec<String>,
+}
+
+/// Which message was taken back.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Gone {
+    pub(crate) conversation: String,
+    pub(crate) id: String,
 }
 
 /// What a refused request was wrong about.
@@ -271,12 +332,22 @@ pub(crate) struct Refusal {
 pub(crate) enum Verdict {
     /// A message was taken.
     Taken(Letter, Answer),
-    /// The request is answered, without a message in it.
+    /// A message was changed.
+    Edited(Change, Answer),
+    /// A message was taken back.
+    Recalled(Gone, Answer),
+    /// The request is answered, without a message in it. A file that it brought is on the shelf.
     Answered(Answer),
 }
 
 /// A platform's own rules.
 pub(crate) trait Stand: Send {
+    /// Whether the body of a request like this is a file by itself, to be measured and not kept: [`Call::parts`] then has
+    /// the one part.
+    fn takes_file(&self, _method: &Method, _path: &str) -> bool {
+        false
+    }
+
     /// Judges a request.
     fn judge(&mut self, call: &Call, desk: &mut Desk<'_>) -> Result<Verdict, Box<Refusal>>;
 
@@ -296,8 +367,12 @@ pub(crate) struct Desk<'a> {
     pub(crate) robots: &'a [Robot],
     pub(crate) chats: &'a [Chat],
     pub(crate) limiter: &'a mut Limiter,
+    /// The files that were taken.
+    pub(crate) shelf: &'a mut Shelf,
     /// The number that the next message will have.
     pub(crate) number: u64,
+    /// The chat or robot whose limit this request exceeded.
+    pub(crate) exceeded: Option<String>,
 }
 
 impl<'a> Desk<'a> {
@@ -311,7 +386,12 @@ impl<'a> Desk<'a> {
 
     /// Counts the request of a robot, and of the chat it is for.
     pub(crate) fn take(&mut self, call: &Call, keys: &[(Counted, &str)]) -> Result<(), Over> {
-        self.limiter.take(keys, call.monotonic)
+        let taken = self.limiter.take(keys, call.monotonic);
+        if let Err(over) = &taken {
+            let key = keys.iter().find(|(counted, _)| *counted == over.counted);
+            self.exceeded = key.map(|(_, key)| (*key).to_owned());
+        }
+        taken
     }
 }
 

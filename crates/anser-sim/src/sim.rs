@@ -19,6 +19,7 @@ use crate::door::{House, Withheld, router};
 use crate::fault::{Fault, InvalidFault};
 use crate::limit::{Limit, Limiter};
 use crate::platform::{Chat, ChatKind, Platform, Robot};
+use crate::shelf::Upload;
 
 /// Connections that are open at once.
 const CONNECTIONS_MAX: usize = 4096;
@@ -130,6 +131,12 @@ impl Sim {
     #[must_use]
     pub fn messages(&self) -> Vec<Received> {
         self.house.inside().book.messages(0)
+    }
+
+    /// The files that were taken, oldest first.
+    #[must_use]
+    pub fn uploads(&self) -> Vec<Upload> {
+        self.house.inside().shelf.uploads(0)
     }
 
     /// What was counted.

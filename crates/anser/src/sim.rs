@@ -42,12 +42,10 @@ impl SimArguments {
             let robot = sim.robots().first().context("a stand-in has a robot")?;
             let mut told = json!({"platform": self.platform.name(), "page": sim.base(), "base_url": sim.base(),
                 "url": sim.url(robot), "token": robot.token});
-            if let Some(secret) = &robot.secret {
-                told["secret"] = secret.as_str().into();
-            }
-            if let Some(app) = self.platform.app(1) {
-                told["app_id"] = app.token.into();
-                told["app_secret"] = app.secret.into();
+            for robot in sim.robots() {
+                for (name, value) in self.platform.credentials(robot) {
+                    told[name] = value.into();
+                }
             }
             if self.platform == Platform::Telegram {
                 told["chats"] = chats.iter().map(|chat| chat.id).collect();
@@ -61,18 +59,19 @@ impl SimArguments {
     }
 }
 
+/// What people need not be told: it is in the URL, or they asked for it.
+const UNTOLD: [&str; 3] = ["platform", "base_url", "token"];
+
 /// What to use, a line each.
 fn describe(told: &Value) -> String {
     let shown = |value: &Value| match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let lines: Vec<String> = ["page", "url", "secret", "app_id", "app_secret", "chats"]
-        .iter()
-        .filter_map(|name| {
-            let value = told.get(*name)?;
-            Some(format!("{name:<10} {}", shown(value)))
-        })
+    let members = told.as_object().into_iter().flatten();
+    let lines: Vec<String> = members
+        .filter(|(name, _)| !UNTOLD.contains(&name.as_str()))
+        .map(|(name, value)| format!("{name:<10} {}", shown(value)))
         .collect();
     lines.join("\n")
 }

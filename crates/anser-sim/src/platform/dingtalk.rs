@@ -65,6 +65,7 @@ impl Stand for DingTalk {
             kind,
             text: said,
             body,
+            ..Letter::default()
         };
         let done = json!({"errcode": 0, "errmsg": "ok"});
         Ok(Verdict::Taken(letter, Answer::json(200, &done)))

@@ -156,6 +156,7 @@ fn judge(call: &Call, desk: &mut Desk<'_>) -> Result<Verdict, Box<Refusal>> {
         .to_owned(),
         text: gist(&body),
         body,
+        ..Letter::default()
     };
     let waits = matches!(call.parameter("wait"), Some("true" | "1" | "True"));
     let answer = if waits {

@@ -73,6 +73,7 @@ impl Stand for Feishu {
             kind: kind.to_owned(),
             text: said,
             body,
+            ..Letter::default()
         };
         let done = json!({"code": 0, "msg": "success", "data": {}, "StatusCode": 0, "StatusMessage": "success",
             "Extra": null});

@@ -87,6 +87,7 @@ impl Stand for Slack {
             kind: kind.to_owned(),
             text: gist(&body),
             body,
+            ..Letter::default()
         };
         Ok(Verdict::Taken(letter, Answer::text(200, "ok")))
     }

@@ -158,6 +158,7 @@ impl Telegram {
             kind: request.method.to_owned(),
             text: if said.is_empty() { gist(body) } else { said },
             body: request.body.clone(),
+            ..Letter::default()
         };
         Ok(Verdict::Taken(letter, ok(&result)))
     }
@@ -196,6 +197,7 @@ impl Telegram {
             kind: request.method.to_owned(),
             text: said,
             body: request.body.clone(),
+            ..Letter::default()
         };
         Ok(Verdict::Taken(letter, ok(&result)))
     }

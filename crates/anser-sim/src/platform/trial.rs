@@ -7,8 +7,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use serde_json::Value;
 
-use super::{Answer, Breach, Call, Chat, Desk, Letter, Platform, Robot, Stand, Verdict};
+use super::{
+    Answer, Breach, Call, Change, Chat, Desk, Gone, Letter, Platform, Robot, Stand, Verdict,
+};
+use crate::intake::{Content, Part};
 use crate::limit::Limiter;
+use crate::shelf::Shelf;
 use crate::sim::SimOptions;
 
 /// When trials begin.
@@ -24,7 +28,28 @@ pub(super) struct Trial {
     monotonic: Duration,
     pub(super) authorization: Option<HeaderValue>,
     pub(super) letters: Vec<Letter>,
+    pub(super) changes: Vec<Change>,
+    pub(super) gone: Vec<Gone>,
+    pub(super) shelf: Shelf,
     pub(super) breaches: Vec<Breach>,
+    /// What the limits that were exceeded are counted by.
+    pub(super) exceeded: Vec<String>,
+}
+
+/// A field of a form, or a file with its name.
+pub(super) fn part(name: &str, file_name: Option<&str>, bytes: &[u8]) -> Part {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    let sha256 = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    Part {
+        name: name.to_owned(),
+        file_name: file_name.map(str::to_owned),
+        media_type: None,
+        content: Content {
+            size: bytes.len() as u64,
+            sha256: sha256.collect(),
+            head: Bytes::copy_from_slice(bytes),
+        },
+    }
 }
 
 impl Trial {
@@ -39,7 +64,11 @@ impl Trial {
             monotonic: Duration::from_secs(1_000),
             authorization: None,
             letters: Vec::new(),
+            changes: Vec::new(),
+            gone: Vec::new(),
+            shelf: Shelf::default(),
             breaches: Vec::new(),
+            exceeded: Vec::new(),
         }
     }
 
@@ -77,6 +106,28 @@ impl Trial {
         media: &str,
         body: Bytes,
     ) -> Answer {
+        self.request(method, target, media, body, Vec::new())
+    }
+
+    /// Posts a form with files.
+    pub(super) fn upload(&mut self, target: &str, parts: Vec<Part>) -> Answer {
+        self.request(
+            Method::POST,
+            target,
+            "multipart/form-data",
+            Bytes::new(),
+            parts,
+        )
+    }
+
+    fn request(
+        &mut self,
+        method: Method,
+        target: &str,
+        media: &str,
+        body: Bytes,
+        parts: Vec<Part>,
+    ) -> Answer {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, media.parse().unwrap());
@@ -93,6 +144,7 @@ impl Trial {
                 .collect(),
             headers,
             body,
+            parts,
             now: self.now,
             monotonic: self.monotonic,
         };
@@ -101,15 +153,26 @@ impl Trial {
             robots: &robots,
             chats: &self.chats,
             limiter: &mut self.limiter,
+            shelf: &mut self.shelf,
             number: self.letters.len() as u64 + 1,
+            exceeded: None,
         };
         let answer = match self.stand.judge(&call, &mut desk) {
             Ok(Verdict::Taken(letter, answer)) => {
                 self.letters.push(letter);
                 answer
             }
+            Ok(Verdict::Edited(change, answer)) => {
+                self.changes.push(change);
+                answer
+            }
+            Ok(Verdict::Recalled(gone, answer)) => {
+                self.gone.push(gone);
+                answer
+            }
             Ok(Verdict::Answered(answer)) => answer,
             Err(refusal) => {
+                self.exceeded.extend(desk.exceeded.take());
                 self.breaches.push(refusal.breach);
                 refusal.answer
             }

@@ -57,6 +57,7 @@ impl Stand for WeCom {
             kind,
             text: gist(&body),
             body,
+            ..Letter::default()
         };
         let done = json!({"errcode": 0, "errmsg": "ok"});
         Ok(Verdict::Taken(letter, Answer::json(200, &done)))

@@ -81,6 +81,103 @@ async fn messages_are_recorded_and_shown() {
     );
 }
 
+/// An image as a form with its type, from a client that knows its boundary only.
+async fn upload(sim: &Sim, token: &str, image: &[u8]) -> reqwest::Result<Value> {
+    let mut form =
+        b"--XX\r\ncontent-disposition: form-data; name=\"image_type\"\r\n\r\nmessage\r\n--XX\r\n\
+        content-disposition: form-data; name=\"image\"; filename=\"a<b>.png\"\r\n\r\n"
+            .to_vec();
+    form.extend(image);
+    form.extend(b"\r\n--XX--\r\n");
+    let url = format!("{}/open-apis/im/v1/images", sim.base());
+    let request = client()
+        .post(url)
+        .bearer_auth(token)
+        .header("content-type", "multipart/form-data; boundary=XX")
+        .body(form);
+    request.send().await?.json().await
+}
+
+async fn token(sim: &Sim) -> String {
+    let app = Platform::Feishu.app(1).unwrap();
+    let path = "/open-apis/auth/v3/tenant_access_token/internal";
+    let ask = json!({"app_id": app.token, "app_secret": app.secret});
+    let (_, told) = post(sim, path, &ask).await.unwrap();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    told["tenant_access_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn files_are_told_and_shown_with_their_message() {
+    let sim = sim(Platform::Feishu).await;
+    let token = token(&sim).await;
+    let image = b"\x89PNG\r\n\x1a\nrest";
+    let answer = upload(&sim, &token, image).await.unwrap();
+    let key = answer["data"]["image_key"].as_str().unwrap();
+    let content = json!({"image_key": key}).to_string();
+    let message = json!({"receive_id": "oc_1", "msg_type": "image", "content": content});
+    let url = format!(
+        "{}/open-apis/im/v1/messages?receive_id_type=chat_id",
+        sim.base()
+    );
+    let request = client().post(url).bearer_auth(&token).json(&message);
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    assert_eq!(sim.messages()[0].uploads, [key]);
+    let (_, listed) = get(&sim, "/_sim/uploads").await;
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(
+        listed["uploads"][0],
+        json!({"number": 1, "at": sim.uploads()[0].at, "robot": "cli_sim0000000000001", "kind": "image", "key": key,
+            "name": "a<b>.png", "media_type": null, "size": 12,
+            "sha256": "f02a830cf03a1cf756c0461481db682bc9254a5a399f847494d33850c3ff7156"})
+    );
+    assert_eq!(
+        get(&sim, "/_sim/uploads?after=1").await.1,
+        r#"{"uploads":[]}"#
+    );
+    let content = client().get(format!("{}/_sim/uploads/1/content", sim.base()));
+    let content = content.send().await.unwrap();
+    assert_eq!(content.headers()["content-type"], "image/png");
+    assert_eq!(content.bytes().await.unwrap(), &image[..]);
+    assert_eq!(get(&sim, "/_sim/uploads/2/content").await.0, 404);
+    let (_, page) = get(&sim, "/").await;
+    assert!(
+        page.contains("<img src=\"/_sim/uploads/1/content\" alt=\"a&lt;b&gt;.png\">"),
+        "{page}"
+    );
+    let counters = sim.counters();
+    assert_eq!((counters.uploaded, counters.accepted), (1, 1));
+}
+
+#[tokio::test]
+async fn faults_hit_uploads_by_their_path() {
+    let sim = sim(Platform::Feishu).await;
+    let token = token(&sim).await;
+    let image = b"\xff\xd8\xff";
+    let refuse = FaultKind::Refuse {
+        code: "99991400".to_owned(),
+    };
+    for kind in [
+        FaultKind::DropAfterAccept,
+        refuse,
+        FaultKind::ServerError { status: 500 },
+    ] {
+        sim.fail(Fault::next(1, kind).on("/im/v1/images")).unwrap();
+    }
+    assert!(
+        upload(&sim, &token, image).await.is_err(),
+        "taken, but never told"
+    );
+    assert_eq!(
+        upload(&sim, &token, image).await.unwrap()["code"],
+        99_991_400
+    );
+    assert!(upload(&sim, &token, image).await.unwrap_err().is_decode());
+    assert_eq!(sim.uploads().len(), 1);
+    assert_eq!(upload(&sim, &token, image).await.unwrap()["code"], 0);
+    assert_eq!((sim.counters().uploaded, sim.counters().faults), (2, 3));
+}
+
 #[tokio::test]
 async fn a_fault_drops_the_answer_of_what_was_taken() {
     let sim = sim(Platform::WeCom).await;

@@ -1,5 +1,8 @@
 //! Tokens, messages, replies, keys and the table of codes.
 
+mod changes;
+mod media;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +10,7 @@ use http::HeaderValue;
 
 use super::super::Platform;
 use super::super::trial::Trial;
+use super::messages::{KEY_LIFE, RICH_BYTES_MAX};
 use super::*;
 
 fn trial() -> Trial {
@@ -17,14 +21,23 @@ fn trial() -> Trial {
 
 fn token(trial: &mut Trial) -> Value {
     let ask = json!({"app_id": trial.robot.token, "app_secret": trial.robot.secret});
-    trial.post_to(TOKEN, &ask).value()
+    trial.post_to(TENANT_TOKEN, &ask).value()
+}
+
+/// Has the robot of the trial ask with a token of its own from now on.
+fn authorize(trial: &mut Trial) {
+    let given = token(trial);
+    bear(trial, &given);
+}
+
+fn bear(trial: &mut Trial, given: &Value) {
+    let bearer = format!("Bearer {}", given["tenant_access_token"].as_str().unwrap());
+    trial.authorization = Some(HeaderValue::try_from(bearer).unwrap());
 }
 
 fn authorized() -> Trial {
     let mut trial = trial();
-    let given = token(&mut trial);
-    let bearer = format!("Bearer {}", given["tenant_access_token"].as_str().unwrap());
-    trial.authorization = Some(HeaderValue::try_from(bearer).unwrap());
+    authorize(&mut trial);
     trial
 }
 
@@ -56,10 +69,20 @@ fn a_token_is_given_again_until_its_last_half_hour() {
     trial.advance(Duration::from_secs(1));
     let next = token(&mut trial);
     assert_ne!(next["tenant_access_token"], first["tenant_access_token"]);
+    for given in [&first, &next] {
+        bear(&mut trial, given);
+        assert_eq!(send(&mut trial, &hi(""))["code"], 0, "both are valid");
+    }
+    let ask = json!({"app_id": trial.robot.token, "app_secret": trial.robot.secret});
+    let both = trial.post_to(APP_TOKEN, &ask).value();
+    assert_eq!(both["app_access_token"], next["tenant_access_token"]);
     trial.robot.secret = Some("another".to_owned());
     let ask = json!({"app_id": trial.robot.token, "app_secret": "wrong"});
-    assert_eq!(trial.post_to(TOKEN, &ask).value()["code"], 10014);
-    assert_eq!(trial.post_to(TOKEN, &json!({})).value()["code"], 10003);
+    assert_eq!(trial.post_to(TENANT_TOKEN, &ask).value()["code"], 10014);
+    assert_eq!(
+        trial.post_to(TENANT_TOKEN, &json!({})).value()["code"],
+        10003
+    );
 }
 
 #[test]
@@ -151,9 +174,10 @@ fn content_is_checked_by_its_type() {
             0,
         ),
         ("interactive", json!({}), 230_001),
-        ("image", json!({"image_key": "img_1"}), 0),
+        ("image", json!({"image_key": "img_1"}), 230_001),
         ("image", json!({"image_key": "x"}), 230_001),
-        ("file", json!({"file_key": "file_1"}), 0),
+        ("file", json!({"file_key": "file_1"}), 230_001),
+        ("sticker", json!({"file_key": "file_1"}), 0),
         ("share_chat", json!({"chat_id": "oc_1"}), 0),
         ("share_user", json!({"user_id": "ou_1"}), 0),
         ("system", json!({"type": "divider"}), 0),
