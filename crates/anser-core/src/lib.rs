@@ -3,6 +3,7 @@
 //! function: no I/O, no async runtime, no clock or randomness of its own (they come in through [`clock`] and [`random`]).
 
 pub mod attempt;
+pub mod blob;
 pub mod channel;
 pub mod clock;
 pub mod delivery;

@@ -17,6 +17,12 @@ pub const ATTACHMENTS_MAX: usize = 32;
 pub const ATTACHMENT_INLINE_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of one blob.
 pub const BLOB_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// How long a blob is kept that no message refers to, from when it was uploaded or referred to last.
+pub const BLOB_GRACE: Duration = Duration::from_secs(24 * 3600);
+/// Free bytes that the disk keeps when no reserve is set: the larger of this …
+pub const DISK_RESERVE_BYTES_MIN: u64 = 256 * 1024 * 1024;
+/// … and this share of the file system, in percent.
+pub const DISK_RESERVE_PERCENT: u64 = 2;
 /// Bytes of an attachment that a channel wants whole in memory for a request.
 pub const ATTACHMENT_LOADED_BYTES_MAX: u64 = 10 * 1024 * 1024;
 /// An upload that makes no progress for so long is given up.

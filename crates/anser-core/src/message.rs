@@ -23,7 +23,7 @@ pub use body::Body;
 pub use header::{Conversation, ConversationType, Header, Kind, Origin, Sender, SenderKind};
 pub use item::{Fingerprint, Item};
 pub use segment::Segment;
-pub use validate::Stamp;
+pub use validate::{Stamp, unknown_blob};
 
 /// The media type of one message as JSON.
 pub const MEDIA_TYPE: &str = "application/vnd.anser.message+json";
@@ -55,6 +55,12 @@ impl Message {
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("strings, numbers and raw JSON always serialise")
+    }
+
+    /// The blobs that the message refers to, each once.
+    #[must_use]
+    pub fn blobs(&self) -> Vec<crate::blob::BlobHash> {
+        attachment::blobs(&self.attachments)
     }
 
     /// Reads a stored or received message.

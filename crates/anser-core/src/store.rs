@@ -2,6 +2,7 @@
 //! in commit order, keeps lanes in order, and answers only after a durable commit. Batch first, async; implementations
 //! live in `anser-store`. A queue is a [`Group`] whose deliveries are pulled instead of pushed: leased, then acknowledged.
 
+mod blob;
 mod config;
 
 use std::sync::Arc;
@@ -11,11 +12,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::attempt::{Attempt, PossibleDuplicate};
+use crate::blob::BlobHash;
 use crate::delivery::DeliveryState;
 use crate::id::{DeliveryId, MessageId, Num, Receipt, ResourceId};
 use crate::message::Fingerprint;
 use crate::time::Timestamp;
 
+pub use blob::{BlobDoom, BlobIndex, BlobRow, BlobTotals};
 pub use config::{ConfigChange, ConfigKind, ConfigRow};
 
 /// What deliveries are claimed by: the subscription they come from, or the channel they were addressed to directly.
@@ -98,6 +101,8 @@ pub struct NewMessage {
     pub dedupe: Option<Dedupe>,
     /// When it is to be removed, whatever retention says.
     pub delete_at: Option<Timestamp>,
+    /// The blobs it refers to, each once: kept as long as it is.
+    pub blobs: Vec<BlobHash>,
     /// Where it goes; at most [`crate::limits::DELIVERIES_PER_REQUEST_MAX`].
     pub deliveries: Vec<NewDelivery>,
 }
@@ -126,7 +131,7 @@ pub struct NewDelivery {
 pub struct Append {
     /// The messages, in order.
     pub messages: Vec<NewMessage>,
-    /// All or nothing: one [`Appended::Conflict`] keeps every message out.
+    /// All or nothing: one [`Appended::Conflict`] or [`Appended::UnknownBlob`] keeps every message out.
     pub atomic: bool,
 }
 
@@ -153,6 +158,11 @@ pub enum Appended {
     Conflict {
         /// The first message's id.
         id: MessageId,
+    },
+    /// It refers to a blob that is not usable; not stored.
+    UnknownBlob {
+        /// The first such blob.
+        hash: BlobHash,
     },
     /// Not stored because another member of an atomic batch was refused.
     Skipped,
@@ -592,7 +602,7 @@ pub trait CommitObserver: Send + Sync {
 
 /// The durable state. Every method that changes something answers after the change is durable.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: BlobIndex {
     /// What the store tells about itself.
     fn info(&self) -> StoreInfo;
 
@@ -762,7 +772,7 @@ pub trait Store: Send + Sync {
     /// `Corrupt`.
     async fn config_list(&self) -> Result<Vec<ConfigRow>>;
 
-    /// Removes what retention allows, in one bounded step.
+    /// Removes what retention allows, in one bounded step; blobs lose the references of messages that go.
     ///
     /// # Errors
     /// As [`Store::append`].

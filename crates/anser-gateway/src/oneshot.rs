@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use anser_core::attempt::Attempt;
+use anser_core::blob::BlobSizes;
 use anser_core::channel::ChannelKind;
 use anser_core::clock::Clock;
 use anser_core::id::{IdGenerator, ResourceId};
@@ -57,6 +58,7 @@ impl OneShot<'_> {
                 account: None,
             },
             target_id: None,
+            blobs: BlobSizes::new(),
         };
         let message = Message::accept(item, stamp, &Limits::default())?;
         let entry = ChannelEntry {

@@ -5,6 +5,7 @@ mod background;
 mod commit;
 mod confirm;
 mod prepare;
+mod refer;
 mod room;
 mod route;
 mod schema;
@@ -137,6 +138,7 @@ impl Gateway {
             topic,
             principal,
             options: &options,
+            blobs: self.known_blobs(&items).await?,
         };
         self.publish_request(&request, items).await
     }
@@ -156,12 +158,13 @@ impl Gateway {
         let topic = snapshot
             .topic(TOPIC_DIRECT)
             .ok_or_else(|| not_found(TOPIC_DIRECT))?;
-        let items = items.into_iter().map(with_address).collect();
+        let items: Vec<_> = items.into_iter().map(with_address).collect();
         let request = Request {
             snapshot: &snapshot,
             topic,
             principal,
             options: &options,
+            blobs: self.known_blobs(&items).await?,
         };
         self.publish_request(&request, items).await
     }

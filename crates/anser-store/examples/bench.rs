@@ -84,6 +84,7 @@ impl Bench {
             time: now,
             document: Bytes::from(vec![b'x'; DOCUMENT_BYTES]),
             dedupe: None,
+            blobs: Vec::new(),
             delete_at: None,
             deliveries: vec![NewDelivery {
                 group: GROUP,

@@ -7,6 +7,7 @@ mod claiming;
 mod configuring;
 mod diverting;
 mod fixture;
+mod keeping;
 mod leasing;
 mod listing;
 mod retaining;
@@ -66,5 +67,10 @@ pub async fn run_all(mut make: impl FnMut() -> SharedStore) {
     retaining::steps_are_bounded_and_come_to_an_end(&*make()).await;
     retaining::a_message_goes_at_its_own_time(&*make()).await;
     retaining::attempts_and_dedupe_records_go_too(&*make()).await;
+    keeping::a_blob_is_usable_from_its_put_to_its_doom(&*make()).await;
+    keeping::only_the_doomed_are_removed(&*make()).await;
+    keeping::blobs_are_doomed_and_told_in_steps(&*make()).await;
+    keeping::messages_keep_their_blobs(&*make()).await;
+    keeping::no_message_is_stored_without_its_blobs(&*make()).await;
     configuring::nothing_works_after_the_close(&*make()).await;
 }

@@ -7,12 +7,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anser_core::Timestamp;
 use anser_core::attempt::Attempt;
+use anser_core::blob::BlobHash;
 use anser_core::id::{DeliveryId, MessageId, Num};
 use anser_core::store::{
-    Acknowledged, Acknowledgement, Append, Appended, Claim, Claimed, ConfigChange, ConfigRow,
-    DeliveryPage, DeliveryRow, DeliveryScan, Depth, Diversion, Group, Lease, Leased, MessageRow,
-    MessageScan, NewDelivery, QueueCounts, Result, Retention, Rewind, Rewound, Settled, Settlement,
-    Store, StoreError, StoreInfo, Swept,
+    Acknowledged, Acknowledgement, Append, Appended, BlobDoom, BlobIndex, BlobRow, BlobTotals,
+    Claim, Claimed, ConfigChange, ConfigRow, DeliveryPage, DeliveryRow, DeliveryScan, Depth,
+    Diversion, Group, Lease, Leased, MessageRow, MessageScan, NewDelivery, QueueCounts, Result,
+    Retention, Rewind, Rewound, Settled, Settlement, Store, StoreError, StoreInfo, Swept,
 };
 use async_trait::async_trait;
 
@@ -45,6 +46,35 @@ impl MemoryStore {
             return Err(StoreError::Permanent("the store is closed".into()));
         }
         Ok(state)
+    }
+}
+
+#[async_trait]
+impl BlobIndex for MemoryStore {
+    async fn blob_announce(&self, hash: BlobHash, size: u64) -> Result<()> {
+        self.open()?.blob_announce(hash, size);
+        Ok(())
+    }
+
+    async fn blob_put(&self, hash: BlobHash, size: u64, at: Timestamp) -> Result<()> {
+        self.open()?.blob_put(hash, size, at);
+        Ok(())
+    }
+
+    async fn blobs(&self, hashes: Vec<BlobHash>) -> Result<Vec<BlobRow>> {
+        Ok(self.open()?.blobs(&hashes))
+    }
+
+    async fn blob_doom(&self, doom: BlobDoom) -> Result<Vec<BlobHash>> {
+        Ok(self.open()?.blob_doom(&doom))
+    }
+
+    async fn blob_remove(&self, hash: BlobHash) -> Result<bool> {
+        Ok(self.open()?.blob_remove(hash))
+    }
+
+    async fn blob_totals(&self) -> Result<BlobTotals> {
+        Ok(self.open()?.blob_totals())
     }
 }
 

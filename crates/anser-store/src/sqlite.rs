@@ -5,6 +5,7 @@
 
 mod ack;
 mod attempts;
+mod blob;
 mod counts;
 mod depth;
 mod error;
@@ -30,14 +31,16 @@ use std::thread::JoinHandle;
 
 use anser_core::Timestamp;
 use anser_core::attempt::Attempt;
+use anser_core::blob::BlobHash;
 use anser_core::clock::Clock;
 use anser_core::id::{DeliveryId, MessageId, Num, ResourceId};
 use anser_core::random::Random;
 use anser_core::store::{
-    Acknowledged, Acknowledgement, Append, Appended, Claim, Claimed, CommitObserver, ConfigChange,
-    ConfigRow, DeliveryPage, DeliveryRow, DeliveryScan, Depth, Diversion, Group, Lease, Leased,
-    MessageRow, MessageScan, NewDelivery, QueueCounts, Result, Retention, Rewind, Rewound, Settled,
-    Settlement, Store, StoreError, StoreInfo, Swept,
+    Acknowledged, Acknowledgement, Append, Appended, BlobDoom, BlobIndex, BlobRow, BlobTotals,
+    Claim, Claimed, CommitObserver, ConfigChange, ConfigRow, DeliveryPage, DeliveryRow,
+    DeliveryScan, Depth, Diversion, Group, Lease, Leased, MessageRow, MessageScan, NewDelivery,
+    QueueCounts, Result, Retention, Rewind, Rewound, Settled, Settlement, Store, StoreError,
+    StoreInfo, Swept,
 };
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
@@ -231,6 +234,35 @@ macro_rules! expect_answer {
             _ => Err(StoreError::Unknown),
         }
     };
+}
+
+#[async_trait]
+impl BlobIndex for SqliteStore {
+    async fn blob_announce(&self, hash: BlobHash, size: u64) -> Result<()> {
+        self.write(Op::BlobAnnounce { hash, size }).await.map(drop)
+    }
+
+    async fn blob_put(&self, hash: BlobHash, size: u64, at: Timestamp) -> Result<()> {
+        self.write(Op::BlobPut { hash, size, at }).await.map(drop)
+    }
+
+    async fn blobs(&self, hashes: Vec<BlobHash>) -> Result<Vec<BlobRow>> {
+        self.near()?
+            .read(move |connection| blob::usable(connection, &hashes))
+            .await
+    }
+
+    async fn blob_doom(&self, doom: BlobDoom) -> Result<Vec<BlobHash>> {
+        expect_answer!(self.write(Op::BlobDoom(doom)).await?, Answer::Doomed)
+    }
+
+    async fn blob_remove(&self, hash: BlobHash) -> Result<bool> {
+        expect_answer!(self.write(Op::BlobRemove(hash)).await?, Answer::Removed)
+    }
+
+    async fn blob_totals(&self) -> Result<BlobTotals> {
+        self.far()?.read(blob::totals).await
+    }
 }
 
 #[async_trait]

@@ -33,6 +33,7 @@ static MESSAGE: LazyLock<Message> = LazyLock::new(|| {
             account: None,
         },
 target_id: None,
+blobs: std::collections::HashMap::new(),
 };
     Message::accept(item, stamp, &Limits::default()).expect("is valid")
 });

@@ -22,6 +22,7 @@ fn stamp() -> Stamp {
             account: None,
         },
 target_id: None,
+blobs: std::collections::HashMap::new(),
 }
 }
 

@@ -26,6 +26,7 @@ fn message(item: &str) -> Message {
             account: None,
         },
         target_id: None,
+        blobs: std::collections::HashMap::new(),
     };
     let item = Item::from_json(item.as_bytes()).unwrap();
     Message::accept(item, stamp, &Limits::default()).unwrap()

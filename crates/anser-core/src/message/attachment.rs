@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::blob::BlobHash;
+
 /// One attachment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -16,10 +18,10 @@ pub struct Attachment {
     /// Media type, such as `image/png`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
-    /// Bytes. Checked against inline bytes, and stamped from them when absent.
+    /// Bytes. Checked against inline bytes and blobs, and stamped from them when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// SHA-256 of the bytes, lower-case hex. Checked against inline bytes, and stamped from them when absent.
+    /// SHA-256 of the bytes, lower-case hex. Checked against inline bytes and blobs, and stamped from them when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Where the bytes are.
@@ -43,6 +45,26 @@ pub enum Source {
     Url(String),
     /// Base64 of at most 64 KiB (RFC 4648 §4).
     Inline(String),
-    /// A blob of this gateway, by content hash.
+    /// A blob of this gateway, by content hash: 64 hexadecimal digits, lower-case once accepted.
     Blob(String),
+}
+
+impl Attachment {
+    /// The blob that the bytes are in; `None` when they are elsewhere, or the name is none.
+    #[must_use]
+    pub fn blob(&self) -> Option<BlobHash> {
+        match &self.source {
+            Source::Blob(hash) => hash.parse().ok(),
+            Source::Url(_) | Source::Inline(_) => None,
+        }
+    }
+}
+
+/// The blobs that attachments refer to, each once.
+#[must_use]
+pub(super) fn blobs(attachments: &[Attachment]) -> Vec<BlobHash> {
+    let mut blobs: Vec<BlobHash> = attachments.iter().filter_map(Attachment::blob).collect();
+    blobs.sort_unstable();
+    blobs.dedup();
+    blobs
 }

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::attachment::Attachment;
+use super::attachment::{self, Attachment};
 use super::body::BodyFields;
 use super::header::{Conversation, Kind};
+use crate::blob::BlobHash;
 use crate::problem::Problem;
 use crate::time::Timestamp;
 
@@ -132,6 +133,13 @@ impl Item {
     /// `malformed_json` (400) for bytes that are no JSON, `invalid_field` (422) with the path otherwise.
     pub fn from_json(json: &[u8]) -> Result<Self, Problem> {
         parse_json("", json)
+    }
+
+    /// The blobs that the item refers to, each once. A name that is none is left out: [`super::Message::accept`] refuses
+    /// it.
+    #[must_use]
+    pub fn blobs(&self) -> Vec<BlobHash> {
+        attachment::blobs(&self.attachments)
     }
 
     /// What tells a repeat from another item under the same dedupe key. Not counted: whitespace, the order of members

@@ -6,7 +6,7 @@ mod vectors;
 use serde_json::Value;
 
 use super::header::SenderKind;
-use super::{Item, Message, Sender, Stamp};
+use super::{Item, Message, Sender, Source, Stamp};
 use crate::id::IdGenerator;
 use crate::limits::Limits;
 use crate::problem::Problem;
@@ -27,6 +27,7 @@ fn stamp() -> Stamp {
             account: None,
         },
         target_id: None,
+        blobs: std::collections::HashMap::new(),
     }
 }
 
@@ -93,6 +94,50 @@ fn the_schema_refuses_what_is_no_message() {
     refused(|value| value["header"]["tpyo"] = 1.into());
     refused(|value| value["header"]["kind"] = "loud".into());
     refused(|value| value["body"] = serde_json::json!({"segments": [{"type": "text"}]}));
+}
+
+/// An item whose only attachment is of the blob `hello`, with these members beside.
+fn of_blob(hash: &str, beside: &str) -> Result<Message, Problem> {
+    let json = format!(
+        r#"{{"body":{{"data":1}},"attachments":[{{"id":"a"{beside},"source":{{"blob":"{hash}"}}}}]}}"#
+    );
+    let mut stamp = stamp();
+    stamp.blobs.insert(HELLO.parse().unwrap(), 5);
+    Message::accept(Item::from_json(json.as_bytes())?, stamp, &Limits::default())
+}
+
+/// SHA-256 of `hello`.
+const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+#[test]
+fn a_blob_is_stamped_with_its_size_and_hash() {
+    let beside = format!(",\"size\":5,\"sha256\":\"{}\"", HELLO.to_uppercase());
+    for beside in ["", &beside] {
+        let message = of_blob(&HELLO.to_uppercase(), beside).unwrap();
+        let [attachment] = &message.attachments[..] else {
+            unreachable!("there is one")
+        };
+        assert_eq!(attachment.size, Some(5));
+        assert_eq!(attachment.sha256.as_deref(), Some(HELLO));
+        assert_eq!(attachment.source, Source::Blob(HELLO.to_owned()));
+        assert_eq!(message.blobs(), [HELLO.parse().unwrap()]);
+    }
+}
+
+#[test]
+fn a_blob_that_is_not_what_the_publisher_says_is_refused() {
+    let other = HELLO.replace('2', "3");
+    for (hash, beside, code, field) in [
+        (&*other, "", "unknown_blob", "source.blob"),
+        ("hello", "", "invalid_hash", "source.blob"),
+        (HELLO, ",\"size\":6", "integrity", "size"),
+        (HELLO, &format!(",\"sha256\":\"{other}\""), "integrity", "sha256"),
+    ] {
+        let problem = of_blob(hash, beside).unwrap_err();
+        assert_eq!(problem.code, code);
+        let field = format!("attachments[0].{field}");
+        assert_eq!(problem.field.as_ref(), Some(&field));
+    }
 }
 
 #[test]

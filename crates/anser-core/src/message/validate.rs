@@ -12,6 +12,7 @@ use super::header::{Header, Sender};
 use super::item::{Item, ItemHeader};
 use super::segment::{Known, Segment};
 use super::{Message, VERSION};
+use crate::blob::{BlobHash, BlobSizes};
 use crate::id::MessageId;
 use crate::limits::{
     CARD_ACTIONS_MAX, DATA_DEPTH_MAX, FORWARD_DEPTH_MAX, FORWARD_ITEMS_MAX, KEY_BYTES_MAX, Limits,
@@ -34,6 +35,8 @@ pub struct Stamp {
     pub from: Sender,
     /// The message that this one edits or recalls.
     pub target_id: Option<MessageId>,
+    /// The blobs that attachments may refer to; others are not known here.
+    pub blobs: BlobSizes,
 }
 
 impl Message {
@@ -41,14 +44,15 @@ impl Message {
     ///
     /// # Errors
     /// A [`Problem`] whose field is the path inside the item.
-    pub fn accept(item: Item, stamp: Stamp, limits: &Limits) -> Result<Self, Problem> {
+    pub fn accept(item: Item, mut stamp: Stamp, limits: &Limits) -> Result<Self, Problem> {
         if let Some(key) = &item.dedupe_key {
             name::check_text("invalid_text", "dedupe_key", key, KEY_BYTES_MAX)?;
         }
+        let blobs = std::mem::take(&mut stamp.blobs);
         let header = header(item.header, stamp, limits)?;
         let body = Body::try_from(item.body)?;
         check_body(&body, limits)?;
-        let attachments = attachments(item.attachments, limits)?;
+        let attachments = attachments(item.attachments, &blobs, limits)?;
         if let Body::Content(content) = &body {
             check_references("body.segments", &content.segments, &attachments)?;
         }
@@ -441,6 +445,7 @@ fn references(known: &Known) -> impl Iterator<Item = (&'static str, &String)> {
 
 fn attachments(
     mut attachments: Vec<Attachment>,
+    blobs: &BlobSizes,
     limits: &Limits,
 ) -> Result<Vec<Attachment>, Problem> {
     if attachments.len() > limits.attachments_max {
@@ -468,12 +473,17 @@ fn attachments(
                 "attachment ids must differ",
             ));
         }
-        attachment(&field, &mut attachments[i], limits)?;
+        attachment(&field, &mut attachments[i], blobs, limits)?;
     }
     Ok(attachments)
 }
 
-fn attachment(field: &str, attachment: &mut Attachment, limits: &Limits) -> Result<(), Problem> {
+fn attachment(
+    field: &str,
+    attachment: &mut Attachment,
+    blobs: &BlobSizes,
+    limits: &Limits,
+) -> Result<(), Problem> {
     if let Some(name) = &attachment.name {
         name::check_text("invalid_text", &format!("{field}.name"), name, 255)?;
     }
@@ -481,20 +491,18 @@ fn attachment(field: &str, attachment: &mut Attachment, limits: &Limits) -> Resu
         body::check_media_type(&format!("{field}.media_type"), media_type)?;
     }
     if let Some(hash) = &mut attachment.sha256 {
-        if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(Problem::invalid(
-                "invalid_hash",
-                format!("{field}.sha256"),
-                "must be 64 hexadecimal digits",
-            ));
-        }
-        hash.make_ascii_lowercase();
+        *hash = blob_hash(&format!("{field}.sha256"), hash)?.to_string();
     }
-    match &attachment.source {
-        Source::Blob(_) => Err(Problem::not_available(
-            format!("{field}.source.blob"),
-            "a blob",
-        )),
+    match &mut attachment.source {
+        Source::Blob(name) => {
+            let source = format!("{field}.source.blob");
+            let hash = blob_hash(&source, name)?;
+            *name = hash.to_string();
+            let size = *blobs
+                .get(&hash)
+                .ok_or_else(|| unknown_blob(&source, hash))?;
+            check_integrity(field, attachment, size, hash)
+        }
         Source::Url(link) => check_link(&format!("{field}.source.url"), link),
         Source::Inline(text) => {
             let source = format!("{field}.source.inline");
@@ -512,7 +520,8 @@ fn attachment(field: &str, attachment: &mut Attachment, limits: &Limits) -> Resu
                     bytes.len(),
                 ));
             }
-            check_integrity(field, attachment, &bytes)
+            let hash = BlobHash(Sha256::digest(&bytes).into());
+            check_integrity(field, attachment, bytes.len() as u64, hash)
         }
     }
 }
@@ -531,8 +540,29 @@ fn check_link(field: &str, link: &str) -> Result<(), Problem> {
     ))
 }
 
-fn check_integrity(field: &str, attachment: &mut Attachment, bytes: &[u8]) -> Result<(), Problem> {
-    let size = bytes.len() as u64;
+fn blob_hash(field: &str, text: &str) -> Result<BlobHash, Problem> {
+    text.parse()
+        .map_err(|_| Problem::invalid("invalid_hash", field, "must be 64 hexadecimal digits"))
+}
+
+/// The refusal of a message whose attachment at `field` names a blob that is not, or not any more, kept here.
+#[must_use]
+pub fn unknown_blob(field: &str, hash: BlobHash) -> Problem {
+    Problem::invalid(
+        "unknown_blob",
+        field,
+        format!(
+            "there is no blob {hash} here: upload its bytes with POST /v1/blobs first, then publish"
+        ),
+    )
+}
+
+fn check_integrity(
+    field: &str,
+    attachment: &mut Attachment,
+    size: u64,
+    hash: BlobHash,
+) -> Result<(), Problem> {
     if attachment.size.is_some_and(|given| given != size) {
         return Err(Problem::invalid(
             "integrity",
@@ -540,10 +570,7 @@ fn check_integrity(field: &str, attachment: &mut Attachment, bytes: &[u8]) -> Re
             format!("does not match the bytes, which are {size}"),
         ));
     }
-    let hash: String = Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = hash.to_string();
     if attachment
         .sha256
         .as_ref()

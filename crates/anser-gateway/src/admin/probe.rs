@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anser_core::Message;
 use anser_core::Problem;
 use anser_core::attempt::Attempt;
+use anser_core::blob::BlobSizes;
 use anser_core::message::item::parse_json;
 use anser_core::message::{Item, Stamp};
 use anser_core::name::TOPIC_DIRECT;
@@ -56,6 +57,7 @@ impl Gateway {
             topic: TOPIC_DIRECT.to_owned(),
             from: Principal::system().sender,
             target_id: None,
+            blobs: BlobSizes::new(),
         };
         Message::accept(item, stamp, &self.options.limits)
     }

@@ -10,7 +10,7 @@ use anser_core::{Problem, ProblemKind};
 use tokio::sync::oneshot;
 
 use super::prepare::{Prepared, Request, in_batch};
-use super::{Published, Results};
+use super::{Published, Results, refer};
 use crate::accepted::Accepted;
 use crate::gateway::Gateway;
 use crate::intake::{Intake, Staged};
@@ -65,7 +65,7 @@ impl Gateway {
     /// Commits what was prepared and answers every item.
     ///
     /// # Errors
-    /// The store's; with `atomic` the conflict that kept every item out.
+    /// The store's; with `atomic` the refusal that kept every item out.
     pub(super) async fn commit_prepared(
         &self,
         request: &Request<'_>,
@@ -183,6 +183,7 @@ impl Gateway {
                 num,
             ),
             Appended::Conflict { id } => Stored::Refused(conflict(&id.to_string())),
+            Appended::UnknownBlob { hash } => Stored::Refused(refer::gone(&staged.message, hash)),
             Appended::Skipped => Stored::Refused(skipped()),
         })
     }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use anser_core::blob::BlobSizes;
 use anser_core::limits::KEY_BYTES_MAX;
 use anser_core::message::{Item, Stamp};
 use anser_core::name::check_text;
@@ -12,7 +13,7 @@ use bytes::Bytes;
 
 use super::room::Room;
 use super::route::{self, Budget, TOO_MANY_DELIVERIES};
-use super::{OnUnroutable, PublishOptions, schema};
+use super::{OnUnroutable, PublishOptions, refer, schema};
 use crate::auth::Principal;
 use crate::config::{Snapshot, Topic};
 use crate::gateway::Gateway;
@@ -27,6 +28,8 @@ pub(super) struct Request<'a> {
     pub(super) topic: &'a Topic,
     pub(super) principal: &'a Principal,
     pub(super) options: &'a PublishOptions,
+    /// The blobs that its items may refer to.
+    pub(super) blobs: BlobSizes,
 }
 
 /// The items of a request after preparation: refused ones with their reason, the others in order.
@@ -101,7 +104,8 @@ impl Gateway {
         let (topic, options) = (request.topic, request.options);
         let now = self.clock.now();
         let dedupe = dedupe(request, &item, now)?;
-        let message = Message::accept(item, self.stamp(request, now), &self.options.limits)?;
+        let stamp = self.stamp(request, now, refer::of_item(&item, &request.blobs));
+        let message = Message::accept(item, stamp, &self.options.limits)?;
         if let Some(schema) = &topic.schema {
             schema::check(schema, &message)?;
         }
@@ -125,19 +129,21 @@ impl Gateway {
                 document,
                 dedupe,
                 delete_at: message.header.delete_at,
+                blobs: message.blobs(),
                 deliveries,
             },
             message,
         })
     }
 
-    fn stamp(&self, request: &Request<'_>, now: Timestamp) -> Stamp {
+    fn stamp(&self, request: &Request<'_>, now: Timestamp, blobs: BlobSizes) -> Stamp {
         Stamp {
             id: self.ids.next(now, &*self.random),
             time: now,
             topic: request.topic.meta.name.clone(),
             from: request.principal.sender.clone(),
             target_id: None,
+            blobs,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! message never makes another.
 
 use anser_core::attempt::Attempt;
+use anser_core::blob::BlobSizes;
 use anser_core::id::{DeliveryId, MessageId};
 use anser_core::message::Item;
 use anser_core::message::body::BodyFields;
@@ -138,6 +139,7 @@ impl Gateway {
             topic,
             principal: &principal,
             options: &options,
+            blobs: BlobSizes::new(),
         };
         let staged = self.stage(&request, item(r#type, data, key), &mut Budget::new())?;
         if staged.new.deliveries.is_empty() {

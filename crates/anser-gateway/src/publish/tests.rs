@@ -1,6 +1,7 @@
 //! Publish on the model store: what is refused and how, what is stored, where it goes.
 
 mod accept;
+mod blobs;
 mod dedupe;
 mod failing;
 mod queues;

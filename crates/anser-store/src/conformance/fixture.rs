@@ -51,6 +51,7 @@ impl Maker {
             time: at(seconds),
             document: Bytes::from(format!("{{\"id\":\"{id}\"}}")),
             dedupe: None,
+            blobs: Vec::new(),
             delete_at: None,
             deliveries,
         }

@@ -1,12 +1,14 @@
 //! The model's state and what each call does to it. Written to be read beside the contract, not to be fast; only lanes
 //! and due times have an index.
 
+mod blob;
 mod queue;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anser_core::Timestamp;
 use anser_core::attempt::Attempt;
+use anser_core::blob::BlobHash;
 use anser_core::delivery::DeliveryState;
 use anser_core::id::{DeliveryId, MessageId, Num, ResourceId};
 use anser_core::limits::DELIVERIES_PER_REQUEST_MAX;
@@ -33,6 +35,7 @@ struct Kept {
     row: MessageRow,
     matched: u32,
     delete_at: Option<Timestamp>,
+    blobs: Vec<BlobHash>,
 }
 
 #[derive(Debug, Clone)]
@@ -68,6 +71,7 @@ pub(super) struct State {
     /// Unfinished deliveries by group, state and due time.
     open: BTreeSet<(Group, u8, Timestamp, DeliveryId)>,
     dedupes: BTreeMap<(u64, ResourceId, String), DedupeRecord>,
+    blobs: BTreeMap<BlobHash, blob::Known>,
     log: Vec<Logged>,
     config: BTreeMap<(&'static str, String), ConfigRow>,
 }
@@ -93,15 +97,19 @@ impl State {
             .map(|message| state.append_one(message))
             .collect();
         if let Some(next) = next {
-            if answers
-                .iter()
-                .any(|answer| matches!(answer, Appended::Conflict { .. }))
-            {
+            if answers.iter().any(|answer| {
+                matches!(
+                    answer,
+                    Appended::Conflict { .. } | Appended::UnknownBlob { .. }
+                )
+            }) {
                 for answer in &mut answers {
                     let kept_out = match answer {
                         Appended::Stored { .. } => true,
                         Appended::Duplicate { num, .. } => num.0 > before,
-                        Appended::Conflict { .. } | Appended::Skipped => false,
+                        Appended::Conflict { .. }
+                        | Appended::UnknownBlob { .. }
+                        | Appended::Skipped => false,
                     };
                     if kept_out {
                         *answer = Appended::Skipped;
@@ -119,7 +127,7 @@ impl State {
         let may_fail = append
             .messages
             .iter()
-            .any(|message| message.dedupe.is_some());
+            .any(|message| message.dedupe.is_some() || !message.blobs.is_empty());
         (append.atomic && may_fail).then(|| self.clone())
     }
 
@@ -145,6 +153,10 @@ impl State {
                 Appended::Conflict { id: record.id }
             };
         }
+        if let Some(hash) = message.blobs.iter().find(|hash| !self.is_usable(hash)) {
+            return Appended::UnknownBlob { hash: *hash };
+        }
+        self.touch(&message.blobs, message.time);
         let num = self.next_num();
         let matched = u32::try_from(message.deliveries.len()).unwrap_or(u32::MAX);
         if let Some(dedupe) = &message.dedupe {
@@ -168,6 +180,7 @@ impl State {
             },
             matched,
             delete_at: message.delete_at,
+            blobs: message.blobs.clone(),
         };
         let origin = origin(&kept);
         self.messages.insert(num, kept);

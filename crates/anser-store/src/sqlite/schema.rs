@@ -3,7 +3,8 @@
 //! Few trees, since every one is paid per message. Inserts go to right edges: `message`, `message_id` (UUIDv7 rises) and
 //! `delivery` (its number begins with the message's). `delivery_open` holds unfinished deliveries only and is what claims
 //! read; `delivery_lane` holds those that have a place in a lane, `delivery_dead` the dead letters, `delivery_rewind` what
-//! was taken from a queue and may be taken again.
+//! was taken from a queue and may be taken again. `blob_ref` has a row for each blob that a message refers to, `blob_idle`
+//! the blobs that none does.
 
 #[cfg(test)]
 mod tests;
@@ -54,8 +55,18 @@ const QUEUES: &str = "
 CREATE INDEX delivery_rewind ON delivery(grp, due, id, flags) WHERE flags & 16;
 ";
 
+/// Version 3: blobs. One that is doomed has no time of its last touch.
+const BLOBS: &str = "
+CREATE TABLE blob(
+    hash BLOB PRIMARY KEY, size INTEGER NOT NULL, touched INTEGER, refs INTEGER NOT NULL, sum INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE INDEX blob_idle ON blob(touched, hash) WHERE refs = 0;
+CREATE TABLE blob_ref(
+    num INTEGER NOT NULL, hash BLOB NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY(num, hash)) WITHOUT ROWID;
+";
+
 /// Every step, in order; the data's version is how many of them it has taken.
-const STEPS: &[&str] = &[FOUNDATION, QUEUES];
+const STEPS: &[&str] = &[FOUNDATION, QUEUES, BLOBS];
 
 /// The version this program writes.
 pub(super) fn version() -> u32 {

@@ -6,13 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anser_core::clock::Clock;
+use anser_core::limits::{DISK_RESERVE_BYTES_MIN, DISK_RESERVE_PERCENT};
 
 /// How long an answer of the file system is believed.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// The reserve when none is set: the larger of this…
-const RESERVE_BYTES_MIN: u64 = 256 * 1024 * 1024;
-/// … and this share of the file system, in percent.
-const RESERVE_PERCENT: u64 = 2;
 
 /// Watches the free space of the data directory's file system.
 pub(super) struct Space {
@@ -56,7 +53,7 @@ impl Space {
         let all = stat.f_blocks.saturating_mul(stat.f_frsize);
         let reserve = self
             .reserve
-            .unwrap_or_else(|| RESERVE_BYTES_MIN.max(all / 100 * RESERVE_PERCENT));
+            .unwrap_or_else(|| DISK_RESERVE_BYTES_MIN.max(all / 100 * DISK_RESERVE_PERCENT));
         free < reserve
     }
 }

@@ -3,6 +3,7 @@
 //! again, so no member spoils another.
 
 mod append;
+mod blob;
 mod configure;
 mod queue;
 mod settle;
@@ -13,12 +14,13 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use anser_core::Timestamp;
+use anser_core::blob::BlobHash;
 use anser_core::clock::Clock;
 use anser_core::id::{DeliveryId, MessageId, Num};
 use anser_core::store::{
-    Acknowledged, Acknowledgement, Append, Appended, CommitObserver, ConfigChange, ConfigRow,
-    DeliveryRow, Diversion, Group, Lease, Leased, NewDelivery, Retention, Rewind, Rewound, Settled,
-    Settlement, StoreError, Swept,
+    Acknowledged, Acknowledgement, Append, Appended, BlobDoom, CommitObserver, ConfigChange,
+    ConfigRow, DeliveryRow, Diversion, Group, Lease, Leased, NewDelivery, Retention, Rewind,
+    Rewound, Settled, Settlement, StoreError, Swept,
 };
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -34,9 +36,9 @@ use statements::Statements;
 
 #[cfg(test)]
 pub(super) use {
-    queue::DUE_OF_QUEUE, queue::FRONT_OF_QUEUE, queue::NEXT_DUE_OF_QUEUE, queue::REWINDABLE,
-    settle::OPEN_OF_GROUP, statements::LANE_HEAD, sweep::NEXT_DELETE_AT, sweep::NEXT_OF_TOPIC,
-    sweep::NEXT_TOPIC,
+    blob::DOOMED_BLOBS, blob::IDLE_BLOBS, queue::DUE_OF_QUEUE, queue::FRONT_OF_QUEUE,
+    queue::NEXT_DUE_OF_QUEUE, queue::REWINDABLE, settle::OPEN_OF_GROUP, statements::LANE_HEAD,
+    sweep::NEXT_DELETE_AT, sweep::NEXT_OF_TOPIC, sweep::NEXT_TOPIC,
 };
 
 /// Requests that wait for the writer; more callers wait in line.
@@ -79,6 +81,17 @@ pub(super) enum Op {
     },
     Configure(Vec<ConfigChange>),
     Sweep(Retention),
+    BlobAnnounce {
+        hash: BlobHash,
+        size: u64,
+    },
+    BlobPut {
+        hash: BlobHash,
+        size: u64,
+        at: Timestamp,
+    },
+    BlobDoom(BlobDoom),
+    BlobRemove(BlobHash),
     Probe,
     Close,
 }
@@ -90,7 +103,7 @@ impl Op {
             Self::Append(append) => append
                 .messages
                 .iter()
-                .map(|message| 1 + message.deliveries.len())
+                .map(|message| 1 + message.deliveries.len() + message.blobs.len())
                 .sum(),
             Self::Settle(settlements) => settlements.len(),
             Self::Lease(lease) => lease.max,
@@ -101,13 +114,22 @@ impl Op {
             Self::Cancel { limit, .. } => *limit,
             Self::Sweep(retention) => retention.limit,
             Self::Configure(changes) => changes.len(),
-            Self::Reopen { .. } | Self::Probe | Self::Close => 1,
+            Self::BlobDoom(doom) => doom.limit,
+            Self::BlobAnnounce { .. }
+            | Self::BlobPut { .. }
+            | Self::BlobRemove(_)
+            | Self::Reopen { .. }
+            | Self::Probe
+            | Self::Close => 1,
         }
     }
 
     /// Whether it brings new work and is refused while the disk is short of room.
     fn is_growth(&self) -> bool {
-        matches!(self, Self::Append(_) | Self::Enqueue { .. })
+        matches!(
+            self,
+            Self::Append(_) | Self::Enqueue { .. } | Self::BlobAnnounce { .. }
+        )
     }
 }
 
@@ -125,6 +147,8 @@ pub(super) enum Answer {
     Cancelled(usize),
     Configured(Vec<ConfigRow>),
     Swept(Swept),
+    Doomed(Vec<BlobHash>),
+    Removed(bool),
     Done,
 }
 
@@ -430,6 +454,16 @@ impl<'c> Session<'c> {
             } => Answer::Cancelled(self.cancel_group(*group, keep, *at, *limit)?),
             Op::Configure(changes) => Answer::Configured(self.configure(changes)?),
             Op::Sweep(retention) => Answer::Swept(self.sweep(retention)?),
+            Op::BlobAnnounce { hash, size } => {
+                self.blob_announce(*hash, *size)?;
+                Answer::Done
+            }
+            Op::BlobPut { hash, size, at } => {
+                self.blob_put(*hash, *size, *at)?;
+                Answer::Done
+            }
+            Op::BlobDoom(doom) => Answer::Doomed(self.blob_doom(doom)?),
+            Op::BlobRemove(hash) => Answer::Removed(self.blob_remove(*hash)?),
             Op::Probe => {
                 let probes = meta::number(self.connection, Fact::Probe)?.unwrap_or(0);
                 meta::set_number(self.connection, Fact::Probe, probes.wrapping_add(1))?;

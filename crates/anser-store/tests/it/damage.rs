@@ -69,6 +69,7 @@ impl Filler {
             time: at(step),
             document: Bytes::from(vec![b'x'; document]),
             dedupe: None,
+            blobs: Vec::new(),
             delete_at: None,
             deliveries: vec![NewDelivery {
                 group: GROUP,

@@ -1,6 +1,7 @@
 //! Random operations on the SQLite store and on the model: every answer is the same, and so is everything that can be
 //! read afterwards, also when the data was closed or dropped and opened again in between.
 
+mod blobs;
 mod queues;
 
 use std::time::Duration;
@@ -32,6 +33,7 @@ struct Item {
     same_id: bool,
     dedupe: Option<(u8, u8)>,
     delete_at: bool,
+    blobs: Vec<u8>,
     deliveries: Vec<(u64, Option<u64>, bool, u64)>,
 }
 
@@ -68,6 +70,7 @@ enum Step {
         skip: usize,
     },
     Queue(queues::Step),
+    Blob(blobs::Step),
     Restart {
         clean: bool,
     },
@@ -85,15 +88,19 @@ fn item() -> impl Strategy<Value = Item> {
         prop::bool::weighted(0.1),
         proptest::option::weighted(0.4, (0..3_u8, 0..2_u8)),
         prop::bool::weighted(0.2),
+        blobs::referred(),
         prop::collection::vec(delivery, 0..4),
     )
-        .prop_map(|(topic, same_id, dedupe, delete_at, deliveries)| Item {
-            topic,
-            same_id,
-            dedupe,
-            delete_at,
-            deliveries,
-        })
+        .prop_map(
+            |(topic, same_id, dedupe, delete_at, blobs, deliveries)| Item {
+                topic,
+                same_id,
+                dedupe,
+                delete_at,
+                blobs,
+                deliveries,
+            },
+        )
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -111,6 +118,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(group, retry, limit, skip)| Step::Claim { group, retry, limit, skip }),
         1 => any::<bool>().prop_map(|clean| Step::Restart { clean }),
         14 => queues::step().prop_map(Step::Queue),
+        6 => blobs::step().prop_map(Step::Blob),
     ]
 }
 
@@ -200,6 +208,7 @@ impl Pair {
             } => self.claim(group, retry, limit, skip).await,
             Step::Restart { clean } => self.restart(clean).await,
             Step::Queue(step) => self.queue_step(step).await,
+            Step::Blob(step) => self.blob_step(step).await,
         }
     }
 
@@ -242,6 +251,7 @@ impl Pair {
                 expires_at: self.later(10),
             }),
             delete_at: item.delete_at.then(|| self.later(15)),
+            blobs: item.blobs.iter().map(|blob| blobs::hash(*blob)).collect(),
             deliveries: deliveries
                 .map(|&(group, lane, scheduled, due)| self.delivery(group, lane, scheduled, due))
                 .collect(),
@@ -433,6 +443,7 @@ impl Pair {
                 model.depths_of(depth.channel)
             );
         }
+        self.compare_blobs().await;
         assert_eq!(ours.groups().await, model.groups().await);
         assert_eq!(ours.config_list().await, model.config_list().await);
         for group in 0..GROUPS {

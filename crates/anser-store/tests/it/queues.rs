@@ -31,6 +31,7 @@ async fn send(store: &SqliteStore, count: u64, in_lanes: bool) -> Vec<DeliveryRo
         time: at(number),
         document: Bytes::from_static(b"{}"),
         dedupe: None,
+        blobs: Vec::new(),
         delete_at: None,
         deliveries: vec![NewDelivery {
             group: QUEUE,

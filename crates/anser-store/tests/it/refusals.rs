@@ -25,6 +25,7 @@ fn message(ids: &IdGenerator, bytes: usize) -> Append {
         time: now(),
         document: Bytes::from(vec![b'x'; bytes]),
         dedupe: None,
+        blobs: Vec::new(),
         delete_at: None,
         deliveries: vec![NewDelivery {
             group: ResourceId(2),

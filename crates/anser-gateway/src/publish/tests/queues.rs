@@ -127,6 +127,7 @@ async fn a_queue_holds_a_bounded_number_of_delayed_messages() {
         time: START,
         document: "{}".into(),
         dedupe: None,
+        blobs: Vec::new(),
         delete_at: None,
         deliveries: vec![delayed; most],
     };

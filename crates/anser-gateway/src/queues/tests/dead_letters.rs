@@ -193,6 +193,7 @@ async fn a_message_that_cannot_be_read_is_given_up() {
         time: START,
         document: Bytes::from_static(b"{}"),
         dedupe: None,
+        blobs: Vec::new(),
         delete_at: None,
         deliveries: vec![anser_core::store::NewDelivery {
             group: queue,

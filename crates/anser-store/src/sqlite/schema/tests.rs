@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anser_core::Timestamp;
+use anser_core::blob::BlobHash;
 use anser_core::clock::ManualClock;
 use anser_core::delivery::DeliveryState;
 use anser_core::id::{IdGenerator, Receipt, ResourceId};
 use anser_core::random::SeededRandom;
 use anser_core::store::{
-    Acknowledge, Acknowledged, Acknowledgement, Append, DeliveryScan, Lease, NewDelivery,
-    NewMessage, Rewind, Settle, Settlement, Store,
+    Acknowledge, Acknowledged, Acknowledgement, Append, Appended, BlobDoom, BlobIndex,
+    DeliveryScan, Lease, NewDelivery, NewMessage, Rewind, Settle, Settlement, Store,
 };
 use bytes::Bytes;
 use rusqlite::Connection;
@@ -42,6 +43,7 @@ fn message(ids: &IdGenerator) -> NewMessage {
         time: NOW,
         document: Bytes::from_static(b"{}"),
         dedupe: None,
+        blobs: Vec::new(),
         delete_at: None,
         deliveries: vec![NewDelivery {
             group: GROUP,
@@ -55,9 +57,9 @@ fn message(ids: &IdGenerator) -> NewMessage {
     }
 }
 
-/// Data with one pending and one delivered message, as version 1 has it: its rows are those of today, in the tables that
-/// the first step alone makes.
-async fn write_version_1(dir: &Path) {
+/// Data with one pending and one delivered message, as an earlier version has it: its rows are those of today, in the
+/// tables that the first steps alone make.
+async fn write_version(dir: &Path, version: u32) {
     let today = tempfile::tempdir().unwrap();
     let store = open(today.path());
     let ids = IdGenerator::above(None);
@@ -78,8 +80,12 @@ async fn write_version_1(dir: &Path) {
 
     let connection = Connection::open(dir.join("anser.db")).unwrap();
     prepare_new(&connection).unwrap();
-    connection.execute_batch(STEPS[0]).unwrap();
-    connection.pragma_update(None, "user_version", 1).unwrap();
+    for step in &STEPS[..version as usize] {
+        connection.execute_batch(step).unwrap();
+    }
+    connection
+        .pragma_update(None, "user_version", version)
+        .unwrap();
     let newer = today.path().join("anser.db");
     connection
         .execute("ATTACH ?1 AS newer", [newer.to_str()])
@@ -102,7 +108,7 @@ async fn newest(store: &SqliteStore) -> Vec<anser_core::store::DeliveryRow> {
 #[tokio::test]
 async fn data_of_version_1_is_brought_forward() {
     let dir = tempfile::tempdir().unwrap();
-    write_version_1(dir.path()).await;
+    write_version(dir.path(), 1).await;
     let store = open(dir.path());
     assert!(store.info().clean);
     assert_eq!((store.info().epoch, store.info().highest_num.0), (2, 2));
@@ -139,6 +145,33 @@ async fn data_of_version_1_is_brought_forward() {
         limit: 9,
     };
     assert_eq!(store.rewind(rewind).await.unwrap().count, 1);
+    store.close().await.unwrap();
+    let connection = Connection::open(dir.path().join("anser.db")).unwrap();
+    assert_eq!(stored_version(&connection).unwrap(), version());
+}
+
+#[tokio::test]
+async fn data_of_version_2_learns_of_blobs() {
+    let dir = tempfile::tempdir().unwrap();
+    write_version(dir.path(), 2).await;
+    let store = open(dir.path());
+    assert!(store.info().clean);
+    let hash = BlobHash([7; 32]);
+    store.blob_put(hash, 5, NOW).await.unwrap();
+    let mut referring = message(&IdGenerator::above(store.info().highest_id));
+    referring.blobs = vec![hash];
+    let append = Append {
+        messages: vec![referring],
+        atomic: false,
+    };
+    let answers = store.append(append).await.unwrap();
+    assert!(matches!(answers[..], [Appended::Stored { .. }]));
+    let doom = BlobDoom {
+        untouched_since: Timestamp::FAR_FUTURE,
+        after: None,
+        limit: 9,
+    };
+    assert_eq!(store.blob_doom(doom).await, Ok(vec![]));
     store.close().await.unwrap();
     let connection = Connection::open(dir.path().join("anser.db")).unwrap();
     assert_eq!(stored_version(&connection).unwrap(), version());

@@ -48,10 +48,12 @@ impl Session<'_> {
         for message in &append.messages {
             answers.push(self.append_one(message)?);
         }
-        if answers
-            .iter()
-            .any(|answer| matches!(answer, Appended::Conflict { .. }))
-        {
+        if answers.iter().any(|answer| {
+            matches!(
+                answer,
+                Appended::Conflict { .. } | Appended::UnknownBlob { .. }
+            )
+        }) {
             self.connection
                 .prepare_cached("ROLLBACK TO atomic")?
                 .execute([])?;
@@ -85,6 +87,9 @@ impl Session<'_> {
         {
             return Ok(known.answer(&dedupe.fingerprint));
         }
+        if let Some(hash) = self.unusable(&message.blobs)? {
+            return Ok(Appended::UnknownBlob { hash });
+        }
         let num = self.next_num()?;
         let matched = u32::try_from(message.deliveries.len()).unwrap_or(u32::MAX);
         if let (Some(key), Some(dedupe)) = (&key, &message.dedupe) {
@@ -98,6 +103,7 @@ impl Session<'_> {
             self.put_dedupe(key, &record)?;
         }
         self.insert_message(num, matched, message)?;
+        self.refer(num, &message.blobs, message.time)?;
         let origin = Origin {
             topic: message.topic,
             accepted: message.time,
@@ -360,13 +366,13 @@ fn dedupe_key(message: &NewMessage, dedupe: &Dedupe) -> [u8; DEDUPE_KEY_BYTES] {
     key
 }
 
-/// The answer of a member that a conflict elsewhere kept out. Conflicts and repeats of what was stored before the batch
+/// The answer of a member that a refusal elsewhere kept out. Refusals and repeats of what was stored before the batch
 /// stay what they are; `before` is the last number given out before it.
 fn skip(answer: &mut Appended, before: u64) {
     let kept_out = match answer {
         Appended::Stored { .. } => true,
         Appended::Duplicate { num, .. } => num.0 > before,
-        Appended::Conflict { .. } | Appended::Skipped => false,
+        Appended::Conflict { .. } | Appended::UnknownBlob { .. } | Appended::Skipped => false,
     };
     if kept_out {
         *answer = Appended::Skipped;

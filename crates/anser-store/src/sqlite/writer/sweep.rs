@@ -197,6 +197,7 @@ impl Session<'_> {
         let whole = removed < budget.rows;
         budget.rows -= removed;
         if whole {
+            self.let_go(message)?;
             self.connection
                 .prepare_cached("DELETE FROM message WHERE num = ?1")?
                 .execute([message.0.cast_signed()])?;
