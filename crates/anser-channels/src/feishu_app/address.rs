@@ -1,7 +1,7 @@
-//! How a message gets to its readers: as a reply to a message, in its thread or not, or as a message to a chat or person.
-//! Must not look at what the message says.
+//! How a message gets to its readers: as a reply to a message, in its thread or not, as a message to a chat or person, or
+//! in the place of one that was sent. Must not look at what the message says.
 
-use anser_core::channel::Context;
+use anser_core::channel::{Context, Step, StepKind};
 use anser_core::{Message, Problem};
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -15,6 +15,8 @@ use crate::kit::plan::json as bytes_of;
 const MESSAGES_PATH: &str = "/open-apis/im/v1/messages";
 /// Bytes of a message's id.
 const MESSAGE_ID_BYTES_MAX: usize = 64;
+/// The member of a body that a reply has, and nothing else.
+const IN_THREAD: &str = "reply_in_thread";
 
 /// How a step goes out.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,27 +68,80 @@ fn is_message_id(text: &str) -> bool {
         })
 }
 
-/// How the step that the context names goes out. A reply is one at the first rung only, and in its first part unless it
-/// belongs to a thread.
+/// Marks the steps that are sent as replies: the first, and all of them in a thread, or where no receiver is known. As
+/// long as a message is one, a refusal of any part leads to a message of its own first, and not to links in the place of
+/// attachments.
+pub(super) fn mark_replies(steps: &mut [Step], answered: Option<&Answered>, has_receiver: bool) {
+    let mut is_first = true;
+    for step in steps.iter_mut() {
+        if step.kind != StepKind::Send {
+            continue;
+        }
+        let mut body = members(&step.body);
+        body.remove(IN_THREAD);
+        if let Some(answered) = answered {
+            step.attachment = None;
+            if is_first || answered.in_thread || !has_receiver {
+                body.insert(IN_THREAD.to_owned(), answered.in_thread.into());
+            }
+        }
+        step.body = bytes_of(&Value::Object(body)).into();
+        is_first = false;
+    }
+}
+
+/// The members of a body. A plan's bodies are objects.
+pub(super) fn members(body: &[u8]) -> Map<String, Value> {
+    serde_json::from_slice(body).unwrap_or_default()
+}
+
+/// How a body goes out, that is a reply where it is marked.
 ///
 /// # Errors
 /// `invalid_target`; `missing_target` when nobody is named.
 pub(super) fn way(
     endpoint: &Endpoint,
+    body: &Map<String, Value>,
     message: &Message,
     context: &Context<'_>,
 ) -> Result<Way, Problem> {
     let receiver = endpoint.receiver(context.target)?;
-    let answered = answered(message, receiver.as_ref()).filter(|_| context.rung == 0);
+    let answered = answered(message, receiver.as_ref()).filter(|_| body.contains_key(IN_THREAD));
     match (answered, receiver) {
-        (Some(answered), None) => Ok(Way::Reply(answered)),
-        (Some(answered), _) if context.step == 0 || answered.in_thread => Ok(Way::Reply(answered)),
-        (_, Some(receiver)) => Ok(Way::Send(receiver)),
-        (None, None) => Err(Problem::invalid(
-            "missing_target",
-            "to",
-            "names nobody to send to: add a chat or person to the address (NAME/oc_…), or set settings.receive_id",
-        )),
+        (Some(answered), _) => Ok(Way::Reply(answered)),
+        (None, Some(receiver)) => Ok(Way::Send(receiver)),
+        (None, None) => Err(missing_target()),
+    }
+}
+
+/// Nobody is named.
+pub(super) fn missing_target() -> Problem {
+    Problem::invalid(
+        "missing_target",
+        "to",
+        "names nobody to send to: add a chat or person to the address (NAME/oc_…), or set settings.receive_id",
+    )
+}
+
+/// The address of a message that was sent.
+///
+/// # Errors
+/// `no_platform_id` for what is no id of a message.
+pub(super) fn of_message(endpoint: &Endpoint, id: Option<&str>) -> Result<Url, Problem> {
+    let id = id.filter(|id| is_message_id(id)).ok_or_else(|| {
+        let detail = "is known by no id that Feishu gives to messages";
+        Problem::invalid("no_platform_id", "id", detail)
+    })?;
+    Ok(endpoint.url(&format!("{MESSAGES_PATH}/{id}")))
+}
+
+/// The content as the string that the API wants.
+pub(super) fn stringify(body: &mut Map<String, Value>) {
+    if let Some(content) = body
+        .get_mut("content")
+        .filter(|content| !content.is_string())
+    {
+        *content = content.to_string().into();
     }
 }
 
@@ -107,25 +162,21 @@ impl Way {
     }
 
     /// The request's body: the content as a string, with receiver and key.
-    pub(super) fn body(&self, body: &[u8], message: &Message, context: &Context<'_>) -> Bytes {
-        // A plan's steps are objects.
-        let mut body: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
-        if let Some(content) = body
-            .get_mut("content")
-            .filter(|content| !content.is_string())
-        {
-            *content = content.to_string().into();
-        }
-        for ours in ["receive_id", "reply_in_thread"] {
+    pub(super) fn body(
+        &self,
+        mut body: Map<String, Value>,
+        message: &Message,
+        context: &Context<'_>,
+    ) -> Bytes {
+        stringify(&mut body);
+        for ours in ["receive_id", IN_THREAD] {
             body.remove(ours);
         }
         match self {
             Self::Send(receiver) => {
                 body.insert("receive_id".to_owned(), receiver.id.as_str().into())
             }
-            Self::Reply(answered) => {
-                body.insert("reply_in_thread".to_owned(), answered.in_thread.into())
-            }
+            Self::Reply(answered) => body.insert(IN_THREAD.to_owned(), answered.in_thread.into()),
         };
         let key = idempotency::key(message, context);
         body.insert("uuid".to_owned(), key.into());

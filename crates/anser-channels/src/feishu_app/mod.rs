@@ -1,8 +1,9 @@
-//! A self-built app of Feishu or Lark: text, posts and cards to chats and people, and replies, with the app's own token.
-//! Must not upload, edit or recall, nor receive anything.
+//! A self-built app of Feishu or Lark: text, posts, cards, pictures and files to chats and people, replies, changes and
+//! recalls, with the app's own token. Must not receive anything.
 
 mod address;
 mod answer;
+mod media;
 mod post_form;
 mod render;
 mod settings;
@@ -10,36 +11,47 @@ mod settings;
 use std::sync::Arc;
 
 use anser_core::channel::{
-    Channel, ChannelKind, Context, Exchange, Manifest, Plan, Request, Step, TokenIssuer,
+    Channel, ChannelKind, Context, Exchange, HttpRequest, Manifest, Plan, Request, Step, StepKind,
+    TokenIssuer,
 };
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
 use anser_core::{Message, Problem, Timestamp};
-use http::HeaderValue;
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use serde_json::{Value, json};
+use http::{HeaderMap, HeaderValue, Method};
+use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::kit::plan::{FORMAT, plan};
-use crate::kit::post::post;
+use crate::kit::change::{Changes, edited, recalled};
+use crate::kit::media::fill;
+use crate::kit::plan::{FORMAT, MEDIA_TYPE, json as bytes_of, plan};
+use crate::kit::post::post_as;
 use crate::kit::settings::{url_settings, url_words};
 use render::App;
 use settings::{Endpoint, Settings};
 
 /// The kind's name.
 const KIND: &str = "feishu-app";
+/// The `msg_type` of a card.
+const CARD: &str = "interactive";
+/// What can be changed after it was sent (Feishu, "Edit message" and "Update card").
+const EDITABLE: [&str; 3] = ["text", "post", CARD];
 /// The rung at which a reply is sent as a message of its own, recorded.
 const REPLY_LOST: &str = "reply->message";
-const SETUP: &str = "In the developer console make a custom app, turn its feature Bot on, give it the permission \
-im:message:send_as_bot and publish a version. Copy App ID and App Secret from Credentials into `app_id` and `app_secret`; for \
-Lark set `base_url` to https://open.larksuite.com. Add the bot to the group. Set `receive_id` to the chat (`oc_…`) or person, or \
-name it in the address: `to: [\"NAME/oc_…\"]`, with `ou_…`, `on_…`, an e-mail address or a user_id for a person. A message whose \
-`reply_to` is a Feishu message (`om_…`) is sent as a reply, in the thread if its `conversation` has one. Mentions take an \
-`open_id` (`ou_…`) or a `user_id`. Pictures and files go as links; those that are uploaded already go by their keys through \
-`override` or a `raw` segment, as do stickers, shared chats and people: `{\"msg_type\": \"image\", \"content\": {\"image_key\": \
-\"img_…\"}}`. A message that is sent again within an hour of a lost answer appears once. Feishu takes 1,000 messages a minute \
-and 50 a second of an app, and 5 a second to one chat, shared with the other robots in it; the rate here is that of the app, so \
-lower `rate` for an app that writes to one chat only.";
+const SETUP: &str = "In the developer console make a custom app, turn its feature Bot on, give it the permissions \
+im:message:send_as_bot and, for pictures and files, im:resource, and publish a version. Copy App ID and App Secret from \
+Credentials into `app_id` and `app_secret`; for Lark set `base_url` to https://open.larksuite.com. Add the bot to the group. Set \
+`receive_id` to the chat (`oc_…`) or person, or name it in the address: `to: [\"NAME/oc_…\"]`, with `ou_…`, `on_…`, an e-mail \
+address or a user_id for a person. A message whose `reply_to` is a Feishu message (`om_…`) is sent as a reply, in the thread if \
+its `conversation` has one. Mentions take an `open_id` (`ou_…`) or a `user_id`. Pictures of at most 10 MB and files of at most \
+30 MB are uploaded, and are messages of their own; speech is shown as such when it is Opus, a video when it is MP4, and both go \
+as files otherwise; what is larger goes as a link. Stickers, shared chats and people, and what is uploaded already go by their \
+keys through `override` or a `raw` segment: `{\"msg_type\": \"image\", \"content\": {\"image_key\": \"img_…\"}}`. Text, posts and \
+cards can be edited (a text at most 20 times), each as long as it stays text or a card; where an edit has a picture or a file, \
+that part is sent anew and the old one recalled. How long messages can be edited and recalled is the organisation's setting. \
+A message that is sent again within an hour of a lost answer appears once. Feishu takes 1,000 messages a minute and 50 a second \
+of an app, and 5 a second to one chat, shared with the other robots in it.";
 
 /// The kind.
 pub(crate) struct FeishuApp;
@@ -57,8 +69,9 @@ impl ChannelKind for FeishuApp {
             settings: settings::schema(),
             formats: vec![FORMAT],
             capabilities: vec![
-                "text", "markdown", "code", "break", "divider", "link", "mention", "emoji", "card",
-                "raw", "reply", "thread",
+                "text", "markdown", "code", "break", "divider", "link", "mention", "emoji",
+                "image", "audio", "voice", "video", "file", "card", "raw", "reply", "thread",
+                "edit", "recall",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -67,7 +80,11 @@ impl ChannelKind for FeishuApp {
                 per_second: 16.0,
                 burst: 34,
             }),
-            target_rate: None,
+            // At most 1 + 4 in any second.
+            target_rate: Some(Rate {
+                per_second: 4.0,
+                burst: 1,
+            }),
             schemes: vec!["feishu-app", "lark-app"],
             setup: SETUP,
         }
@@ -122,15 +139,19 @@ impl Channel for Opened {
 
     /// A reply has one rung more than its forms: after the first it is a message of its own, in the same form.
     fn render(&self, message: &Message, context: &Context<'_>) -> Result<Plan, Problem> {
-        address::way(&self.endpoint, message, context)?;
         let receiver = self.endpoint.receiver(context.target)?;
-        let lost = context.rung > 0 && address::answered(message, receiver.as_ref()).is_some();
-        let rung = context.rung - u8::from(lost);
+        let answered = address::answered(message, receiver.as_ref());
+        let lost = context.rung > 0 && answered.is_some();
+        let answered = answered.filter(|_| !lost);
+        if answered.is_none() && receiver.is_none() {
+            return Err(address::missing_target());
+        }
         let form = Context {
-            rung,
+            rung: context.rung - u8::from(lost),
             ..context.clone()
         };
         let mut plan = plan(&App, message, &form)?;
+        address::mark_replies(&mut plan.steps, answered.as_ref(), receiver.is_some());
         if lost {
             plan.degraded.push(REPLY_LOST.to_owned());
             plan.degraded.sort_unstable();
@@ -144,16 +165,64 @@ impl Channel for Opened {
         message: &Message,
         context: &Context<'_>,
     ) -> Result<Request, Problem> {
-        let way = address::way(&self.endpoint, message, context)?;
-        let body = way.body(&step.body, message, context);
-        let mut request = post(way.url(&self.endpoint), step, body);
-        if let Some(token) = context.token {
-            let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.value()))
-                .expect("a token is visible ASCII");
-            bearer.set_sensitive(true);
-            request.headers.insert(AUTHORIZATION, bearer);
+        if step.kind == StepKind::Upload {
+            let mut request = media::request(&self.endpoint, step, message, context)?;
+            authorize(&mut request.headers, context);
+            return Ok(Request::Upload(request));
         }
+        let mut body = Value::Object(address::members(&step.body));
+        fill(&mut body, context)?;
+        let Value::Object(body) = body else {
+            return Err(Problem::invalid(
+                "invalid_field",
+                "body",
+                "must be an object",
+            ));
+        };
+        let mut request = match step.kind {
+            StepKind::Edit => self.edit_request(step, body)?,
+            StepKind::Recall => {
+                let url = address::of_message(&self.endpoint, step.of.as_deref())?;
+                let mut request = post_as(url, MEDIA_TYPE, Bytes::new());
+                request.method = Method::DELETE;
+                request
+            }
+            StepKind::Send | StepKind::Call | StepKind::Upload => {
+                let way = address::way(&self.endpoint, &body, message, context)?;
+                let body = way.body(body, message, context);
+                post_as(way.url(&self.endpoint), &step.media_type, body)
+            }
+        };
+        authorize(&mut request.headers, context);
         Ok(Request::Http(request))
+    }
+
+    /// A part with an attachment is sent anew, as a message of its own.
+    fn edit(
+        &self,
+        edit: &Message,
+        sent: &[String],
+        context: &Context<'_>,
+    ) -> Result<Plan, Problem> {
+        let receiver = self.endpoint.receiver(context.target)?;
+        let changes = Changes {
+            editable: &|step| {
+                let body = address::members(&step.body);
+                let msg_type = body.get("msg_type").and_then(Value::as_str);
+                msg_type.is_some_and(|msg_type| EDITABLE.contains(&msg_type))
+            },
+            recalls: true,
+        };
+        let plan = edited(plan(&App, edit, context)?, sent, &changes)?;
+        let sends = plan.steps.iter().any(|step| step.kind == StepKind::Send);
+        if sends && receiver.is_none() {
+            return Err(address::missing_target());
+        }
+        Ok(plan)
+    }
+
+    fn recall(&self, _: &Message, sent: &[String], _: &Context<'_>) -> Result<Plan, Problem> {
+        recalled(sent)
     }
 
     fn classify(&self, step: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome {
@@ -162,6 +231,36 @@ impl Channel for Opened {
 
     fn token_issuer(&self) -> Option<&dyn TokenIssuer> {
         Some(&self.endpoint)
+    }
+}
+
+impl Opened {
+    /// Cards are changed at another end of the API than text and posts.
+    fn edit_request(
+        &self,
+        step: &Step,
+        mut body: Map<String, Value>,
+    ) -> Result<HttpRequest, Problem> {
+        let url = address::of_message(&self.endpoint, step.of.as_deref())?;
+        address::stringify(&mut body);
+        let is_card = body.get("msg_type").is_some_and(|kind| kind == CARD);
+        if is_card {
+            body.retain(|name, _| name == "content");
+        } else {
+            body.retain(|name, _| ["content", "msg_type"].contains(&name.as_str()));
+        }
+        let mut request = post_as(url, &step.media_type, bytes_of(&Value::Object(body)).into());
+        request.method = if is_card { Method::PATCH } else { Method::PUT };
+        Ok(request)
+    }
+}
+
+fn authorize(headers: &mut HeaderMap, context: &Context<'_>) {
+    if let Some(token) = context.token {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.value()))
+            .expect("a token is visible ASCII");
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
     }
 }
 

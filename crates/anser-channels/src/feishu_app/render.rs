@@ -2,11 +2,13 @@
 //! object; it becomes the string that the API wants when the request is made.
 
 use anser_core::Problem;
+use anser_core::channel::Step;
 use anser_core::message::segment::MentionKind;
 use serde_json::{Value, json};
 
+use super::media;
 use super::post_form::{Nodes, lines};
-use crate::kit::content::{Block, CardPart};
+use crate::kit::content::{Block, CardPart, MediaPart};
 use crate::kit::dialect::{Dialect, Unit};
 use crate::kit::feishu::card;
 use crate::kit::feishu::dialect::{TEXT, mention_id};
@@ -74,6 +76,14 @@ impl Platform for App {
     fn card(&self, part: &CardPart) -> Option<Vec<Value>> {
         let body = json!({"msg_type": "interactive", "content": card::card(part)});
         within(body).map(|body| vec![body])
+    }
+
+    fn media(&self, media: &MediaPart) -> Option<Vec<Step>> {
+        media::steps(media)
+    }
+
+    fn card_uploads(&self, media: &MediaPart) -> Option<Vec<Step>> {
+        Some(vec![media::image(&media.attachment)?])
     }
 
     fn blocks(&self, form: Form, blocks: Vec<Block>) -> Result<Vec<Value>, Problem> {

@@ -1,5 +1,8 @@
 //! Forms, ways, settings, tokens and the table of codes; requests against those of the official client.
 
+mod changes;
+mod media;
+
 use std::time::Duration;
 
 use anser_core::channel::{HttpRequest, HttpResponse, Token};
@@ -89,7 +92,7 @@ fn a_token_as_the_official_client_asks_for_it() {
         request.url.as_str(),
         "https://open.feishu.cn/open-apis/auth/v3/tenant_access_token/internal"
     );
-    assert_eq!(request.method, http::Method::POST);
+    assert_eq!(request.method, Method::POST);
     assert_eq!(
         body(&request),
         json!({"app_id": "cli_x", "app_secret": "s"})
@@ -311,9 +314,10 @@ fn the_first_part_replies_and_all_parts_of_a_thread() {
     let mut long = message(&long);
     long.header.reply_to = Some("om_1".to_owned());
     let channel = channel();
-    let plan = channel.render(&long, &context(0)).unwrap();
-    assert_eq!(plan.steps.len(), 2);
-    let url = |message: &Message, step| {
+    let parts = channel.render(&long, &context(0)).unwrap().steps;
+    assert_eq!(parts.len(), 2);
+    let url = |message: &Message, step: usize| {
+        let plan = channel.render(message, &context(0)).unwrap();
         let context = Context { step, ..context(0) };
         let request = channel
             .request(&plan.steps[step], message, &context)

@@ -110,8 +110,24 @@ pub(crate) fn rejected(code: impl ToString, text: &str, remedy: &str) -> Outcome
     Outcome::Rejected { code, text }
 }
 
+/// What an outcome means for a step of which nobody sees anything, such as an upload: to do it again harms nothing.
+pub(crate) fn unseen(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Unknown { reason } => Outcome::Retry { reason },
+        outcome => outcome,
+    }
+}
+
+/// A refusal for its size, by the platform or a proxy before it: an attachment then goes as a link.
+pub(crate) fn too_large(exchange: &Exchange) -> Option<Outcome> {
+    let status = exchange.as_ref().ok()?.status;
+    (status == StatusCode::PAYLOAD_TOO_LARGE).then(|| Outcome::Degrade {
+        reason: describe(status),
+    })
+}
+
 /// An error before any byte went out proves that nothing arrived; so does a guard that let nothing out.
-fn no_answer(error: &SendError) -> Outcome {
+pub(crate) fn no_answer(error: &SendError) -> Outcome {
     let reason = error.to_string();
     let connected = match error.kind {
         SendErrorKind::Reset

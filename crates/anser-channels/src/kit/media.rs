@@ -209,18 +209,28 @@ fn bytes_of(body: &Value) -> Bytes {
 }
 
 /// The steps with what brings attachments before all that can be seen: one that the platform refuses can then still go as
-/// a link, and nobody has seen a part of the message yet. Marks are changed to where their outputs then are; nothing but a
-/// mark may refer to another step.
+/// a link, and nobody has seen a part of the message yet. What would be brought twice in the same way is brought once.
+/// Marks are changed to where their outputs then are; nothing but a mark may refer to another step.
 pub(crate) fn uploads_first(steps: Vec<Step>) -> Vec<Step> {
-    let mut order: Vec<usize> = (0..steps.len()).collect();
-    order.sort_by_key(|place| steps[*place].kind.is_seen());
-    if order.is_sorted() {
-        return steps;
+    let mut order: Vec<usize> = Vec::new();
+    let mut places = vec![0; steps.len()];
+    for seen in [false, true] {
+        for old in 0..steps.len() {
+            if steps[old].kind.is_seen() != seen {
+                continue;
+            }
+            let again = order
+                .iter()
+                .position(|first| is_same_upload(&steps, *first, old));
+            places[old] = again.unwrap_or(order.len());
+            if again.is_none() {
+                order.push(old);
+            }
+        }
     }
-    let place_of = |old: usize| order.iter().position(|place| *place == old);
     let moved = |(new, old): (usize, &usize)| {
         let mut step = steps[*old].clone();
-        let place = |back: usize| Some(new - place_of(old.checked_sub(back)?)?);
+        let place = |back: usize| Some(new - places[old.checked_sub(back)?]);
         if let Ok(mut body) = serde_json::from_slice::<Value>(&step.body)
             && remark(&mut body, &place)
         {
@@ -229,6 +239,15 @@ pub(crate) fn uploads_first(steps: Vec<Step>) -> Vec<Step> {
         step
     };
     order.iter().enumerate().map(moved).collect()
+}
+
+/// Whether both upload the same attachment to the same end. An address that was called for is for one upload.
+fn is_same_upload(steps: &[Step], one: usize, other: usize) -> bool {
+    let is_called = |place: usize| place > 0 && steps[place - 1].kind == StepKind::Call;
+    steps[one].kind == StepKind::Upload
+        && steps[one] == steps[other]
+        && !is_called(one)
+        && !is_called(other)
 }
 
 /// Changes every mark; whether there was one.

@@ -4,18 +4,24 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use anser_core::channel::{
-    Channel, ChannelKind, Checkpoint, Context, Exchange, HttpResponse, Plan, SendError,
-    SendErrorKind,
+    Channel, ChannelKind, Checkpoint, Context, Exchange, HttpResponse, Plan, Request, SendError,
+    SendErrorKind, Step, StepKind,
 };
 use anser_core::id::{DeliveryId, Num};
 use anser_core::outcome::Outcome;
 use anser_core::{Message, Timestamp};
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderMap, StatusCode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const MESSAGES: [&str; 5] = [
+use crate::limits::{check_limits, check_mentions};
+
+/// Text, image, file, audio, voice and video; inline, as blobs and by URL.
+pub(crate) const MEDIA: &str = include_str!("../../fixtures/media.json");
+const MESSAGES: [&str; 6] = [
+    MEDIA,
     include_str!("../../fixtures/text.json"),
     include_str!("../../fixtures/json.json"),
     include_str!("../../fixtures/bytes.json"),
@@ -62,6 +68,41 @@ pub(crate) fn examples(kind: &dyn ChannelKind) -> Vec<Value> {
     let settings = kind.manifest().settings;
     let examples = settings["examples"].as_array().cloned();
     examples.expect("the settings schema has examples")
+}
+
+/// What the steps of a plan gave, as if the platform had taken them all: a key for each, and an address to upload to.
+pub(crate) fn outputs(plan: &Plan) -> Vec<Option<String>> {
+    let output = |(place, step): (usize, &Step)| match step.kind {
+        StepKind::Call => format!("key-{place}- https://upload.example/key-{place}-"),
+        _ => format!("key-{place}-"),
+    };
+    plan.steps
+        .iter()
+        .enumerate()
+        .map(output)
+        .map(Some)
+        .collect()
+}
+
+/// The requests of a plan, one a step.
+pub(crate) fn requests(
+    channel: &dyn Channel,
+    plan: &Plan,
+    message: &Message,
+    context: &Context<'_>,
+) -> Vec<Request> {
+    let outputs = outputs(plan);
+    let media = Bytes::from_static(b"the bytes of an attachment");
+    let request = |(place, step): (usize, &Step)| {
+        let context = Context {
+            step: place,
+            outputs: &outputs[..place],
+            media: step.loaded.then_some(&media),
+            ..context.clone()
+        };
+        channel.request(step, message, &context).unwrap()
+    };
+    plan.steps.iter().enumerate().map(request).collect()
 }
 
 fn open(kind: &dyn ChannelKind) -> Vec<Arc<dyn Channel>> {
@@ -175,16 +216,18 @@ fn check_requests(channel: &dyn Channel, message: &Message, context: &Context<'_
     let plan = channel.render(message, context).unwrap();
     assert_eq!(plan, channel.render(message, context).unwrap());
     assert!(!plan.steps.is_empty());
-    for step in &plan.steps {
-        let make = || channel.request(step, message, context).unwrap();
-        let (one, two) = (make().into_http().unwrap(), make().into_http().unwrap());
-        assert_eq!(
-            (&one.method, &one.url, &one.headers, &one.body),
-            (&two.method, &two.url, &two.headers, &two.body)
-        );
-        assert!(["http", "https"].contains(&one.url.scheme()));
-        assert!(!one.headers.contains_key(HOST) && !one.headers.contains_key(CONTENT_LENGTH));
-        for value in one.headers.values() {
+    let made = requests(channel, &plan, message, context);
+    let again = requests(channel, &plan, message, context);
+    assert_eq!(format!("{made:?}"), format!("{again:?}"));
+    for request in &made {
+        let (url, headers) = match request {
+            Request::Http(request) => (&request.url, &request.headers),
+            Request::Upload(request) => (&request.url, &request.headers),
+            Request::Mail(_) => continue,
+        };
+        assert!(["http", "https"].contains(&url.scheme()));
+        assert!(!headers.contains_key(HOST) && !headers.contains_key(CONTENT_LENGTH));
+        for value in headers.values() {
             assert!(!value.as_bytes().iter().any(|byte| b"\r\n\0".contains(byte)));
         }
     }
@@ -303,7 +346,7 @@ fn a_rotated_secret_opens_or_there_is_none() {
 }
 
 /// The plans of every rung of a chat platform, until it has no lower form.
-fn ladder(channel: &dyn Channel, message: &Message) -> Vec<Plan> {
+pub(crate) fn ladder(channel: &dyn Channel, message: &Message) -> Vec<Plan> {
     let mut context = context(None);
     let mut plans = Vec::new();
     for rung in 0..=RUNGS_MAX {
@@ -320,7 +363,7 @@ fn ladder(channel: &dyn Channel, message: &Message) -> Vec<Plan> {
     panic!("a ladder of more than {RUNGS_MAX} rungs");
 }
 
-fn chat_platforms() -> impl Iterator<Item = (&'static str, Arc<dyn Channel>)> {
+pub(crate) fn chat_platforms() -> impl Iterator<Item = (&'static str, Arc<dyn Channel>)> {
     let kinds = anser_channels::registry().into_iter();
     kinds
         .filter(|kind| !kind.manifest().generic)
@@ -435,7 +478,7 @@ proptest! {
         };
         for (kind, channel) in chat_platforms() {
             for plan in ladder(&*channel, &message) {
-                for step in &plan.steps {
+                for step in plan.steps.iter().filter(|step| step.kind == StepKind::Send) {
                     prop_assert!(step.body.len() <= BODY_BYTES_MAX);
                     let body: Value = serde_json::from_slice(&step.body).unwrap();
                     check_limits(kind, &body, step.body.len())?;
@@ -444,94 +487,4 @@ proptest! {
             }
         }
     }
-}
-
-/// The limits of `platforms.md`, section 10, by the platform's name.
-fn check_limits(kind: &str, body: &Value, bytes: usize) -> Result<(), TestCaseError> {
-    let length = |path: &str| {
-        body.pointer(path)
-            .and_then(Value::as_str)
-            .map_or(0, str::len)
-    };
-    match kind.split('-').next().unwrap() {
-        "feishu" if kind == "feishu-app" => {
-            let most = if body["msg_type"] == "text" {
-                150_000
-            } else {
-                30_000
-            };
-            prop_assert!(bytes <= most, "{kind}: {bytes}");
-        }
-        "feishu" | "dingtalk" => prop_assert!(bytes <= 20_000, "{kind}: {bytes}"),
-        "wecom" => {
-            prop_assert!(length("/text/content") <= 2_048);
-            prop_assert!(length("/markdown/content") <= 4_096);
-            prop_assert!(length("/markdown_v2/content") <= 4_096);
-        }
-        "slack" => {
-            prop_assert!(length("/text") <= 4 * 4_000);
-            let blocks = body["blocks"].as_array().map_or(0, Vec::len);
-            prop_assert!(blocks <= 50, "{blocks}");
-        }
-        "discord" => {
-            let chars = |text: &Value| text.as_str().map_or(0, |text| text.chars().count());
-            prop_assert!(chars(&body["content"]) <= 2_000);
-            let embeds = body["embeds"].as_array().cloned().unwrap_or_default();
-            prop_assert!(embeds.len() <= 10);
-            for embed in embeds {
-                prop_assert!(chars(&embed["title"]) <= 256);
-                prop_assert!(chars(&embed["description"]) <= 4_096);
-            }
-        }
-        "telegram" => {
-            let text = body["text"].as_str().unwrap_or_default();
-            prop_assert!(text.encode_utf16().count() <= 4_096, "{text}");
-        }
-        other => prop_assert!(false, "say what the limits of {other} are"),
-    }
-    Ok(())
-}
-
-/// The hostile messages mention nobody whom the platform could know: no platform has such an id of a user.
-fn check_mentions(kind: &str, body: &Value) -> Result<(), TestCaseError> {
-    let text = body.to_string();
-    match kind.split('-').next().unwrap() {
-        "feishu" => prop_assert!(!text.contains("<at ") && !text.contains("\"at\""), "{text}"),
-        "dingtalk" => prop_assert!(
-            body.get("at").is_none_or(|at| at["isAtAll"] == false),
-            "{text}"
-        ),
-        "wecom" => {
-            let listed = body
-                .pointer("/text/mentioned_list")
-                .and_then(Value::as_array);
-            prop_assert!(listed.is_none_or(Vec::is_empty), "{text}");
-            prop_assert!(!body["markdown"].to_string().contains("<@"), "{text}");
-        }
-        "slack" => {
-            for mark in [
-                "\"user\"",
-                "\"broadcast\"",
-                "\"usergroup\"",
-                "mrkdwn\":true",
-            ] {
-                prop_assert!(!text.contains(mark), "{text}");
-            }
-            prop_assert!(!body["text"].to_string().contains('<'), "{text}");
-        }
-        "discord" => {
-            let allowed = &body["allowed_mentions"];
-            // A role of that id is one of the segments; nobody else.
-            let nobody = allowed["parse"] == json!([]) && allowed["users"] == json!([]);
-            prop_assert!(nobody, "{text}");
-        }
-        "telegram" => {
-            // A link to a user is the only mark of a mention, and no text holds an open bracket.
-            let html = body.get("parse_mode").is_some();
-            let shown = body["text"].as_str().unwrap_or_default();
-            prop_assert!(!html || !shown.contains("<a href=\"tg:"), "{text}");
-        }
-        _ => {}
-    }
-    Ok(())
 }

@@ -6,4 +6,8 @@ mod conformance;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod media;
+#[cfg(test)]
 mod snapshot;

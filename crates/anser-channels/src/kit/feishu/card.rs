@@ -5,14 +5,17 @@ use serde_json::{Value, json};
 
 use super::dialect::{MARKDOWN, without_tags};
 use crate::kit::content::{
-    Block, Button, CardPart, Look, buttons, markdown_blocks, plain, text_runs,
+    Block, Button, CardPart, Look, MediaPart, buttons, markdown_blocks, plain, text_runs,
 };
+use crate::kit::media::mark;
 
 /// The card.
 pub(crate) fn card(part: &CardPart) -> Value {
     let card = &part.card;
     let mut elements = Vec::new();
-    if let Some(image) = &part.image {
+    if let Some(media) = &part.media {
+        elements.push(picture(media));
+    } else if let Some(image) = &part.image {
         elements.push(markdown(&[Block::paragraph(vec![image.clone()])]));
     }
     for section in &card.sections {
@@ -55,6 +58,15 @@ pub(crate) fn of_elements(elements: &[Value]) -> Value {
 /// An element of Markdown.
 pub(crate) fn markdown(blocks: &[Block]) -> Value {
     json!({"tag": "markdown", "content": MARKDOWN.write(blocks)})
+}
+
+/// A picture by the key that the upload directly before the card gives.
+fn picture(media: &MediaPart) -> Value {
+    let alt = media
+        .caption
+        .as_deref()
+        .or(media.attachment.name.as_deref());
+    json!({"tag": "img", "img_key": mark(1), "alt": plain_text(alt)})
 }
 
 fn field(field: &CardField) -> Value {

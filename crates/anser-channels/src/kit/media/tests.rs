@@ -183,6 +183,56 @@ fn what_brings_an_attachment_goes_first_and_marks_follow() {
 }
 
 #[test]
+fn what_is_shown_twice_is_brought_once() {
+    let picture = attachment(None, None, blob());
+    let shown = || {
+        [
+            upload(&picture, &json!("image")),
+            send(&picture, &json!({"key": mark(1)})),
+        ]
+    };
+    let called = || {
+        [
+            call(&picture, &json!("call")),
+            upload(&picture, &json!("put")),
+            send(&picture, &json!({"key": mark(2)})),
+        ]
+    };
+    for (steps, wanted) in [
+        (
+            [shown(), shown()].concat(),
+            vec![("Upload", None), ("Send", Some(1)), ("Send", Some(2))],
+        ),
+        (
+            [called(), called()].concat(),
+            vec![
+                ("Call", None),
+                ("Upload", None),
+                ("Call", None),
+                ("Upload", None),
+                ("Send", Some(4)),
+                ("Send", Some(3)),
+            ],
+        ),
+    ] {
+        let found = uploads_first(steps);
+        let found: Vec<_> = found
+            .iter()
+            .map(|step| {
+                let body: Value = serde_json::from_slice(&step.body).unwrap();
+                let back = body["key"].as_object().and_then(marked);
+                (format!("{:?}", step.kind), back)
+            })
+            .collect();
+        let wanted: Vec<_> = wanted
+            .into_iter()
+            .map(|(kind, back)| (kind.to_owned(), back))
+            .collect();
+        assert_eq!(found, wanted);
+    }
+}
+
+#[test]
 fn without_uploads_nothing_moves() {
     let steps = vec![Step::send("{\"a\": 1.0}".into(), STEP_MEDIA_TYPE); 2];
     assert_eq!(uploads_first(steps.clone()), steps);
