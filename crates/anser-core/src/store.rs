@@ -4,6 +4,7 @@
 
 mod blob;
 mod config;
+mod link;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::time::Timestamp;
 
 pub use blob::{BlobDoom, BlobIndex, BlobRow, BlobTotals};
 pub use config::{ConfigChange, ConfigKind, ConfigRow};
+pub use link::{Link, LinkKind, Linked};
 
 /// What deliveries are claimed by: the subscription they come from, or the channel they were addressed to directly.
 /// Several groups may share one limiter scope; the dispatcher knows which.
@@ -103,6 +105,8 @@ pub struct NewMessage {
     pub delete_at: Option<Timestamp>,
     /// The blobs it refers to, each once: kept as long as it is.
     pub blobs: Vec<BlobHash>,
+    /// The earlier message that it is about.
+    pub link: Option<Link>,
     /// Where it goes; at most [`crate::limits::DELIVERIES_PER_REQUEST_MAX`].
     pub deliveries: Vec<NewDelivery>,
 }
@@ -714,6 +718,13 @@ pub trait Store: BlobIndex {
     /// # Errors
     /// `Corrupt`.
     async fn messages(&self, nums: Vec<Num>) -> Result<Vec<MessageRow>>;
+
+    /// The messages that are about message `target`, in the order in which they were stored; also those that retention
+    /// has removed since. None once `target` is gone.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    async fn linked(&self, target: Num) -> Result<Vec<Linked>>;
 
     /// A bounded list of messages.
     ///

@@ -4,6 +4,7 @@
 mod background;
 mod commit;
 mod confirm;
+mod linked;
 mod prepare;
 mod refer;
 mod room;
@@ -32,6 +33,7 @@ use crate::intake::NotTaken;
 use crate::look::DeliveryView;
 
 pub use crate::intake::WAITERS_MAX;
+pub(crate) use linked::LinkedMessage;
 pub use room::QUEUE_DELAYED_MAX;
 
 use prepare::Request;
@@ -139,6 +141,7 @@ impl Gateway {
             principal,
             options: &options,
             blobs: self.known_blobs(&items).await?,
+            linked: None,
         };
         self.publish_request(&request, items).await
     }
@@ -165,6 +168,7 @@ impl Gateway {
             principal,
             options: &options,
             blobs: self.known_blobs(&items).await?,
+            linked: None,
         };
         self.publish_request(&request, items).await
     }

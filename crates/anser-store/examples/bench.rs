@@ -85,6 +85,7 @@ impl Bench {
             document: Bytes::from(vec![b'x'; DOCUMENT_BYTES]),
             dedupe: None,
             blobs: Vec::new(),
+            link: None,
             delete_at: None,
             deliveries: vec![NewDelivery {
                 group: GROUP,

@@ -9,6 +9,7 @@ mod diverting;
 mod fixture;
 mod keeping;
 mod leasing;
+mod linking;
 mod listing;
 mod retaining;
 mod rewinding;
@@ -72,5 +73,6 @@ pub async fn run_all(mut make: impl FnMut() -> SharedStore) {
     keeping::blobs_are_doomed_and_told_in_steps(&*make()).await;
     keeping::messages_keep_their_blobs(&*make()).await;
     keeping::no_message_is_stored_without_its_blobs(&*make()).await;
+    linking::a_message_knows_what_is_about_it(&*make()).await;
     configuring::nothing_works_after_the_close(&*make()).await;
 }

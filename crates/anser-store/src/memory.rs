@@ -12,8 +12,8 @@ use anser_core::id::{DeliveryId, MessageId, Num};
 use anser_core::store::{
     Acknowledged, Acknowledgement, Append, Appended, BlobDoom, BlobIndex, BlobRow, BlobTotals,
     Claim, Claimed, ConfigChange, ConfigRow, DeliveryPage, DeliveryRow, DeliveryScan, Depth,
-    Diversion, Group, Lease, Leased, MessageRow, MessageScan, NewDelivery, QueueCounts, Result,
-    Retention, Rewind, Rewound, Settled, Settlement, Store, StoreError, StoreInfo, Swept,
+    Diversion, Group, Lease, Leased, Linked, MessageRow, MessageScan, NewDelivery, QueueCounts,
+    Result, Retention, Rewind, Rewound, Settled, Settlement, Store, StoreError, StoreInfo, Swept,
 };
 use async_trait::async_trait;
 
@@ -162,6 +162,10 @@ impl Store for MemoryStore {
 
     async fn messages(&self, nums: Vec<Num>) -> Result<Vec<MessageRow>> {
         Ok(self.open()?.messages(&nums))
+    }
+
+    async fn linked(&self, target: Num) -> Result<Vec<Linked>> {
+        Ok(self.open()?.linked(target))
     }
 
     async fn scan_messages(&self, scan: MessageScan) -> Result<Vec<MessageRow>> {

@@ -38,9 +38,9 @@ use anser_core::random::Random;
 use anser_core::store::{
     Acknowledged, Acknowledgement, Append, Appended, BlobDoom, BlobIndex, BlobRow, BlobTotals,
     Claim, Claimed, CommitObserver, ConfigChange, ConfigRow, DeliveryPage, DeliveryRow,
-    DeliveryScan, Depth, Diversion, Group, Lease, Leased, MessageRow, MessageScan, NewDelivery,
-    QueueCounts, Result, Retention, Rewind, Rewound, Settled, Settlement, Store, StoreError,
-    StoreInfo, Swept,
+    DeliveryScan, Depth, Diversion, Group, Lease, Leased, Linked, MessageRow, MessageScan,
+    NewDelivery, QueueCounts, Result, Retention, Rewind, Rewound, Settled, Settlement, Store,
+    StoreError, StoreInfo, Swept,
 };
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
@@ -369,6 +369,12 @@ impl Store for SqliteStore {
     async fn messages(&self, nums: Vec<Num>) -> Result<Vec<MessageRow>> {
         self.near()?
             .read(move |connection| read::messages(connection, &nums))
+            .await
+    }
+
+    async fn linked(&self, target: Num) -> Result<Vec<Linked>> {
+        self.near()?
+            .read(move |connection| read::linked(connection, target))
             .await
     }
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anser_core::blob::BlobSizes;
 use anser_core::limits::KEY_BYTES_MAX;
-use anser_core::message::{Item, Stamp};
+use anser_core::message::{Fingerprint, Item, Stamp};
 use anser_core::name::check_text;
 use anser_core::store::{Dedupe, NewMessage};
 use anser_core::{Message, Problem, ProblemKind, Timestamp};
 use bytes::Bytes;
 
+use super::linked::LinkedMessage;
 use super::room::Room;
 use super::route::{self, Budget, TOO_MANY_DELIVERIES};
 use super::{OnUnroutable, PublishOptions, refer, schema};
@@ -30,6 +31,8 @@ pub(super) struct Request<'a> {
     pub(super) options: &'a PublishOptions,
     /// The blobs that its items may refer to.
     pub(super) blobs: BlobSizes,
+    /// Its only item is about an earlier message.
+    pub(super) linked: Option<LinkedMessage>,
 }
 
 /// The items of a request after preparation: refused ones with their reason, the others in order.
@@ -106,12 +109,19 @@ impl Gateway {
         let dedupe = dedupe(request, &item, now)?;
         let stamp = self.stamp(request, now, refer::of_item(&item, &request.blobs));
         let message = Message::accept(item, stamp, &self.options.limits)?;
-        if let Some(schema) = &topic.schema {
+        let linked = request.linked.as_ref();
+        if let Some(schema) = &topic.schema
+            && linked.is_none_or(LinkedMessage::brings_content)
+        {
             schema::check(schema, &message)?;
         }
         route::check_rights(&message.header, request.principal)?;
-        let deliveries =
-            route::deliveries(request.snapshot, topic, &message, request.principal, budget)?;
+        let deliveries = match linked {
+            Some(linked) => linked.deliveries.clone(),
+            None => {
+                route::deliveries(request.snapshot, topic, &message, request.principal, budget)?
+            }
+        };
         if deliveries.is_empty() && options.mandatory {
             return Err(unroutable(topic));
         }
@@ -130,6 +140,7 @@ impl Gateway {
                 dedupe,
                 delete_at: message.header.delete_at,
                 blobs: message.blobs(),
+                link: linked.map(|linked| linked.link),
                 deliveries,
             },
             message,
@@ -142,7 +153,7 @@ impl Gateway {
             time: now,
             topic: request.topic.meta.name.clone(),
             from: request.principal.sender.clone(),
-            target_id: None,
+            target_id: request.linked.as_ref().map(|linked| linked.about),
             blobs,
         }
     }
@@ -170,9 +181,17 @@ fn dedupe(request: &Request<'_>, item: &Item, now: Timestamp) -> Result<Option<D
     Ok(Some(Dedupe {
         lineage: request.principal.lineage,
         key: key.clone(),
-        fingerprint: item.fingerprint(),
+        fingerprint: fingerprint(request, item),
         expires_at: now.plus(window.min(most)),
     }))
+}
+
+fn fingerprint(request: &Request<'_>, item: &Item) -> Fingerprint {
+    let fingerprint = item.fingerprint();
+    match &request.linked {
+        Some(linked) => linked.fingerprint(fingerprint),
+        None => fingerprint,
+    }
 }
 
 fn unroutable(topic: &Topic) -> Problem {

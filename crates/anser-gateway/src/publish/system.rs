@@ -140,6 +140,7 @@ impl Gateway {
             principal: &principal,
             options: &options,
             blobs: BlobSizes::new(),
+            linked: None,
         };
         let staged = self.stage(&request, item(r#type, data, key), &mut Budget::new())?;
         if staged.new.deliveries.is_empty() {

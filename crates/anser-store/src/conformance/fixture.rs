@@ -52,6 +52,7 @@ impl Maker {
             document: Bytes::from(format!("{{\"id\":\"{id}\"}}")),
             dedupe: None,
             blobs: Vec::new(),
+            link: None,
             delete_at: None,
             deliveries,
         }

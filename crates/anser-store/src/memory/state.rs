@@ -15,7 +15,7 @@ use anser_core::limits::DELIVERIES_PER_REQUEST_MAX;
 use anser_core::message::Fingerprint;
 use anser_core::store::{
     Append, Appended, Claim, ClaimClass, Claimed, ConfigChange, ConfigKind, ConfigRow, Dedupe,
-    DeliveryPage, DeliveryRow, DeliveryScan, Depth, Group, Lane, MessageRow, MessageScan,
+    DeliveryPage, DeliveryRow, DeliveryScan, Depth, Group, Lane, Linked, MessageRow, MessageScan,
     NewDelivery, NewMessage, Result, Retention, Settled, Settlement, StoreError, Swept,
 };
 
@@ -72,6 +72,8 @@ pub(super) struct State {
     open: BTreeSet<(Group, u8, Timestamp, DeliveryId)>,
     dedupes: BTreeMap<(u64, ResourceId, String), DedupeRecord>,
     blobs: BTreeMap<BlobHash, blob::Known>,
+    /// By the message that they are about.
+    links: BTreeMap<Num, Vec<Linked>>,
     log: Vec<Logged>,
     config: BTreeMap<(&'static str, String), ConfigRow>,
 }
@@ -182,6 +184,17 @@ impl State {
             delete_at: message.delete_at,
             blobs: message.blobs.clone(),
         };
+        if let Some(link) = message
+            .link
+            .filter(|link| self.messages.contains_key(&link.target))
+        {
+            self.links.entry(link.target).or_default().push(Linked {
+                num,
+                id: message.id,
+                time: message.time,
+                kind: link.kind,
+            });
+        }
         let origin = origin(&kept);
         self.messages.insert(num, kept);
         let place = |(index, delivery)| {
@@ -432,6 +445,10 @@ impl State {
         found.map(|kept| kept.row.clone()).collect()
     }
 
+    pub(super) fn linked(&self, target: Num) -> Vec<Linked> {
+        self.links.get(&target).cloned().unwrap_or_default()
+    }
+
     pub(super) fn scan_messages(&self, scan: &MessageScan) -> Vec<MessageRow> {
         let wanted = |row: &&MessageRow| {
             scan.topic.is_none_or(|topic| row.topic == topic)
@@ -588,6 +605,7 @@ impl State {
             if let Some(kept) = self.messages.remove(&num) {
                 self.ids.remove(&kept.row.id);
             }
+            self.links.remove(&num);
             swept.messages += 1;
         }
         while self

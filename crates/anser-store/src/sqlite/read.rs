@@ -9,7 +9,7 @@ use anser_core::attempt::Attempt;
 use anser_core::delivery::DeliveryState;
 use anser_core::id::{DeliveryId, MessageId, Num, ResourceId};
 use anser_core::store::{
-    Claim, ClaimClass, Claimed, ConfigRow, DeliveryPage, DeliveryRow, DeliveryScan, Group,
+    Claim, ClaimClass, Claimed, ConfigRow, DeliveryPage, DeliveryRow, DeliveryScan, Group, Linked,
     MessageRow, MessageScan,
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
@@ -130,6 +130,16 @@ pub(super) fn message(
         row::message,
     )?;
     Ok(found.into_iter().next().map(|stored| stored.row))
+}
+
+pub(super) fn linked(connection: &Connection, target: Num) -> Result<Vec<Linked>, Failure> {
+    all(
+        connection.prepare_cached(
+            "SELECT target, num, id, time, kind, sum FROM link WHERE target = ?1 ORDER BY num",
+        )?,
+        [target.0.cast_signed()],
+        row::linked,
+    )
 }
 
 pub(super) fn messages(connection: &Connection, nums: &[Num]) -> Result<Vec<MessageRow>, Failure> {

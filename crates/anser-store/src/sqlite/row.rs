@@ -5,7 +5,7 @@ use anser_core::Timestamp;
 use anser_core::attempt::PossibleDuplicate;
 use anser_core::delivery::DeliveryState;
 use anser_core::id::{DeliveryId, MessageId, Num, ResourceId};
-use anser_core::store::{ConfigKind, ConfigRow, DeliveryRow, MessageRow};
+use anser_core::store::{ConfigKind, ConfigRow, DeliveryRow, LinkKind, Linked, MessageRow};
 use bytes::Bytes;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
@@ -149,6 +149,18 @@ pub(super) fn delivery_sum(delivery: &StoredDelivery) -> i64 {
         ])
         .optional(row.target.as_deref().map(str::as_bytes))
         .optional(row.checkpoint.as_deref())
+        .finish()
+}
+
+pub(super) fn link_sum(target: Num, linked: &Linked) -> i64 {
+    Sum::new()
+        .ints([
+            target.0.cast_signed(),
+            linked.num.0.cast_signed(),
+            linked.time.millis(),
+            i64::from(linked.kind.code()),
+        ])
+        .bytes(linked.id.as_bytes())
         .finish()
 }
 
@@ -299,6 +311,25 @@ pub(super) fn message(row: &Row<'_>) -> Result<StoredMessage, Failure> {
 }
 
 /// Reads the columns of [`delivery_columns`].
+/// A message that is about another.
+pub(super) fn linked(row: &Row<'_>) -> Result<Linked, Failure> {
+    let mut columns = Columns::of(row, "link to message");
+    let target = Num(columns.int()?.cast_unsigned());
+    let linked = Linked {
+        num: Num(columns.int()?.cast_unsigned()),
+        id: columns.id()?,
+        time: columns.time()?,
+        kind: u8::try_from(columns.small()?)
+            .ok()
+            .and_then(LinkKind::from_code)
+            .ok_or_else(|| columns.damage())?,
+    };
+    if columns.int()? != link_sum(target, &linked) {
+        return Err(columns.damage());
+    }
+    Ok(linked)
+}
+
 pub(super) fn delivery(row: &Row<'_>) -> Result<StoredDelivery, Failure> {
     let mut columns = Columns::of(row, "delivery");
     let id = DeliveryId::from_u64(columns.int()?.cast_unsigned());

@@ -65,8 +65,15 @@ CREATE TABLE blob_ref(
     num INTEGER NOT NULL, hash BLOB NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY(num, hash)) WITHOUT ROWID;
 ";
 
+/// Version 4: messages that are about earlier ones.
+const LINKS: &str = "
+CREATE TABLE link(
+    target INTEGER NOT NULL, num INTEGER NOT NULL, id BLOB NOT NULL, time INTEGER NOT NULL, kind INTEGER NOT NULL,
+    sum INTEGER NOT NULL, PRIMARY KEY(target, num)) WITHOUT ROWID;
+";
+
 /// Every step, in order; the data's version is how many of them it has taken.
-const STEPS: &[&str] = &[FOUNDATION, QUEUES, BLOBS];
+const STEPS: &[&str] = &[FOUNDATION, QUEUES, BLOBS, LINKS];
 
 /// The version this program writes.
 pub(super) fn version() -> u32 {

@@ -113,10 +113,7 @@ fn no_query_of_a_queue_scans_or_sorts() {
 #[test]
 fn no_sweep_of_blobs_scans_or_sorts() {
     expect_plans(&[
-        (
-            writer::IDLE_BLOBS,
-            "COVERING INDEX blob_idle (touched<?)",
-        ),
+        (writer::IDLE_BLOBS, "COVERING INDEX blob_idle (touched<?)"),
         (
             writer::DOOMED_BLOBS,
             "COVERING INDEX blob_idle (touched=? AND hash>?)",

@@ -70,6 +70,7 @@ impl Filler {
             document: Bytes::from(vec![b'x'; document]),
             dedupe: None,
             blobs: Vec::new(),
+            link: None,
             delete_at: None,
             deliveries: vec![NewDelivery {
                 group: GROUP,

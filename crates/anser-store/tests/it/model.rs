@@ -14,7 +14,8 @@ use anser_core::outcome::OutcomeClass;
 use anser_core::random::SeededRandom;
 use anser_core::store::{
     Append, Appended, Claim, ClaimClass, ConfigChange, ConfigKind, Dedupe, DeliveryRow,
-    DeliveryScan, MessageScan, NewDelivery, NewMessage, Retention, Settle, Settlement, Store,
+    DeliveryScan, Link, LinkKind, MessageScan, NewDelivery, NewMessage, Retention, Settle,
+    Settlement, Store,
 };
 use anser_store::{MemoryStore, SqliteStore};
 use bytes::Bytes;
@@ -25,6 +26,8 @@ use crate::setup::Place;
 const TOPICS: u64 = 3;
 const GROUPS: u64 = 3;
 const CHANNELS: u64 = 2;
+/// Messages with numbers below this may have others that are about them.
+const NUMS_LINKED: u64 = 20;
 
 #[derive(Debug, Clone)]
 struct Item {
@@ -34,6 +37,8 @@ struct Item {
     dedupe: Option<(u8, u8)>,
     delete_at: bool,
     blobs: Vec<u8>,
+    /// The number of the message that it is about, and whether it recalls that.
+    link: Option<(u64, bool)>,
     deliveries: Vec<(u64, Option<u64>, bool, u64)>,
 }
 
@@ -89,15 +94,17 @@ fn item() -> impl Strategy<Value = Item> {
         proptest::option::weighted(0.4, (0..3_u8, 0..2_u8)),
         prop::bool::weighted(0.2),
         blobs::referred(),
+        proptest::option::weighted(0.3, (1..NUMS_LINKED, prop::bool::ANY)),
         prop::collection::vec(delivery, 0..4),
     )
         .prop_map(
-            |(topic, same_id, dedupe, delete_at, blobs, deliveries)| Item {
+            |(topic, same_id, dedupe, delete_at, blobs, link, deliveries)| Item {
                 topic,
                 same_id,
                 dedupe,
                 delete_at,
                 blobs,
+                link,
                 deliveries,
             },
         )
@@ -199,6 +206,10 @@ impl Pair {
                 let retention = self.retention(age);
                 let ours = self.sqlite().sweep(retention.clone()).await;
                 assert_eq!(ours, self.model.sweep(retention).await);
+                for target in (1..NUMS_LINKED).map(Num) {
+                    let ours = self.sqlite().linked(target).await;
+                    assert_eq!(ours, self.model.linked(target).await);
+                }
             }
             Step::Claim {
                 group,
@@ -252,6 +263,14 @@ impl Pair {
             }),
             delete_at: item.delete_at.then(|| self.later(15)),
             blobs: item.blobs.iter().map(|blob| blobs::hash(*blob)).collect(),
+            link: item.link.map(|(target, recalled)| Link {
+                target: Num(target),
+                kind: if recalled {
+                    LinkKind::Recalled
+                } else {
+                    LinkKind::Edited
+                },
+            }),
             deliveries: deliveries
                 .map(|&(group, lane, scheduled, due)| self.delivery(group, lane, scheduled, due))
                 .collect(),

@@ -32,6 +32,7 @@ async fn send(store: &SqliteStore, count: u64, in_lanes: bool) -> Vec<DeliveryRo
         document: Bytes::from_static(b"{}"),
         dedupe: None,
         blobs: Vec::new(),
+        link: None,
         delete_at: None,
         deliveries: vec![NewDelivery {
             group: QUEUE,

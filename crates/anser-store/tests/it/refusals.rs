@@ -26,6 +26,7 @@ fn message(ids: &IdGenerator, bytes: usize) -> Append {
         document: Bytes::from(vec![b'x'; bytes]),
         dedupe: None,
         blobs: Vec::new(),
+        link: None,
         delete_at: None,
         deliveries: vec![NewDelivery {
             group: ResourceId(2),

@@ -128,6 +128,7 @@ async fn a_queue_holds_a_bounded_number_of_delayed_messages() {
         document: "{}".into(),
         dedupe: None,
         blobs: Vec::new(),
+        link: None,
         delete_at: None,
         deliveries: vec![delayed; most],
     };

@@ -194,6 +194,7 @@ async fn a_message_that_cannot_be_read_is_given_up() {
         document: Bytes::from_static(b"{}"),
         dedupe: None,
         blobs: Vec::new(),
+        link: None,
         delete_at: None,
         deliveries: vec![anser_core::store::NewDelivery {
             group: queue,

@@ -44,6 +44,7 @@ fn message(ids: &IdGenerator) -> NewMessage {
         document: Bytes::from_static(b"{}"),
         dedupe: None,
         blobs: Vec::new(),
+        link: None,
         delete_at: None,
         deliveries: vec![NewDelivery {
             group: GROUP,

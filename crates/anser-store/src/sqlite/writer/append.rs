@@ -5,7 +5,7 @@ use anser_core::id::{DeliveryId, MessageId, Num};
 use anser_core::limits::DELIVERIES_PER_REQUEST_MAX;
 use anser_core::message::Fingerprint;
 use anser_core::store::{
-    Append, Appended, Dedupe, DeliveryRow, MessageRow, NewDelivery, NewMessage,
+    Append, Appended, Dedupe, DeliveryRow, Link, Linked, MessageRow, NewDelivery, NewMessage,
 };
 use rusqlite::{OptionalExtension, params};
 use sha2::{Digest, Sha256};
@@ -102,6 +102,9 @@ impl Session<'_> {
             };
             self.put_dedupe(key, &record)?;
         }
+        if let Some(link) = message.link {
+            self.put_link(num, link, message)?;
+        }
         self.insert_message(num, matched, message)?;
         self.refer(num, &message.blobs, message.time)?;
         let origin = Origin {
@@ -160,6 +163,30 @@ impl Session<'_> {
             row::message_sum(&stored),
         ])?;
         self.counters.highest_id = self.counters.highest_id.max(Some(message.id));
+        Ok(())
+    }
+
+    /// Remembers what an earlier message's number leads to, as long as that one is there.
+    fn put_link(&self, num: Num, link: Link, message: &NewMessage) -> Result<(), Failure> {
+        let linked = Linked {
+            num,
+            id: message.id,
+            time: message.time,
+            kind: link.kind,
+        };
+        self.connection
+            .prepare_cached(
+                "INSERT INTO link(target, num, id, time, kind, sum) SELECT ?1, ?2, ?3, ?4, ?5, ?6 \
+                 WHERE EXISTS(SELECT 1 FROM message WHERE num = ?1)",
+            )?
+            .execute(params![
+                link.target.0.cast_signed(),
+                num.0.cast_signed(),
+                message.id.as_bytes().as_slice(),
+                message.time.millis(),
+                link.kind.code(),
+                row::link_sum(link.target, &linked),
+            ])?;
         Ok(())
     }
 

@@ -199,6 +199,9 @@ impl Session<'_> {
         if whole {
             self.let_go(message)?;
             self.connection
+                .prepare_cached("DELETE FROM link WHERE target = ?1")?
+                .execute([message.0.cast_signed()])?;
+            self.connection
                 .prepare_cached("DELETE FROM message WHERE num = ?1")?
                 .execute([message.0.cast_signed()])?;
             self.keep_counters = true;
