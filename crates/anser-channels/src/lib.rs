@@ -3,6 +3,7 @@
 
 mod dingtalk_robot;
 mod discord_webhook;
+mod email;
 mod feishu_app;
 mod feishu_robot;
 mod http;
@@ -20,6 +21,7 @@ pub fn registry() -> Vec<Box<dyn ChannelKind>> {
     vec![
         Box::new(webhook::Webhook),
         Box::new(http::Http),
+        Box::new(email::Email),
         Box::new(feishu_robot::FeishuRobot),
         Box::new(feishu_app::FeishuApp),
         Box::new(dingtalk_robot::DingTalkRobot),

@@ -7,31 +7,13 @@ use anser_core::message::segment;
 
 use crate::kit::content::{Block, Content, Look, Part, Role, Shows, card_blocks, is_blank};
 use crate::kit::dialect::{
-    Dialect, Unit, backslash, bracketed, bracketed_image, fence, no_bare, no_heading, no_link,
-    number_signs, unfenced, verbatim,
+    Dialect, PLAIN, Unit, backslash, bracketed, bracketed_image, fence, no_bare, number_signs,
+    unfenced,
 };
 use crate::kit::plan::preview;
 
 /// Characters of a title that is made of a heading.
 const TITLE_CHARS_MAX: usize = 250;
-
-/// Text without any markup.
-const TEXT: Dialect = Dialect {
-    unit: Unit::Bytes,
-    escape: verbatim,
-    looks: &[],
-    link: no_link,
-    bare: no_bare,
-    image: no_link,
-    mention: |_, _, _| None,
-    fence: None,
-    code: str::to_owned,
-    heading: no_heading,
-    quote: ("> ", "> ", ""),
-    divider: "---",
-    line: "\n",
-    backticks: false,
-};
 
 /// CommonMark, with struck-through text as most dialects have it.
 const MARKDOWN: Dialect = Dialect {
@@ -62,7 +44,7 @@ pub(super) fn text(message: &Message, links: Option<&dyn Links>) -> String {
         Body::Content(content) if content.fallback != segment::fallback(&content.segments) => {
             content.fallback.clone()
         }
-        Body::Content(_) => TEXT.write(&blocks(message, links)),
+        Body::Content(_) => PLAIN.write(&blocks(message, links)),
         Body::Data(raw) => match message.body.text() {
             Some(text) => text.into_owned(),
             None => raw.get().to_owned(),
@@ -71,7 +53,7 @@ pub(super) fn text(message: &Message, links: Option<&dyn Links>) -> String {
             let text = std::str::from_utf8(bytes).ok();
             match text.filter(|_| media_type.starts_with("text/")) {
                 Some(text) => text.to_owned(),
-                None => TEXT.write(&blocks(message, links)),
+                None => PLAIN.write(&blocks(message, links)),
             }
         }
     }

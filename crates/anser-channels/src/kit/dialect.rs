@@ -58,7 +58,7 @@ pub(crate) enum Place {
     Start,
     /// Nothing but a number before it.
     Number,
-    /// A letter, a digit or an underscore right before it.
+    /// A letter or a digit right before it, or an underscore that had one before it.
     Word,
     /// Anything else.
     Inside,
@@ -69,7 +69,8 @@ impl Place {
         match self {
             Self::Start if c.is_whitespace() => Self::Start,
             Self::Start | Self::Number if c.is_ascii_digit() => Self::Number,
-            _ if c.is_alphanumeric() || c == '_' => Self::Word,
+            _ if c.is_alphanumeric() => Self::Word,
+            Self::Word | Self::Number if c == '_' => Self::Word,
             _ => Self::Inside,
         }
     }
@@ -185,6 +186,24 @@ pub(crate) fn bracketed(label: &str, url: &str) -> Option<String> {
 pub(crate) fn bracketed_image(alt: &str, url: &str) -> Option<String> {
     Some(format!("![{alt}]({url})"))
 }
+
+/// Text without any markup.
+pub(crate) const PLAIN: Dialect = Dialect {
+    unit: Unit::Bytes,
+    escape: verbatim,
+    looks: &[],
+    link: no_link,
+    bare: no_bare,
+    image: no_link,
+    mention: |_, _, _| None,
+    fence: None,
+    code: str::to_owned,
+    heading: no_heading,
+    quote: ("> ", "> ", ""),
+    divider: "---",
+    line: "\n",
+    backticks: false,
+};
 
 impl Dialect {
     /// The blocks as text.

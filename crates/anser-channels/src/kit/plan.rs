@@ -193,7 +193,7 @@ fn content(platform: &dyn Platform, message: &Message, context: &Context<'_>) ->
     Content::of(message, &shows)
 }
 
-fn check_format(format: Option<&str>) -> Result<(), Problem> {
+pub(crate) fn check_format(format: Option<&str>) -> Result<(), Problem> {
     match format {
         None | Some(FORMAT) => Ok(()),
         Some(_) => Err(Problem::invalid(

@@ -62,12 +62,11 @@ fn open(settings: Value) -> Result<Arc<dyn Channel>, Problem> {
 fn send(channel: &dyn Channel, message: &Message, context: &Context<'_>) -> HttpRequest {
     let plan = channel.render(message, context).unwrap();
     assert_eq!(plan.steps.len(), 1);
-    let request = channel
+    channel
         .request(&plan.steps[0], message, context)
         .unwrap()
         .into_http()
-        .unwrap();
-    request
+        .unwrap()
 }
 
 fn show(request: &HttpRequest) -> String {
