@@ -1,31 +1,73 @@
 //! What Telegram's answer means: `ok` in the body, and the code and text of an error. Must not take a body without `ok` for
 //! success.
 
-use anser_core::channel::{Context, Exchange};
+use anser_core::channel::{Context, Exchange, Step, StepKind};
 use anser_core::outcome::Outcome;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::kit::classify::{json_answer, pause, rejected};
+use crate::kit::classify::{json_answer, pause, rejected, too_large};
 
 /// What a success begins with. It repeats the whole message, so that the answer to a long one is cut at the cap.
 const SUCCESS: &[u8] = br#"{"ok":true,"result":{"message_id":"#;
+/// Errors that another form of the text or its buttons may not have.
+const FORM_ERRORS: [&str; 4] = [
+    "can't parse entities",
+    "message is too long",
+    "button",
+    "reply markup",
+];
 
 /// Judges an answer.
-pub(super) fn classify(exchange: &Exchange, context: &Context<'_>) -> Outcome {
+pub(super) fn classify(step: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome {
     if let Some(outcome) = from_body(exchange) {
         return outcome;
     }
-    match json_answer(exchange, context) {
-        Ok(body) if body.get("ok") == Some(&Value::Bool(true)) => delivered(&body.into()),
-        Ok(body) if body.get("ok") == Some(&Value::Bool(false)) => refused(&body.into()),
-        Ok(_) => Outcome::Unknown {
-            reason: "the answer has no ok".to_owned(),
+    if step.attachment.is_some()
+        && let Some(outcome) = too_large(exchange)
+    {
+        return outcome;
+    }
+    match answered(exchange, context) {
+        Ok(body) => match body.get("ok") {
+            Some(Value::Bool(true)) => delivered(&body.into()),
+            _ => refused(step, &body.into()),
         },
         Err(outcome) => outcome,
     }
 }
 
-/// What only the body tells: the pause of a 429, and success where the answer was cut.
+/// The bot's name, in the answer to `getMe`.
+pub(super) fn whose(exchange: &Exchange, context: &Context<'_>) -> Result<String, Outcome> {
+    if let Some(limited @ Outcome::TargetLimited { .. }) = from_body(exchange) {
+        return Err(limited);
+    }
+    let body: Value = answered(exchange, context)?.into();
+    match body["result"]["username"].as_str() {
+        Some(name) => Ok(format!("@{name}")),
+        None if body["ok"] == true => Err(Outcome::Retry {
+            reason: "the answer names no bot".to_owned(),
+        }),
+        None => {
+            let (code, text) = error(&body);
+            Err(rejected(code, text, remedy(code, &text.to_lowercase())))
+        }
+    }
+}
+
+/// A body that says whether it went well.
+fn answered(exchange: &Exchange, context: &Context<'_>) -> Result<Map<String, Value>, Outcome> {
+    let body = json_answer(exchange, context)?;
+    if body.get("ok").is_some_and(Value::is_boolean) {
+        return Ok(body);
+    }
+    Err(Outcome::Unknown {
+        reason: "the answer has no ok".to_owned(),
+    })
+}
+
+/// What only the body tells: the pause of a 429, and success where the answer was cut. The answer does not say whose limit
+/// was reached. The channel's own rate keeps the bot below its 30 messages a second, so that it is the chat's: one a
+/// second, or 20 a minute in a group, which is not told from other chats (Bots FAQ, "My bot is hitting limits").
 fn from_body(exchange: &Exchange) -> Option<Outcome> {
     let response = exchange.as_ref().ok()?;
     if response.status.is_success() {
@@ -42,38 +84,49 @@ fn from_body(exchange: &Exchange) -> Option<Outcome> {
     }
     let body: Value = serde_json::from_slice(&response.body).ok()?;
     let wait = body["parameters"]["retry_after"].as_f64()?;
-    Some(Outcome::Limited { wait: pause(wait) })
+    Some(Outcome::TargetLimited { wait: pause(wait) })
 }
 
+/// Several messages, as of an album, are known by the first.
 fn delivered(body: &Value) -> Outcome {
-    let id = body["result"]["message_id"].as_i64();
+    let result = &body["result"];
+    let id = result["message_id"].as_i64();
+    let id = id.or_else(|| result[0]["message_id"].as_i64());
     let platform_id = id.map(|id| id.to_string());
     Outcome::Delivered { platform_id }
 }
 
-fn refused(body: &Value) -> Outcome {
+fn error(body: &Value) -> (i64, &str) {
     let code = body["error_code"].as_i64().unwrap_or_default();
-    let text = body["description"].as_str().unwrap_or_default();
+    (code, body["description"].as_str().unwrap_or_default())
+}
+
+fn refused(step: &Step, body: &Value) -> Outcome {
+    let (code, text) = error(body);
+    let reason = format!("{code} {text}");
     if code >= 500 {
-        return Outcome::Retry {
-            reason: format!("{code} {text}"),
-        };
+        return Outcome::Retry { reason };
     }
     if let Some(chat) = body["parameters"]["migrate_to_chat_id"].as_i64() {
         let remedy = format!("the group became a supergroup: set its chat to {chat}");
         return rejected(code, text, &remedy);
     }
     let lower = text.to_lowercase();
-    let form = [
-        "can't parse entities",
-        "message is too long",
-        "button",
-        "reply markup",
-    ];
-    if code == 400 && form.iter().any(|part| lower.contains(part)) {
-        return Outcome::Degrade {
-            reason: format!("{code} {text}"),
-        };
+    // What was asked for is so already.
+    let is_so = match step.kind {
+        StepKind::Recall => lower.contains("message to delete not found"),
+        StepKind::Edit => lower.contains("message is not modified"),
+        StepKind::Send | StepKind::Upload | StepKind::Call => false,
+    };
+    if is_so {
+        return Outcome::Delivered { platform_id: None };
+    }
+    let of_form = FORM_ERRORS.iter().any(|part| lower.contains(part));
+    // Whatever is wrong with a file, its dimensions, its type, the place it is fetched from, the chat's rule for such
+    // files: a link may be taken. What is wrong with the chat is said again then.
+    let of_file = step.attachment.is_some() && !lower.contains("chat not found");
+    if (code == 400 && (of_form || of_file)) || (code == 413 && of_file) {
+        return Outcome::Degrade { reason };
     }
     rejected(code, text, remedy(code, &lower))
 }
@@ -85,6 +138,10 @@ fn remedy(code: i64, text: &str) -> &'static str {
         400 if text.contains("chat not found") => {
             "check the chat's number, and that the bot is in it"
         }
+        400 if text.contains("there is no text in the message to edit") => {
+            "text cannot take the place of a picture or a file: recall that and publish anew"
+        }
+        400 if text.contains("can't be deleted") => "a bot can delete what it sent for 48 hours",
         _ => "",
     }
 }

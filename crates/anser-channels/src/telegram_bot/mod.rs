@@ -1,34 +1,46 @@
-//! A bot of Telegram, for what needs no upload: messages in HTML, with buttons that open links, to any chat that the bot is
-//! in. Must not receive anything.
+//! A bot of Telegram: messages in HTML, with buttons that open links, and media, to any chat that the bot is in; edits and
+//! recalls. Must not receive anything.
 
 mod answer;
 mod dialect;
+mod media;
 mod render;
 mod settings;
 
 use std::sync::Arc;
 
-use anser_core::channel::{Channel, ChannelKind, Context, Exchange, Manifest, Plan, Request, Step};
+use anser_core::channel::{
+    Channel, ChannelKind, Context, CredentialCheck, Exchange, Manifest, Plan, Request, Step,
+    StepKind,
+};
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
 use anser_core::{Message, Problem, Timestamp};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::kit::plan::{FORMAT, plan};
-use crate::kit::post::post;
+use crate::kit::change::{Changes, edited, recalled};
+use crate::kit::plan::{FORMAT, MEDIA_TYPE, json as bytes_of, plan};
+use crate::kit::post::{post, post_as};
 use crate::kit::settings::{url_settings, url_words};
-use render::Bot;
+use media::METHOD;
+use render::{Bot, is_sending};
 use settings::{Endpoint, Settings};
 
 /// The kind's name.
 const KIND: &str = "telegram-bot";
+/// The method of a body that names none.
+const SEND: &str = "sendMessage";
 const SETUP: &str = "Write to @BotFather, send /newbot and copy the token into `token`. Add the bot to the group or channel, or \
 let a person write to it first: a bot cannot begin a chat. Set `chat_id` to the chat's number, which is negative for groups, \
 or to the `@name` of a public channel; or name it in the address, `to: [\"NAME/CHAT_ID\"]` and for a topic of a forum \
-`NAME/CHAT_ID/TOPIC_ID`. Mentions take a user's number or `@name`; pictures and files go as links. Telegram takes one message \
-a second in a chat, 20 a minute in a group, 30 a second of a bot; the rate here is that of one chat, so raise `rate` for a bot \
-that serves many.";
+`NAME/CHAT_ID/TOPIC_ID`. Mentions take a user's number or `@name`. Pictures of at most 10 MB and files of at most 50 MB are sent \
+along; what is at an https URL and of a type that Telegram fetches by itself is fetched by it, a picture of at most 5 MB, \
+another file of at most 20 MB. Text beside a single picture or file is its caption, when it has at most 1,024 characters. \
+Everything else that the Bot API sends goes through `override` or a `raw` segment with the name of the method in it: \
+`{\"method\": \"sendPoll\", …}`. Text can be edited; where an edit has a picture or a file, that part is sent anew and the old \
+one deleted. A bot can delete what it sent for 48 hours. Telegram takes one message a second in a chat, 20 a minute in a group, \
+30 a second of a bot.";
 
 /// The kind.
 pub(crate) struct TelegramBot;
@@ -46,16 +58,21 @@ impl ChannelKind for TelegramBot {
             settings: settings::schema(),
             formats: vec![FORMAT],
             capabilities: vec![
-                "text", "markdown", "code", "break", "link", "mention", "emoji", "card", "raw",
-                "reply", "thread",
+                "text", "markdown", "code", "break", "link", "mention", "emoji", "image", "audio",
+                "voice", "video", "file", "sticker", "location", "contact", "card", "raw", "reply",
+                "thread", "edit", "recall",
             ],
             generic: false,
             ordering: Ordering::Key,
+            // At most 5 + 25 in any second.
             rate: Some(Rate {
+                per_second: 25.0,
+                burst: 5,
+            }),
+            target_rate: Some(Rate {
                 per_second: 1.0,
                 burst: 1,
             }),
-            target_rate: None,
             schemes: vec!["telegram", "tgram"],
             setup: SETUP,
         }
@@ -119,16 +136,74 @@ impl Channel for Opened {
         context: &Context<'_>,
     ) -> Result<Request, Problem> {
         let chat = self.endpoint.chat(context.target)?;
-        // Only the first part answers.
-        let reply_to = message.header.reply_to.as_deref();
-        let reply_to = reply_to.filter(|_| context.step == 0);
-        let body = chat.address(&step.body, reply_to);
-        let url = self.endpoint.url.clone();
-        Ok(Request::Http(post(url, step, body)))
+        // A plan's bodies are objects.
+        let mut body: Map<String, Value> = serde_json::from_slice(&step.body).unwrap_or_default();
+        let named = body.remove(METHOD);
+        let (method, members) = match step.kind {
+            StepKind::Edit => {
+                let mut members = chat.message(step.of.as_deref())?;
+                members.extend(body);
+                ("editMessageText", members)
+            }
+            StepKind::Recall => ("deleteMessage", chat.message(step.of.as_deref())?),
+            StepKind::Send | StepKind::Upload | StepKind::Call => {
+                // Only the first part answers.
+                let reply_to = message.header.reply_to.as_deref();
+                let reply_to = reply_to.filter(|_| context.step == 0);
+                let named = named.as_ref().and_then(Value::as_str);
+                let method = named.filter(|name| is_sending(name)).unwrap_or(SEND);
+                (method, chat.address(body, reply_to))
+            }
+        };
+        let url = self.endpoint.method(method);
+        let mut members = members;
+        if let Some(upload) = media::upload(&url, step, &mut members, message, context)? {
+            return Ok(Request::Upload(upload));
+        }
+        let body = bytes_of(&Value::Object(members));
+        Ok(Request::Http(post(url, step, body.into())))
     }
 
-    fn classify(&self, _: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome {
-        answer::classify(exchange, context)
+    fn classify(&self, step: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome {
+        answer::classify(step, exchange, context)
+    }
+
+    /// Text takes the place of text. Everything else is sent anew.
+    fn edit(
+        &self,
+        edit: &Message,
+        sent: &[String],
+        context: &Context<'_>,
+    ) -> Result<Plan, Problem> {
+        self.endpoint.chat(context.target)?;
+        let changes = Changes {
+            editable: &|step| {
+                let body: Value = serde_json::from_slice(&step.body).unwrap_or_default();
+                body.get(METHOD).is_none_or(|name| name == SEND) && body.get("text").is_some()
+            },
+            recalls: true,
+        };
+        edited(plan(&Bot, edit, context)?, sent, &changes)
+    }
+
+    fn recall(&self, _: &Message, sent: &[String], context: &Context<'_>) -> Result<Plan, Problem> {
+        self.endpoint.chat(context.target)?;
+        recalled(sent)
+    }
+
+    fn credential_check(&self) -> Option<&dyn CredentialCheck> {
+        Some(&self.endpoint)
+    }
+}
+
+impl CredentialCheck for Endpoint {
+    fn request(&self, _: &Context<'_>) -> Result<Request, Problem> {
+        let request = post_as(self.method("getMe"), MEDIA_TYPE, "{}".into());
+        Ok(Request::Http(request))
+    }
+
+    fn read(&self, exchange: &Exchange, context: &Context<'_>) -> Result<String, Outcome> {
+        answer::whose(exchange, context)
     }
 }
 

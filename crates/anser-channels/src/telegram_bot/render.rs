@@ -1,11 +1,13 @@
-//! The forms of a message from a bot: HTML with buttons, HTML, or text. Must not know the chat.
+//! The forms of a message from a bot: HTML with buttons, HTML, text, or media. Must not know the chat.
 
 use anser_core::Problem;
-use anser_core::message::segment::MentionKind;
-use serde_json::{Value, json};
+use anser_core::channel::Step;
+use anser_core::message::segment::{Known, MentionKind};
+use serde_json::{Map, Value, json};
 
 use super::dialect::{HTML, TEXT};
-use crate::kit::content::{Block, Button, CardPart, blocks_above_buttons, buttons};
+use super::media;
+use crate::kit::content::{Block, Button, CardPart, MediaPart, blocks_above_buttons, buttons};
 use crate::kit::plan::{Form, Needs, Platform, object_within};
 use crate::kit::split::split;
 
@@ -41,7 +43,9 @@ impl Platform for Bot {
     }
 
     fn native(&self, payload: &Value) -> Option<Value> {
-        object_within(payload, BODY_BYTES_MAX)
+        let named = payload.get(media::METHOD);
+        let sends = named.is_none_or(|name| name.as_str().is_some_and(is_sending));
+        object_within(payload, BODY_BYTES_MAX).filter(|_| sends)
     }
 
     fn card(&self, part: &CardPart) -> Option<Vec<Value>> {
@@ -68,6 +72,29 @@ impl Platform for Bot {
         Ok(parts.iter().map(|part| html(HTML.write(part))).collect())
     }
 
+    fn media(&self, media: &MediaPart) -> Option<Vec<Step>> {
+        Some(vec![media::step(media, Map::new())?])
+    }
+
+    fn captioned(&self, media: &MediaPart, blocks: &[Block], form: Form) -> Option<Vec<Step>> {
+        let dialect = if form == Form::Text { TEXT } else { HTML };
+        let text = dialect.write(blocks);
+        let fits = text.encode_utf16().count() <= media::CAPTION_UNITS_MAX;
+        if !fits || !media::takes_caption(media) {
+            return None;
+        }
+        let mut caption = Map::new();
+        caption.insert("caption".to_owned(), text.into());
+        if form != Form::Text {
+            caption.insert("parse_mode".to_owned(), "HTML".into());
+        }
+        Some(vec![media::step(media, caption)?])
+    }
+
+    fn segment(&self, segment: &Known) -> Option<Value> {
+        media::segment(segment)
+    }
+
     fn shows_pictures(&self, _: Form) -> bool {
         false
     }
@@ -76,6 +103,12 @@ impl Platform for Bot {
         let dialect = if form == Form::Text { TEXT } else { HTML };
         (dialect.mention)(kind, id, "").is_some()
     }
+}
+
+/// Whether a method of the Bot API shows something in a chat, and no more.
+pub(super) fn is_sending(method: &str) -> bool {
+    let rest = method.strip_prefix("send");
+    rest.is_some_and(|rest| rest.len() <= 32 && rest.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }
 
 fn html(text: String) -> Value {

@@ -2,13 +2,11 @@
 //! of every request.
 
 use anser_core::Problem;
-use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::kit::plan::json as bytes_of;
 use crate::kit::settings as kit;
 
 /// Where the Bot API is.
@@ -101,6 +99,15 @@ impl Settings {
 }
 
 impl Endpoint {
+    /// The address of a method, of letters.
+    pub(super) fn method(&self, name: &str) -> Url {
+        let mut url = self.url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop().push(name);
+        }
+        url
+    }
+
     /// The chat: that of the target, else the channel's own.
     ///
     /// # Errors
@@ -147,23 +154,45 @@ impl Chat {
     }
 
     /// The body with the chat put before its own members, and the message that it answers, if that is known by a number
-    /// of Telegram's.
-    pub(super) fn address(&self, body: &Bytes, reply_to: Option<&str>) -> Bytes {
-        let Ok(Value::Object(members)) = serde_json::from_slice::<Value>(body) else {
-            return body.clone();
-        };
-        let mut addressed = json!({"chat_id": self.id});
+    /// of Telegram's. Where a message goes is not its body's matter.
+    pub(super) fn address(
+        &self,
+        members: Map<String, Value>,
+        reply_to: Option<&str>,
+    ) -> Map<String, Value> {
+        let mut addressed = Map::new();
+        addressed.insert("chat_id".to_owned(), self.id.clone());
         if let Some(topic) = self.topic {
-            addressed["message_thread_id"] = topic.into();
+            addressed.insert("message_thread_id".to_owned(), topic.into());
         }
-        let number = reply_to.and_then(|id| id.parse::<i64>().ok());
-        if let Some(number) = number.filter(|number| *number > 0) {
-            addressed["reply_parameters"] =
-                json!({"message_id": number, "allow_sending_without_reply": true});
+        if let Some(number) = reply_to.and_then(message_number) {
+            let answered = json!({"message_id": number, "allow_sending_without_reply": true});
+            addressed.insert("reply_parameters".to_owned(), answered);
         }
         for (name, value) in members {
-            addressed[name] = value;
+            if name != "chat_id" {
+                addressed.insert(name, value);
+            }
         }
-        bytes_of(&addressed).into()
+        addressed
     }
+
+    /// The chat alone, with a message in it that was sent before.
+    ///
+    /// # Errors
+    /// `no_platform_id` for what is no number of a message.
+    pub(super) fn message(&self, id: Option<&str>) -> Result<Map<String, Value>, Problem> {
+        let number = id.and_then(message_number).ok_or_else(|| {
+            let detail = "is known by no number that Telegram gives to messages";
+            Problem::invalid("no_platform_id", "id", detail)
+        })?;
+        let mut members = Map::new();
+        members.insert("chat_id".to_owned(), self.id.clone());
+        members.insert("message_id".to_owned(), number.into());
+        Ok(members)
+    }
+}
+
+fn message_number(id: &str) -> Option<i64> {
+    id.parse().ok().filter(|number| *number > 0)
 }

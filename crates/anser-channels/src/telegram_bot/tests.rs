@@ -1,5 +1,8 @@
 //! HTML, mentions, chats, replies, settings and answers.
 
+mod changes;
+mod media;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -180,7 +183,7 @@ fn answers() {
     let wait = Duration::from_secs(7);
     assert_eq!(
         judge(&*channel(), &text, 429, limited),
-        Outcome::Limited { wait }
+        Outcome::TargetLimited { wait }
     );
     let moved = r#"{"ok":false,"error_code":400,"description":"group chat was upgraded","parameters":{"migrate_to_chat_id":-1009}}"#;
     assert!(

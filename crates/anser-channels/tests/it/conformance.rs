@@ -21,12 +21,12 @@ use crate::limits::{check_limits, check_mentions};
 /// Text, image, file, audio, voice and video; inline, as blobs and by URL.
 pub(crate) const MEDIA: &str = include_str!("../../fixtures/media.json");
 const MESSAGES: [&str; 6] = [
-    MEDIA,
     include_str!("../../fixtures/text.json"),
     include_str!("../../fixtures/json.json"),
     include_str!("../../fixtures/bytes.json"),
     include_str!("../../fixtures/segments.json"),
     include_str!("../../fixtures/chat.json"),
+    MEDIA,
 ];
 /// More forms than any kind has.
 const RUNGS_MAX: u8 = 8;
@@ -266,14 +266,24 @@ fn classes_that_hold_for_every_channel() {
         Err(SendError { kind, sent, detail })
     };
     for kind in anser_channels::registry() {
+        let manifest = kind.manifest();
         for channel in open(&*kind) {
             let message = messages().next().unwrap();
             let context = context(None);
             let plan = channel.render(&message, &context).unwrap();
             let step = plan.steps.last().unwrap();
             let judge = |exchange: &Exchange| channel.classify(step, exchange, &context);
-            assert!(matches!(judge(&answer(500)), Outcome::Retry { .. }));
-            assert!(matches!(judge(&answer(302)), Outcome::Retry { .. }));
+            let name = manifest.kind;
+            // A mail server's replies have codes of their own.
+            let made = requests(&*channel, &plan, &message, &context);
+            let is_mail = matches!(made.last(), Some(Request::Mail(_)));
+            for status in [500, 302].into_iter().filter(|_| !is_mail) {
+                let outcome = judge(&answer(status));
+                assert!(
+                    matches!(outcome, Outcome::Retry { .. }),
+                    "{name}: {outcome:?}"
+                );
+            }
             for (kind, sent) in [
                 (SendErrorKind::Dns, false),
                 (SendErrorKind::Refused, false),
@@ -392,10 +402,10 @@ fn a_checkpoint_keeps_the_plan() {
         for message in messages() {
             for plan in ladder(&*channel, &message) {
                 let checkpoint = Checkpoint {
-                    media_refused: false,
-                    rung: 0,
+                    media_refused: true,
                     delivered: vec![None; plan.steps.len()],
                     plan: Some(plan),
+                    ..Checkpoint::default()
                 };
                 assert_eq!(Checkpoint::read(&checkpoint.write()), Some(checkpoint));
             }
