@@ -164,6 +164,8 @@ struct Flight {
     scope: Scope,
     retry: bool,
     doubtful: bool,
+    /// Monotonic.
+    began: Duration,
     cancelled: bool,
 }
 
@@ -411,7 +413,7 @@ impl Plan {
             .is_some_and(|facts| facts.no_breaker);
         if let Some(scope) = self.scopes.get_mut(&flight.scope) {
             scope.ended(
-                flight.retry,
+                &flight,
                 ending,
                 no_breaker,
                 self.options.endpoint_slots_max,

@@ -1,5 +1,5 @@
 //! One limiter scope: the slots of an endpoint, its rate, its pause and its breaker, shared by the groups that send
-//! through it, which take turns.
+//! through it, which take turns. Also who is silent: an endpoint that does not answer gets hardly more to answer.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,10 +9,19 @@ use anser_core::store::Group;
 
 use super::breaker::{Breaker, Gate};
 use super::bucket::Bucket;
-use super::{Ending, Now};
+use super::{Ending, Flight, Now, Scope};
 
 /// An endpoint that answers nothing for so long may be hanging.
 const SILENCE: Duration = Duration::from_millis(500);
+/// An endpoint that usually takes long is silent only when it has taken so many times as long.
+const SILENCE_TIMES: u32 = 4;
+/// How slowly a long answer is forgotten: each shorter one takes this part off the difference.
+const USUAL_DECAY: u32 = 16;
+/// A silent endpoint is asked once more after so long: one request that it cannot answer must not keep the others from
+/// it until the time runs out.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// At most so much later, each scope at its own time, since endpoints often fall silent together.
+const ASK_AGAIN_SPREAD_BITS: u32 = 12;
 
 /// Whether a scope may start an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,15 +43,24 @@ pub(super) struct ScopeState {
     in_flight: usize,
     retries_in_flight: usize,
     failing: bool,
-    /// When an attempt ended last, or the first of those under way began.
-    heard: Duration,
+    /// When the first attempt since one ended last began: since then the endpoint owes an answer. What began before, and
+    /// is still under way, is a slow request of an endpoint that does answer.
+    asked: Option<Duration>,
+    /// An attempt began while it was silent.
+    asked_again: bool,
+    /// How long after its silence was noticed it is asked again.
+    ask_again_after: Duration,
+    /// The longest answer of late.
+    usual: Duration,
     paused_until: Duration,
     bucket: Option<Bucket>,
     breaker: Breaker,
 }
 
 impl ScopeState {
-    pub(super) fn new(rate: Option<Rate>, slots: usize) -> Self {
+    pub(super) fn new(scope: Scope, rate: Option<Rate>, slots: usize) -> Self {
+        // Fibonacci hashing: numbers that follow one another are far apart.
+        let spread = scope.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - ASK_AGAIN_SPREAD_BITS);
         Self {
             queued: false,
             groups: VecDeque::new(),
@@ -50,7 +68,10 @@ impl ScopeState {
             in_flight: 0,
             retries_in_flight: 0,
             failing: false,
-            heard: Duration::ZERO,
+            asked: None,
+            asked_again: false,
+            ask_again_after: ASK_AGAIN + Duration::from_millis(spread),
+            usual: Duration::ZERO,
             paused_until: Duration::ZERO,
             bucket: rate.map(|rate| Bucket::new(rate, Duration::ZERO)),
             breaker: Breaker::default(),
@@ -99,9 +120,15 @@ impl ScopeState {
         self.in_flight
     }
 
-    /// Whether it may be hanging: its last attempt failed, or none of those under way has ended for a while.
+    /// Whether it may be hanging: its last attempt failed, or it has owed an answer for a while.
     pub(super) fn is_doubtful(&self, now: Now) -> bool {
-        self.failing || (self.in_flight > 0 && now.mono > self.heard + SILENCE)
+        self.failing || self.asked.is_some_and(|at| now.mono > at + SILENCE)
+    }
+
+    /// Since when it is silent: it owes an answer for far longer than it usually takes.
+    fn silent_since(&self, now: Now) -> Option<Duration> {
+        let since = self.asked? + SILENCE.max(self.usual * SILENCE_TIMES);
+        (now.mono > since).then_some(since)
     }
 
     /// Whether its last attempt failed.
@@ -124,6 +151,14 @@ impl ScopeState {
                 Gate::Probing => return Permit::Full,
             }
         }
+        if let Some(since) = self.silent_since(now) {
+            let again_at = since + self.ask_again_after;
+            if self.asked_again {
+                return Permit::Full;
+            } else if now.mono < again_at {
+                return Permit::At(again_at);
+            }
+        }
         self.bucket
             .as_ref()
             .and_then(|bucket| bucket.wait(now.mono))
@@ -132,9 +167,8 @@ impl ScopeState {
 
     /// An attempt that [`ScopeState::permit`] allowed starts.
     pub(super) fn began(&mut self, retry: bool, no_breaker: bool, now: Now) {
-        if self.in_flight == 0 {
-            self.heard = now.mono;
-        }
+        self.asked_again |= self.silent_since(now).is_some();
+        self.asked.get_or_insert(now.mono);
         self.in_flight += 1;
         self.retries_in_flight += usize::from(retry);
         if !no_breaker {
@@ -150,22 +184,26 @@ impl ScopeState {
     /// time-out and halve after another failure.
     pub(super) fn ended(
         &mut self,
-        retry: bool,
+        flight: &Flight,
         ending: Ending,
         no_breaker: bool,
         slots_max: usize,
         now: Now,
     ) {
         let all_in_use = self.in_flight >= self.slots;
-        self.heard = now.mono;
+        self.asked = None;
+        self.asked_again = false;
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.retries_in_flight = self.retries_in_flight.saturating_sub(usize::from(retry));
+        self.retries_in_flight = self
+            .retries_in_flight
+            .saturating_sub(usize::from(flight.retry));
         match ending {
             Ending::Success | Ending::Refusal => {
                 if all_in_use {
                     self.slots = (self.slots + 1).min(slots_max);
                 }
                 self.failing = false;
+                self.answered(now.mono.saturating_sub(flight.began));
             }
             Ending::Failure => {
                 self.slots = (self.slots / 2).max(1);
@@ -184,5 +222,14 @@ impl ScopeState {
                 Ending::Limited(_) => self.breaker.undecided(now.mono),
             }
         }
+    }
+
+    /// A longer answer counts at once, a shorter one little by little: who is slow now and then is not silent then.
+    fn answered(&mut self, took: Duration) {
+        self.usual = if took < self.usual {
+            self.usual - (self.usual - took) / USUAL_DECAY
+        } else {
+            took
+        };
     }
 }

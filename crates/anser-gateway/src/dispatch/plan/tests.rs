@@ -1,6 +1,8 @@
 //! The plan against a small model of store and endpoints: random lives with invariants checked at every step, and the
 //! rules of delivery.md one by one.
 
+mod silence;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use anser_core::store::Settle;
@@ -15,6 +17,7 @@ const CHANNEL: u64 = 1;
 struct World {
     channels: u64,
     gate: bool,
+    breaker: bool,
     held: BTreeSet<u64>,
     gone: BTreeSet<u64>,
     rate: Option<Rate>,
@@ -31,7 +34,7 @@ impl Facts for World {
             channel: ResourceId(channel),
             gate: self.gate,
             held: self.held.contains(&group.0),
-            no_breaker: true,
+            no_breaker: !self.breaker,
             rate: None,
         })
     }

@@ -79,6 +79,14 @@ impl Plan {
                     action: start.1,
                 });
             }
+            match state.permit(facts.no_breaker, now) {
+                Permit::Full => return None,
+                Permit::At(at) => {
+                    self.mono_timers.push(Reverse((at, Timer::Scope(scope))));
+                    return None;
+                }
+                Permit::Yes => {}
+            }
             let doubtful = state.is_doubtful(now);
             if must_yield(
                 &self.options,
@@ -90,14 +98,6 @@ impl Plan {
                 state.queued = true;
                 self.yielding.push_back(scope);
                 return None;
-            }
-            match state.permit(facts.no_breaker, now) {
-                Permit::Full => return None,
-                Permit::At(at) => {
-                    self.mono_timers.push(Reverse((at, Timer::Scope(scope))));
-                    return None;
-                }
-                Permit::Yes => {}
             }
             if let Some(at) = group_state.rate_wait(facts.rate, now) {
                 self.mono_timers.push(Reverse((at, Timer::Scope(scope))));
@@ -137,6 +137,7 @@ impl Plan {
                 scope,
                 retry,
                 doubtful,
+                began: now.mono,
                 cancelled: false,
             },
         );

@@ -39,7 +39,7 @@ impl Plan {
         let scope = self
             .scopes
             .entry(facts.scope)
-            .or_insert_with(|| ScopeState::new(rate, slots));
+            .or_insert_with(|| ScopeState::new(facts.scope, rate, slots));
         scope.add_group(group);
     }
 
