@@ -35,12 +35,11 @@ fn rendered(body: &Value, rung: u8) -> (Vec<Value>, Vec<String>) {
 fn request(message: &Message, context: &Context<'_>) -> HttpRequest {
     let channel = channel();
     let plan = channel.render(message, context).unwrap();
-    let request = channel
+    channel
         .request(&plan.steps[0], message, context)
         .unwrap()
         .into_http()
-        .unwrap();
-    request
+        .unwrap()
 }
 
 fn body(request: &HttpRequest) -> Value {

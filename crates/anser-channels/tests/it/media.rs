@@ -65,12 +65,13 @@ fn carried(request: &Request) -> Vec<&str> {
     match request {
         Request::Http(_) => Vec::new(),
         Request::Upload(request) => {
-            let parts = request.body.iter();
-            let id = |part| match part {
-                &BodyPart::Attachment(ref id) => Some(id.as_str()),
-                BodyPart::Bytes(_) => None,
-            };
-            parts.filter_map(id).collect()
+            let mut ids = Vec::new();
+            for part in &request.body {
+                if let BodyPart::Attachment(id) = part {
+                    ids.push(id.as_str());
+                }
+            }
+            ids
         }
         Request::Mail(request) => {
             let mails = request.mail.iter();

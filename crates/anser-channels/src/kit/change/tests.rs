@@ -38,10 +38,19 @@ fn edit(steps: &[&str], sent: &[&str], recalls: bool) -> (Vec<String>, Vec<Strin
     (shown.collect(), plan.degraded)
 }
 
+/// New steps, what was sent, whether it can be taken back; the steps of the plan, and what is recorded.
+type Case = (
+    &'static [&'static str],
+    &'static [&'static str],
+    bool,
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
 #[test]
 fn part_by_part() {
     #[rustfmt::skip]
-    let table: [(&[&str], &[&str], bool, &[&str], &[&str]); 7] = [
+    let table: [Case; 7] = [
         (&["text"], &["o1"], true, &["Edit text>o1"], &[]),
         (&["text"], &["o1", "o2"], true, &["Edit text>o1", "Recall >o2"], &[]),
         (&["text"], &["o1", "o2"], false, &["Edit text>o1"], &["edit->left"]),
