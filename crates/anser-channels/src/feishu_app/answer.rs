@@ -163,6 +163,7 @@ const fn edit_remedy(code: i64) -> &'static str {
         230_054 => "text cannot take the place of what was sent: recall that and publish anew",
         230_071 => "it is not a message of this app",
         230_072 => "a message can be edited 20 times: recall it and publish anew",
+        230_031 => "a card can be changed for 14 days: publish it anew",
         230_075 => "the organisation's time for edits is over: recall the message and publish anew",
         _ => remedy(code),
     }

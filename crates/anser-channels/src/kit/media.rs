@@ -212,6 +212,9 @@ fn bytes_of(body: &Value) -> Bytes {
 /// a link, and nobody has seen a part of the message yet. What would be brought twice in the same way is brought once.
 /// Marks are changed to where their outputs then are; nothing but a mark may refer to another step.
 pub(crate) fn uploads_first(steps: Vec<Step>) -> Vec<Step> {
+    if steps.iter().all(|step| step.kind.is_seen()) {
+        return steps;
+    }
     let mut order: Vec<usize> = Vec::new();
     let mut places = vec![0; steps.len()];
     for seen in [false, true] {
@@ -230,7 +233,7 @@ pub(crate) fn uploads_first(steps: Vec<Step>) -> Vec<Step> {
     }
     let moved = |(new, old): (usize, &usize)| {
         let mut step = steps[*old].clone();
-        let place = |back: usize| Some(new - places[old.checked_sub(back)?]);
+        let place = |back: usize| new.checked_sub(places[old.checked_sub(back)?]);
         if let Ok(mut body) = serde_json::from_slice::<Value>(&step.body)
             && remark(&mut body, &place)
         {

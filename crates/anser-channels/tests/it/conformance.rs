@@ -340,6 +340,42 @@ fn a_token_is_asked_for_and_what_is_none_is_no_token() {
 }
 
 #[test]
+fn credentials_are_not_good_before_the_platform_says_so() {
+    let answer = |status: u16, body: &str| -> Exchange {
+        Ok(HttpResponse {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: body.to_owned().into(),
+        })
+    };
+    for kind in anser_channels::registry() {
+        let name = kind.manifest().kind;
+        for channel in open(&*kind) {
+            let Some(check) = channel.credential_check() else {
+                continue;
+            };
+            let context = context(None);
+            let make = || format!("{:?}", check.request(&context).unwrap());
+            assert_eq!(make(), make());
+            for exchange in [
+                answer(500, ""),
+                answer(302, "{}"),
+                answer(401, "{}"),
+                Err(SendError {
+                    kind: SendErrorKind::TimedOut,
+                    sent: true,
+                    detail: "why".to_owned(),
+                }),
+            ] {
+                let read = check.read(&exchange, &context);
+                let good = matches!(read, Ok(_) | Err(Outcome::Delivered { .. }));
+                assert!(!good, "{name}: {exchange:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_rotated_secret_opens_or_there_is_none() {
     for kind in anser_channels::registry() {
         for settings in examples(&*kind) {

@@ -5,9 +5,11 @@ use std::collections::HashSet;
 
 use anser_core::Message;
 use anser_core::channel::{
-    BodyPart, Channel, Context, Links, Plan, Request, StepKind, UploadRequest,
+    BodyPart, Channel, Context, HttpResponse, Links, Plan, Request, StepKind, UploadRequest,
 };
 use anser_core::message::{Attachment, Source};
+use anser_core::outcome::Outcome;
+use http::{HeaderMap, StatusCode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -122,6 +124,31 @@ fn what_is_uploaded_is_used_and_comes_before_what_is_seen() {
             "{kind}"
         );
     }
+}
+
+#[test]
+fn an_attachment_that_is_too_large_for_the_platform_is_no_end() {
+    let too_large = Ok(HttpResponse {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        headers: HeaderMap::new(),
+        body: "<html>".into(),
+    });
+    let mut ends = HashSet::new();
+    for (kind, channel) in chat_platforms() {
+        let message = media();
+        let plan = render(&*channel, &message, false);
+        let requests = requests(&*channel, &plan, &message, &context(None));
+        for (step, request) in plan.steps.iter().zip(&requests) {
+            if matches!(request, Request::Upload(_)) {
+                let outcome = channel.classify(step, &too_large, &context(None));
+                let degrades = matches!(outcome, Outcome::Degrade { .. });
+                if !degrades || step.attachment.is_none() {
+                    ends.insert(kind);
+                }
+            }
+        }
+    }
+    assert!(ends.is_empty(), "{ends:?}");
 }
 
 #[test]
