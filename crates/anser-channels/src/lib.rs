@@ -1,6 +1,7 @@
 //! Every way out: one folder per kind of channel, each a pure translation of messages into requests and of answers into
 //! outcomes. No I/O, clock or randomness here, and no folder imports another; what they share is pulled out into `kit`.
 
+mod dingtalk_app;
 mod dingtalk_robot;
 mod discord_webhook;
 mod email;
@@ -11,7 +12,9 @@ mod kit;
 mod slack_webhook;
 mod telegram_bot;
 mod webhook;
+mod wecom_app;
 mod wecom_robot;
+mod whatsapp_cloud;
 
 use anser_core::channel::ChannelKind;
 
@@ -25,10 +28,13 @@ pub fn registry() -> Vec<Box<dyn ChannelKind>> {
         Box::new(feishu_robot::FeishuRobot),
         Box::new(feishu_app::FeishuApp),
         Box::new(dingtalk_robot::DingTalkRobot),
+        Box::new(dingtalk_app::DingTalkApp),
         Box::new(wecom_robot::WeComRobot),
+        Box::new(wecom_app::WeComApp),
         Box::new(slack_webhook::SlackWebhook),
         Box::new(discord_webhook::DiscordWebhook),
         Box::new(telegram_bot::TelegramBot),
+        Box::new(whatsapp_cloud::WhatsAppCloud),
     ]
 }
 

@@ -5,60 +5,28 @@ use anser_core::message::segment::MentionKind;
 use serde_json::{Value, json};
 
 use super::mention;
-use crate::kit::content::{Block, CardPart, Look, Role, Run, blocks_above_buttons, buttons, plain};
-use crate::kit::dialect::{
-    Dialect, Unit, backslash, bracketed, bracketed_image, fence, no_bare, no_heading, no_link,
-    number_signs, unfenced, verbatim,
-};
-use crate::kit::plan::{self, Form, Needs, Platform, object_within, preview, shorten};
+use crate::kit::content::{Block, CardPart, Look, Role, Run};
+use crate::kit::dialect::Dialect;
+use crate::kit::dingtalk::dialect;
+use crate::kit::dingtalk::form::{ActionCard, action_card, title};
+use crate::kit::plan::{self, Form, Needs, Platform, object_within};
 use crate::kit::split::{Measure, split};
 
 /// Bytes of a body.
 pub(super) const BODY_BYTES_MAX: usize = 20_000;
 /// Bytes of a body around its text, a title included.
 const FRAME_BYTES: usize = 600;
-/// Characters of a title, which is what a notification shows.
-const TITLE_CHARS_MAX: usize = 60;
 
-/// A text message: nothing in it is markup.
+/// A text message.
 pub(super) const TEXT: Dialect = Dialect {
-    unit: Unit::JsonBytes,
-    escape: verbatim,
-    looks: &[],
-    link: no_link,
-    bare: no_bare,
-    image: no_link,
     mention: at_id,
-    fence: None,
-    code: str::to_owned,
-    heading: no_heading,
-    quote: ("> ", "> ", ""),
-    divider: "---",
-    line: "\n",
-    backticks: false,
+    ..dialect::TEXT
 };
 
 /// A Markdown message.
 pub(super) const MARKDOWN: Dialect = Dialect {
-    unit: Unit::JsonBytes,
-    escape: backslash,
-    looks: &[
-        (Look::BOLD, "**", "**"),
-        (Look::ITALIC, "*", "*"),
-        (Look::CODE, "`", "`"),
-    ],
-    link: bracketed,
-    bare: no_bare,
-    image: bracketed_image,
     mention: at_id,
-    fence: Some(fence),
-    code: unfenced,
-    heading: number_signs,
-    quote: ("> ", "> ", ""),
-    divider: "---",
-    // A line break without blanks before it is a blank here.
-    line: "  \n",
-    backticks: true,
+    ..dialect::MARKDOWN
 };
 
 fn at_id(kind: MentionKind, id: Option<&str>, _: &str) -> Option<String> {
@@ -124,18 +92,10 @@ impl Platform for Robot {
         object_within(payload, BODY_BYTES_MAX)
     }
 
-    /// An action card is Markdown with buttons; without a button that opens a link there is none.
     fn card(&self, part: &CardPart) -> Option<Vec<Value>> {
-        let (links, _) = buttons(&part.card);
-        let blocks = blocks_above_buttons(part);
-        let title = match &part.card.title {
-            Some(title) => shorten(&plain(title).replace('\n', " "), TITLE_CHARS_MAX),
-            None => title(&blocks),
-        };
-        let text = MARKDOWN.write(&blocks);
+        let ActionCard { title, text, links } = action_card(part)?;
         let mut card = json!({"title": title, "text": text});
         match links.as_slice() {
-            [] => return None,
             [button] => {
                 card["singleTitle"] = button.label.clone().into();
                 card["singleURL"] = button.url.clone().into();
@@ -180,15 +140,5 @@ impl Platform for Robot {
 
     fn pings(&self, _: Form, kind: MentionKind, id: Option<&str>) -> bool {
         kind == MentionKind::All || mention::user(kind, id).is_some()
-    }
-}
-
-/// A title is required: the first words.
-fn title(blocks: &[Block]) -> String {
-    let words = preview(blocks, TITLE_CHARS_MAX);
-    if words.is_empty() {
-        "…".to_owned()
-    } else {
-        words
     }
 }

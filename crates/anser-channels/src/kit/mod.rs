@@ -5,6 +5,7 @@ pub(crate) mod change;
 pub(crate) mod classify;
 pub(crate) mod content;
 pub(crate) mod dialect;
+pub(crate) mod dingtalk;
 pub(crate) mod feishu;
 pub(crate) mod header;
 pub(crate) mod idempotency;
@@ -12,9 +13,11 @@ pub(crate) mod media;
 pub(crate) mod multipart;
 pub(crate) mod plan;
 pub(crate) mod post;
+pub(crate) mod reach;
 pub(crate) mod settings;
 pub(crate) mod signing;
 pub(crate) mod split;
+pub(crate) mod wecom;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -1,39 +1,40 @@
-//! What a robot's answer means: the table of codes, which come with HTTP 200. Must not take a body without a code for
-//! success.
+//! What a robot's answer means: the table of codes. Must not judge another API's.
 
-use std::time::Duration;
-
-use anser_core::channel::{Context, Exchange, Step};
+use anser_core::channel::{Context, Exchange, Step, StepKind};
 use anser_core::outcome::Outcome;
 use serde_json::Value;
 
-use crate::kit::classify::{json_answer, rejected};
-
-/// The window of a robot's limit.
-const PAUSE: Duration = Duration::from_secs(60);
+use crate::kit::classify::{rejected, too_large, unseen};
+use crate::kit::wecom::answer::{coded, is_of_form};
 
 /// Judges an answer.
 pub(super) fn classify(step: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome {
-    let body = match json_answer(exchange, context) {
-        Ok(body) => body,
+    if step.kind == StepKind::Upload {
+        return too_large(exchange).unwrap_or_else(|| unseen(judged(step, exchange, context)));
+    }
+    judged(step, exchange, context)
+}
+
+fn judged(step: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome {
+    let coded = match coded(exchange, context) {
+        Ok(coded) => coded,
         Err(outcome) => return outcome,
     };
-    let Some(code) = body.get("errcode").and_then(Value::as_i64) else {
-        let reason = "the answer has no errcode".to_owned();
-        return Outcome::Unknown { reason };
-    };
-    let text = body
-        .get("errmsg")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let reason = format!("{code} {text}");
-    match code {
+    match coded.code {
+        0 if step.kind == StepKind::Upload => match coded.member("media_id") {
+            Some(media_id) => Outcome::Delivered {
+                platform_id: Some(media_id),
+            },
+            None => Outcome::Retry {
+                reason: "the answer has no media_id".to_owned(),
+            },
+        },
         0 => Outcome::Delivered { platform_id: None },
-        -1 => Outcome::Retry { reason },
-        45009 | 45033 => Outcome::Limited { wait: PAUSE },
         // The form is not taken; of text there is no lower one.
-        40008 | 44004 | 45002 | 40058 if !is_text(step) => Outcome::Degrade { reason },
-        _ => rejected(code, text, remedy(code)),
+        code if is_of_form(code) && !is_text(step) => Outcome::Degrade {
+            reason: coded.reason(),
+        },
+        code => rejected(code, &coded.text, remedy(code)),
     }
 }
 

@@ -1,15 +1,16 @@
-//! A robot of a WeCom group: text, Markdown or template card to the webhook of the robot, whose key is in its address.
+//! A robot of a WeCom group: text, Markdown, cards and media to the webhook of the robot, whose key is in its address.
 //! Must not need an app or a token.
 
 mod answer;
-mod card;
-mod dialect;
+mod media;
 mod render;
 mod settings;
 
 use std::sync::Arc;
 
-use anser_core::channel::{Channel, ChannelKind, Context, Exchange, Manifest, Plan, Request, Step};
+use anser_core::channel::{
+    Channel, ChannelKind, Context, Exchange, Manifest, Plan, Request, Step, StepKind,
+};
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
 use anser_core::{Message, Problem, Timestamp};
@@ -19,15 +20,17 @@ use url::Url;
 use crate::kit::plan::{FORMAT, plan};
 use crate::kit::post::post;
 use crate::kit::settings::{is_path_token, url_settings, url_words};
+use crate::kit::wecom::media::request as upload;
 use render::Robot;
-use settings::Settings;
+use settings::{Endpoint, Settings};
 
 /// The kind's name.
 const KIND: &str = "wecom-robot";
 const SETUP: &str = "In the group: Add Group Bot, New Bot. Copy its webhook address into `webhook_url`; the key in it is all \
 that is needed, so keep it secret. The robot writes to that one group. Mentions take a `userid` or a mobile number; a \
 message with both Markdown and a mention goes as the older Markdown, which has no code blocks, lists or pictures. Pictures \
-go by their URL, files as links. WeCom takes 20 messages a minute of a robot; text has 2,048 bytes, Markdown 4,096.";
+that have a URL go by it; others, JPEG or PNG of at most 2 MiB, as messages of their own, as do files of at most 20 MiB and \
+voice messages, AMR of at most a minute and 2 MiB. WeCom takes 20 messages a minute of a robot; text has 2,048 bytes, Markdown 4,096.";
 
 /// The kind.
 pub(crate) struct WeComRobot;
@@ -43,7 +46,7 @@ impl ChannelKind for WeComRobot {
             formats: vec![FORMAT],
             capabilities: vec![
                 "text", "markdown", "code", "break", "divider", "link", "mention", "emoji",
-                "image", "card", "raw",
+                "image", "voice", "file", "card", "raw",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -60,7 +63,7 @@ impl ChannelKind for WeComRobot {
 
     fn open(&self, settings: &Value) -> Result<Arc<dyn Channel>, Problem> {
         Ok(Arc::new(Opened {
-            url: Settings::open(settings)?,
+            endpoint: Settings::open(settings)?,
         }))
     }
 
@@ -91,21 +94,29 @@ impl ChannelKind for WeComRobot {
 
 /// A robot that is ready to use.
 struct Opened {
-    url: Url,
+    endpoint: Endpoint,
 }
 
 impl Channel for Opened {
     fn endpoint(&self) -> Option<&Url> {
-        Some(&self.url)
+        Some(&self.endpoint.url)
     }
 
     fn render(&self, message: &Message, context: &Context<'_>) -> Result<Plan, Problem> {
         plan(&Robot, message, context)
     }
 
-    fn request(&self, step: &Step, _: &Message, _: &Context<'_>) -> Result<Request, Problem> {
-        let body = step.body.clone();
-        Ok(Request::Http(post(self.url.clone(), step, body)))
+    fn request(
+        &self,
+        step: &Step,
+        message: &Message,
+        context: &Context<'_>,
+    ) -> Result<Request, Problem> {
+        if step.kind == StepKind::Upload {
+            return upload(step, message, context, self.endpoint.upload.clone());
+        }
+        let body = media::body(step, context)?;
+        Ok(Request::Http(post(self.endpoint.url.clone(), step, body)))
     }
 
     fn classify(&self, step: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome {

@@ -1,14 +1,16 @@
 //! The forms of a message to a robot: template card, one of two Markdowns, or text. Must not choose among the ladder's.
 
 use anser_core::Problem;
+use anser_core::channel::Step;
 use anser_core::message::segment::MentionKind;
 use serde_json::{Value, json};
 
-use super::card;
-use super::dialect::{MARKDOWN, MARKDOWN_V2, TEXT, is_mobile, listed};
-use crate::kit::content::{Block, CardPart, Run, runs};
+use super::media;
+use crate::kit::content::{Block, CardPart, MediaPart, Run, runs};
 use crate::kit::plan::{Form, Needs, Platform, object_within};
 use crate::kit::split::split;
+use crate::kit::wecom::card;
+use crate::kit::wecom::dialect::{MARKDOWN, MARKDOWN_V2, TEXT, is_mobile, listed};
 
 /// Bytes of a text message's text.
 pub(super) const TEXT_BYTES_MAX: usize = 2_048;
@@ -52,8 +54,13 @@ impl Platform for Robot {
         object_within(payload, BODY_BYTES_MAX).filter(|_| fits)
     }
 
-    fn card(&self, card: &CardPart) -> Option<Vec<Value>> {
-        card::body(card).map(|body| vec![body])
+    fn media(&self, part: &MediaPart) -> Option<Vec<Step>> {
+        media::steps(part)
+    }
+
+    fn card(&self, part: &CardPart) -> Option<Vec<Value>> {
+        let body = card::template_card(part).or_else(|| card::news(part));
+        body.map(|body| vec![body])
     }
 
     fn blocks(&self, form: Form, blocks: Vec<Block>) -> Result<Vec<Value>, Problem> {

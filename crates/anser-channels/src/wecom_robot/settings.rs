@@ -12,6 +12,8 @@ use crate::kit::settings as kit;
 const HOST: &str = "qyapi.weixin.qq.com";
 /// The path of every robot's webhook.
 const PATH: &str = "/cgi-bin/webhook/send";
+/// The last part of the path of uploads, beside the webhook's `send`.
+const UPLOAD: &str = "upload_media";
 
 /// The settings as written.
 #[derive(Deserialize, JsonSchema)]
@@ -27,6 +29,14 @@ pub(super) struct Settings {
     base_url: Option<String>,
 }
 
+/// The settings checked and ready to use.
+pub(super) struct Endpoint {
+    /// Where to post messages.
+    pub(super) url: Url,
+    /// Where to upload files, which lacks their type.
+    pub(super) upload: Url,
+}
+
 /// The JSON Schema of the settings.
 pub(super) fn schema() -> Value {
     let example = json!({"webhook_url": address("693a91f6-7xxx-4bc4-97a0-0ec2sifa5aaa")});
@@ -39,17 +49,21 @@ pub(super) fn address(key: &str) -> String {
 }
 
 impl Settings {
-    /// Reads and checks every rule; the address to post to.
+    /// Reads and checks every rule.
     ///
     /// # Errors
     /// A problem whose field begins with `settings`.
-    pub(super) fn open(settings: &Value) -> Result<Url, Problem> {
+    pub(super) fn open(settings: &Value) -> Result<Endpoint, Problem> {
         let settings: Self = kit::read(settings)?;
         let field = "settings.webhook_url";
         let base_url = settings.base_url.as_deref();
         let mut url = kit::webhook_url(field, &settings.webhook_url, &[HOST], PATH, base_url)?;
         let key = kit::query_token(field, &url, "key")?;
         url.set_query(Some(&format!("key={key}")));
-        Ok(url)
+        let mut upload = url.clone();
+        let parent = url.path().trim_end_matches('/').rsplit_once('/');
+        let parent = parent.map_or("", |(parent, _)| parent);
+        upload.set_path(&format!("{parent}/{UPLOAD}"));
+        Ok(Endpoint { url, upload })
     }
 }

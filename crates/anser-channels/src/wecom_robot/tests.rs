@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
+use anser_core::channel::{BodyPart, HttpResponse};
+use base64::Engine as _;
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
 use crate::kit::content::{Block, Look, text_runs};
 use crate::kit::dialect::tests::{hostile, text_means_itself};
 use crate::kit::testing::{
-    check_codes, check_refused, check_refused_urls, judge, of_url, rendered,
+    check_codes, check_refused, check_refused_urls, context, judge, of_url, rendered,
 };
+use crate::kit::wecom::dialect;
 
 const HOOK: &str = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=abc-1";
 
@@ -38,6 +42,179 @@ fn each_form_mentions_in_its_way() {
     let (body, degraded) = first(&[&all, &bold]);
     assert_eq!(body["markdown_v2"]["content"], "@all**b**");
     assert_eq!(degraded, ["mention->text"]);
+}
+
+/// A message with one attachment, of bytes that the gateway has.
+fn with_attachment(segment: &Value, attachment: &Value) -> Message {
+    let json = json!({
+        "v": 1,
+        "header": {"id": "019aacf0-7c00-7a31-9a4e-4b1f0c2d9e13", "time": "2026-11-23T01:00:00.000Z", "topic": "t",
+                   "type": "message", "from": {"kind": "service", "id": "s"}},
+        "body": {"segments": [segment]},
+        "attachments": [attachment]
+    });
+    Message::from_json(json.to_string().as_bytes()).unwrap()
+}
+
+/// `V:wecom.robot.image` of the known answers.
+#[test]
+fn a_picture_goes_inside_of_the_message_with_its_hash() {
+    let bytes = b"\x89PNG\r\n\x1a\nfake";
+    let inline = base64::engine::general_purpose::STANDARD.encode(bytes);
+    let attachment = json!({"id": "a1", "name": "p.png", "source": {"inline": inline}});
+    let message = with_attachment(&json!({"type": "image", "att": "a1"}), &attachment);
+    let plan = channel().render(&message, &context(0)).unwrap();
+    assert!(plan.steps.len() == 1 && plan.steps[0].loaded && plan.degraded.is_empty());
+    let media = Bytes::from_static(bytes);
+    let loaded = Context {
+        media: Some(&media),
+        ..context(0)
+    };
+    let request = channel()
+        .request(&plan.steps[0], &message, &loaded)
+        .unwrap();
+    let body: Value = serde_json::from_slice(&request.into_http().unwrap().body).unwrap();
+    assert_eq!(
+        body,
+        json!({"msgtype": "image", "image": {"base64": "iVBORw0KGgpmYWtl", "md5": "dc7b97b363d63f0eb8d4686afa2bc39b"}})
+    );
+    let without = channel().request(&plan.steps[0], &message, &context(0));
+    assert_eq!(without.unwrap_err().code, "missing_upload");
+}
+
+#[test]
+fn what_is_no_picture_or_too_big_goes_otherwise() {
+    let blob = json!({"blob": "00".repeat(32)});
+    let image = json!({"type": "image", "att": "a1"});
+    let kinds = |attachment: &Value| {
+        let plan = channel()
+            .render(&with_attachment(&image, attachment), &context(0))
+            .unwrap();
+        let bodies = plan
+            .steps
+            .iter()
+            .map(|step| serde_json::from_slice::<Value>(&step.body).unwrap());
+        bodies
+            .map(|body| body["msgtype"].as_str().unwrap_or("upload").to_owned())
+            .collect::<Vec<_>>()
+    };
+    let two_mib = 2 * 1024 * 1024;
+    for (size, media_type, wanted) in [
+        (two_mib, "image/png", &["image"][..]),
+        (two_mib + 1, "image/png", &["upload", "file"]),
+        (1_000, "image/gif", &["upload", "file"]),
+        (21 * 1024 * 1024, "image/png", &["text"]),
+    ] {
+        let attachment =
+            json!({"id": "a1", "media_type": media_type, "size": size, "source": blob});
+        assert_eq!(kinds(&attachment), wanted, "{size} {media_type}");
+    }
+    // What has a URL is shown by it, in Markdown.
+    let remote = json!({"id": "a1", "media_type": "image/png", "source": {"url": "https://a.example/p.png"}});
+    assert_eq!(kinds(&remote), ["markdown_v2"]);
+}
+
+fn classified(channel: &dyn Channel, step: &Step, body: &str) -> Outcome {
+    let response = HttpResponse {
+        status: http::StatusCode::OK,
+        headers: http::HeaderMap::new(),
+        body: body.to_owned().into(),
+    };
+    channel.classify(step, &Ok(response), &context(0))
+}
+
+#[test]
+fn a_file_is_uploaded_and_shown_by_its_key() {
+    let attachment =
+        json!({"id": "a1", "name": "r.pdf", "size": 1000, "source": {"blob": "00".repeat(32)}});
+    let message = with_attachment(&json!({"type": "file", "att": "a1"}), &attachment);
+    let channel = channel();
+    let plan = channel.render(&message, &context(0)).unwrap();
+    let [upload, shown] = plan.steps.as_slice() else {
+        panic!("{plan:?}");
+    };
+    let Request::Upload(request) = channel.request(upload, &message, &context(0)).unwrap() else {
+        panic!("no upload");
+    };
+    assert_eq!(
+        request.url.as_str(),
+        "https://qyapi.weixin.qq.com/cgi-bin/webhook/upload_media?key=abc-1&type=file"
+    );
+    assert!(
+        request
+            .body
+            .contains(&BodyPart::Attachment("a1".to_owned()))
+    );
+    let BodyPart::Bytes(head) = &request.body[0] else {
+        panic!("no head");
+    };
+    let head = std::str::from_utf8(head).unwrap();
+    assert!(
+        head.contains("name=\"media\"; filename=\"r.pdf\""),
+        "{head}"
+    );
+    let answer = |step: &Step, body: &str| classified(&*channel, step, body);
+    let key = answer(
+        upload,
+        r#"{"errcode":0,"errmsg":"ok","type":"file","media_id":"3a8a","created_at":"1"}"#,
+    );
+    let platform_id = Some("3a8a".to_owned());
+    assert_eq!(
+        key,
+        Outcome::Delivered {
+            platform_id: platform_id.clone()
+        }
+    );
+    assert!(matches!(
+        answer(upload, r#"{"errcode":0}"#),
+        Outcome::Retry { .. }
+    ));
+    assert!(matches!(
+        answer(upload, r#"{"errcode":40006}"#),
+        Outcome::Degrade { .. }
+    ));
+    let second = Context {
+        step: 1,
+        outputs: &[platform_id, None],
+        ..context(0)
+    };
+    let request = channel
+        .request(shown, &message, &second)
+        .unwrap()
+        .into_http()
+        .unwrap();
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!(
+        body,
+        json!({"msgtype": "file", "file": {"media_id": "3a8a"}})
+    );
+    // A key that has expired: the file goes as a link.
+    assert!(matches!(
+        answer(shown, r#"{"errcode":40007}"#),
+        Outcome::Degrade { .. }
+    ));
+}
+
+#[test]
+fn a_card_with_a_picture_and_one_link_is_an_article() {
+    let card = json!({"segments": [{"type": "card", "title": "T", "image": "a1", "sections": ["plain"],
+        "fields": [{"name": "n", "value": "v"}],
+        "actions": [{"id": "a", "label": "Open", "kind": "url", "value": "https://a.example"}]}]});
+    let json = json!({
+        "v": 1,
+        "header": {"id": "019aacf0-7c00-7a31-9a4e-4b1f0c2d9e13", "time": "2026-11-23T01:00:00.000Z", "topic": "t",
+                   "type": "message", "from": {"kind": "service", "id": "s"}},
+        "body": card,
+        "attachments": [{"id": "a1", "source": {"url": "https://a.example/p.png"}}]
+    });
+    let message = Message::from_json(json.to_string().as_bytes()).unwrap();
+    let plan = channel().render(&message, &context(0)).unwrap();
+    let body: Value = serde_json::from_slice(&plan.steps[0].body).unwrap();
+    assert_eq!(
+        body,
+        json!({"msgtype": "news", "news": {"articles": [{"title": "T", "description": "plain\nn: v",
+            "url": "https://a.example/", "picurl": "https://a.example/p.png"}]}})
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::kit::dialect::{
 };
 
 /// A text message: nothing in it is markup, and whom it mentions is listed beside it.
-pub(super) const TEXT: Dialect = Dialect {
+pub(crate) const TEXT: Dialect = Dialect {
     unit: Unit::Bytes,
     escape: verbatim,
     looks: &[],
@@ -28,7 +28,7 @@ pub(super) const TEXT: Dialect = Dialect {
 };
 
 /// The type `markdown`.
-pub(super) const MARKDOWN: Dialect = Dialect {
+pub(crate) const MARKDOWN: Dialect = Dialect {
     unit: Unit::Bytes,
     escape: backslash,
     looks: &[(Look::BOLD, "**", "**"), (Look::CODE, "`", "`")],
@@ -49,7 +49,7 @@ pub(super) const MARKDOWN: Dialect = Dialect {
 };
 
 /// The type `markdown_v2`.
-pub(super) const MARKDOWN_V2: Dialect = Dialect {
+pub(crate) const MARKDOWN_V2: Dialect = Dialect {
     unit: Unit::Bytes,
     escape: backslash,
     looks: &[
@@ -89,7 +89,7 @@ fn user(kind: MentionKind, id: Option<&str>) -> Option<&str> {
 }
 
 /// What the list of mentions holds for one; `None` for what cannot be mentioned.
-pub(super) fn listed(kind: MentionKind, id: Option<&str>) -> Option<&str> {
+pub(crate) fn listed(kind: MentionKind, id: Option<&str>) -> Option<&str> {
     if kind == MentionKind::All {
         Some("@all")
     } else {
@@ -98,6 +98,6 @@ pub(super) fn listed(kind: MentionKind, id: Option<&str>) -> Option<&str> {
 }
 
 /// A mobile number of China; others cannot be told from an id.
-pub(super) fn is_mobile(id: &str) -> bool {
+pub(crate) fn is_mobile(id: &str) -> bool {
     id.len() == 11 && id.starts_with('1') && id.bytes().all(|byte| byte.is_ascii_digit())
 }
