@@ -24,7 +24,7 @@ use crate::resource::{Ordering, Rate};
 use crate::time::Timestamp;
 
 pub use mail::{MAIL_BYTES_MAX, Mail, MailAttachment, MailRequest, MailSecurity, MailServer};
-pub use plan::{Checkpoint, Plan, Step, StepKind};
+pub use plan::{Checkpoint, Instead, Plan, Step, StepKind};
 
 /// Bytes of a token that a platform gives; platforms tell to expect 4 KB, and some give JSON Web Tokens.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;

@@ -73,20 +73,26 @@ fn is_message_id(text: &str) -> bool {
 /// attachments.
 pub(super) fn mark_replies(steps: &mut [Step], answered: Option<&Answered>, has_receiver: bool) {
     let mut is_first = true;
-    for step in steps.iter_mut() {
-        if step.kind != StepKind::Send {
-            continue;
-        }
-        let mut body = members(&step.body);
-        body.remove(IN_THREAD);
-        if let Some(answered) = answered {
+    let sends = steps.iter_mut().filter(|step| step.kind == StepKind::Send);
+    for step in sends {
+        let replies = |answered: &&Answered| is_first || answered.in_thread || !has_receiver;
+        mark_reply(step, answered.filter(replies));
+        if answered.is_some() {
             step.attachment = None;
-            if is_first || answered.in_thread || !has_receiver {
-                body.insert(IN_THREAD.to_owned(), answered.in_thread.into());
-            }
         }
-        step.body = bytes_of(&Value::Object(body)).into();
         is_first = false;
+    }
+}
+
+fn mark_reply(step: &mut Step, answered: Option<&Answered>) {
+    let mut body = members(&step.body);
+    body.remove(IN_THREAD);
+    if let Some(answered) = answered {
+        body.insert(IN_THREAD.to_owned(), answered.in_thread.into());
+    }
+    step.body = bytes_of(&Value::Object(body)).into();
+    for step in step.instead.iter_mut().flat_map(|lower| &mut lower.steps) {
+        mark_reply(step, answered);
     }
 }
 

@@ -36,8 +36,7 @@ pub(crate) fn edited(plan: Plan, sent: &[String], changes: &Changes<'_>) -> Resu
         }
         match old.next() {
             Some(id) if (changes.editable)(&step) => {
-                step.kind = StepKind::Edit;
-                step.of = Some(id.clone());
+                change(&mut step, id, changes);
                 steps.push(step);
             }
             Some(id) => {
@@ -59,6 +58,21 @@ pub(crate) fn edited(plan: Plan, sent: &[String], changes: &Changes<'_>) -> Resu
         steps,
         degraded,
     })
+}
+
+/// The step as one that changes a part; its lower form too, where that can take the same place.
+fn change(step: &mut Step, id: &str, changes: &Changes<'_>) {
+    step.kind = StepKind::Edit;
+    step.of = Some(id.to_owned());
+    let lower = step.instead.take();
+    step.instead = lower.and_then(|mut lower| {
+        let [only] = lower.steps.as_mut_slice() else {
+            return None;
+        };
+        let fits = (changes.editable)(only);
+        change(only, id, changes);
+        fits.then_some(lower)
+    });
 }
 
 fn take_back(id: &str, changes: &Changes<'_>, steps: &mut Vec<Step>, degraded: &mut Vec<String>) {

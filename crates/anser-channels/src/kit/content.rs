@@ -65,6 +65,8 @@ pub(crate) struct MediaPart {
     pub(crate) caption: Option<String>,
     /// A picture that stands for a video until it is played.
     pub(crate) cover: Option<Attachment>,
+    /// What is shown where it is refused: a picture by its URL, a link, else a note.
+    pub(crate) fallback: Run,
 }
 
 /// As what an attachment is shown.

@@ -5,7 +5,7 @@ mod preview;
 
 use std::collections::BTreeSet;
 
-use anser_core::channel::{Context, Plan, Step, StepKind};
+use anser_core::channel::{Context, Instead, Plan, Step, StepKind};
 use anser_core::message::Body;
 use anser_core::message::segment::{Known, MentionKind};
 use anser_core::{Message, Problem};
@@ -291,6 +291,7 @@ fn steps(
             return Ok(steps);
         }
     }
+    let several = parts.len() > 1;
     let mut steps = Vec::new();
     for part in parts {
         let blocks = match part {
@@ -303,10 +304,15 @@ fn steps(
                 continue;
             }
             Part::Media(media) => {
-                steps.extend(platform.media(&media).into_iter().flatten());
+                let mut shown = platform.media(&media).unwrap_or_default();
+                if let (true, Some(send)) = (several, shown.last_mut()) {
+                    let blocks = vec![Block::paragraph(vec![media.fallback.clone()])];
+                    send.instead = instead(platform, form, blocks, media.kind.name());
+                }
+                steps.extend(shown);
                 continue;
             }
-            Part::Card(card) => match native_card(platform, &card, form, degraded) {
+            Part::Card(card) => match native_card(platform, &card, form, several, degraded) {
                 Some(native) => {
                     steps.extend(native);
                     continue;
@@ -330,6 +336,7 @@ fn native_card(
     platform: &dyn Platform,
     card: &CardPart,
     form: Form,
+    several: bool,
     degraded: &mut BTreeSet<String>,
 ) -> Option<Vec<Step>> {
     let native = (form == Form::Card).then(|| platform.card(card)).flatten();
@@ -351,8 +358,39 @@ fn native_card(
         degraded.insert("image->link".to_owned());
     }
     let mut steps = uploads.flatten().unwrap_or_default();
+    let before = steps.len();
     steps.extend(bodies.iter().map(step));
+    if let (true, [.., only]) = (several && steps.len() == before + 1, steps.as_mut_slice()) {
+        only.instead = instead(platform, form, card_blocks(card), Form::Card.name());
+    }
     Some(steps)
+}
+
+/// A part in a lower form, as one message; `None` when it takes more than one.
+fn instead(
+    platform: &dyn Platform,
+    form: Form,
+    blocks: Vec<Block>,
+    from: &str,
+) -> Option<Box<Instead>> {
+    let form = text_form(platform, form, &blocks);
+    let to = match blocks.as_slice() {
+        [Block::Line { runs, .. }] => match runs.as_slice() {
+            [Run::Link { .. }] => "link",
+            [Run::Image { .. }] if platform.shows_pictures(form) => "url",
+            [Run::Image { .. }] => "link",
+            _ => form.name(),
+        },
+        _ => form.name(),
+    };
+    let bodies = platform.blocks(form, blocks).ok()?;
+    let [body] = bodies.as_slice() else {
+        return None;
+    };
+    Some(Box::new(Instead {
+        steps: vec![step(body)],
+        degraded: vec![format!("{from}->{to}")],
+    }))
 }
 
 fn note_losses(

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use anser_core::Message;
 use anser_core::channel::{
-    BodyPart, Channel, Context, HttpResponse, Links, Plan, Request, StepKind, UploadRequest,
+    BodyPart, Channel, Context, HttpResponse, Links, Plan, Request, Step, StepKind, UploadRequest,
 };
 use anser_core::message::{Attachment, Source};
 use anser_core::outcome::Outcome;
@@ -189,6 +189,31 @@ fn what_is_too_large_or_empty_is_a_link() {
                 all.push_str(&text(request));
             }
             check_links(kind, &all, &["pdf", "mp3", "mp4"]);
+        }
+    }
+}
+
+#[test]
+fn what_is_refused_after_a_part_was_seen_has_a_lower_form() {
+    for (kind, channel) in chat_platforms() {
+        let message = media();
+        let plan = render(&*channel, &message, false);
+        let sends = |step: &Step| step.kind == StepKind::Send && step.attachment.is_some();
+        let mut lowered = plan.clone();
+        // From the end, so that places stay what they are.
+        for place in (0..plan.steps.len()).rev() {
+            if plan.steps.len() > 1 && sends(&plan.steps[place]) {
+                assert!(lowered.lower(place), "{kind}: step {place} has none");
+            }
+        }
+        assert!(!lowered.steps.iter().any(sends), "{kind}");
+        let requests = requests(&*channel, &lowered, &message, &context(None));
+        assert_eq!(requests.len(), lowered.steps.len(), "{kind}");
+        if lowered != plan {
+            assert!(
+                lowered.degraded.len() > plan.degraded.len(),
+                "{kind}: it is recorded"
+            );
         }
     }
 }

@@ -35,6 +35,34 @@ pub struct Step {
     /// The platform's id of the part that it changes or takes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
+    /// What is done in its place when the platform does not take it, or its attachment is not to be had, after another part
+    /// was seen: the message can then not be rendered anew. `None`: the delivery ends there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<Box<Instead>>,
+}
+
+/// A lower form of one step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instead {
+    /// In the place of the step. One step, where those after it count the steps to what they refer to.
+    pub steps: Vec<Step>,
+    /// Rungs of the degradation ladder that this takes.
+    pub degraded: Vec<String>,
+}
+
+impl Plan {
+    /// Puts the lower form of a step in its place; false when it has none.
+    pub fn lower(&mut self, place: usize) -> bool {
+        let step = self.steps.get_mut(place);
+        let Some(instead) = step.and_then(|step| step.instead.take()) else {
+            return false;
+        };
+        self.steps.splice(place..=place, instead.steps);
+        self.degraded.extend(instead.degraded);
+        self.degraded.sort_unstable();
+        self.degraded.dedup();
+        true
+    }
 }
 
 impl Step {
@@ -48,6 +76,7 @@ impl Step {
             attachment: None,
             loaded: false,
             of: None,
+            instead: None,
         }
     }
 }

@@ -237,6 +237,44 @@ fn uploads_come_first_and_the_first_part_replies() {
 }
 
 #[test]
+fn what_is_refused_after_text_was_seen_has_a_lower_form_in_its_place() {
+    let mut message = with_media(
+        json!([{"type": "text", "text": "a"}, {"type": "file", "att": "pdf"}, {"type": "card", "title": "T", "image": "png"}]),
+    );
+    message.header.reply_to = Some("om_1".to_owned());
+    message.header.conversation =
+        serde_json::from_value(json!({"id": "ops/oc_c1", "thread": "omt_1"})).unwrap();
+    let mut plan = steps(&message, &context(0));
+    assert_eq!(
+        shown(&plan),
+        [
+            "Upload pdf",
+            "Upload message",
+            "Send text",
+            "Send file",
+            "Send interactive"
+        ]
+    );
+    assert!(!plan.lower(2), "text has none");
+    assert!(plan.lower(4) && plan.lower(3));
+    assert_eq!(
+        shown(&plan),
+        [
+            "Upload pdf",
+            "Upload message",
+            "Send text",
+            "Send text",
+            "Send post"
+        ]
+    );
+    assert_eq!(plan.degraded, ["card->post", "file->text"]);
+    for place in [3, 4] {
+        let request = request_of(&message, &plan, place, &[]).into_http().unwrap();
+        assert!(request.url.path().ends_with("/om_1/reply"), "{place}");
+    }
+}
+
+#[test]
 fn answers_to_uploads() {
     let message = with_media(json!([{"type": "image", "att": "png"}]));
     let plan = steps(&message, &context(0));

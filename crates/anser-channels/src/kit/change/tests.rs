@@ -1,5 +1,6 @@
 //! New parts against old ones.
 
+use anser_core::channel::Instead;
 use serde_json::json;
 
 use super::*;
@@ -70,6 +71,28 @@ fn part_by_part() {
 
 fn owned(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
+fn a_lower_form_takes_the_same_place_or_none() {
+    let changes = Changes {
+        editable: &|step| step.body != bytes_of(&json!("file")),
+        recalls: true,
+    };
+    for (lower, wanted) in [
+        ("text", Some((StepKind::Edit, Some("o1".to_owned())))),
+        ("file", None),
+    ] {
+        let mut new = plan(&["card"]);
+        new.steps[0].instead = Some(Box::new(Instead {
+            steps: plan(&[lower]).steps,
+            degraded: Vec::new(),
+        }));
+        let edited = edited(new, &["o1".to_owned()], &changes).unwrap();
+        let instead = edited.steps[0].instead.as_ref();
+        let found = instead.map(|lower| (lower.steps[0].kind, lower.steps[0].of.clone()));
+        assert_eq!(found, wanted, "{lower}");
+    }
 }
 
 #[test]

@@ -195,11 +195,16 @@ impl<'a> Builder<'a> {
         caption: Option<&str>,
         cover: Option<&str>,
     ) -> Option<MediaPart> {
+        let fallback = match kind {
+            MediaKind::Image | MediaKind::Sticker => self.picture(att, caption),
+            _ => self.linked(kind, att),
+        };
         Some(MediaPart {
             kind,
             attachment: self.attachment(att)?.clone(),
             caption: caption.map(one_line),
             cover: cover.and_then(|att| self.attachment(att)).cloned(),
+            fallback,
         })
     }
 
@@ -245,22 +250,30 @@ impl<'a> Builder<'a> {
         if self.media(kinds, att, caption, cover) {
             return;
         }
-        let what = kind.name();
+        let run = self.linked(kind, att);
+        let form = match run {
+            Run::Link { .. } => "link",
+            _ => "text",
+        };
+        self.degrade(&format!("{}->{form}", kind.name()));
+        self.run(run);
+    }
+
+    /// A link that names it, else a note.
+    fn linked(&self, kind: MediaKind, att: &str) -> Run {
         let attachment = self.attachment(att);
         let name = attachment.and_then(|attachment| attachment.name.as_deref());
         let size = attachment.and_then(|attachment| attachment.size);
         let size = size.map_or(String::new(), |size| format!(", {}", readable(size)));
-        let label = format!("[{what}: {}{size}]", one_line(name.unwrap_or(att)));
-        let linked = attachment
+        let name = one_line(name.unwrap_or(att));
+        let label = format!("[{}: {name}{size}]", kind.name());
+        attachment
             .and_then(|attachment| self.url(attachment))
-            .and_then(|url| link(label.clone(), &url));
-        match linked {
-            Some(run) => {
-                self.degrade(&format!("{what}->link"));
-                self.run(run);
-            }
-            None => self.note(&format!("{what}->text"), &label),
-        }
+            .and_then(|url| link(label.clone(), &url))
+            .unwrap_or(Run::Text {
+                text: label,
+                look: Look::PLAIN,
+            })
     }
 
     fn sticker(&mut self, att: Option<&str>) {
