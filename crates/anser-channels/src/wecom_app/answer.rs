@@ -5,9 +5,9 @@ use anser_core::channel::{Context, Exchange, Step, StepKind};
 use anser_core::outcome::Outcome;
 use serde_json::{Map, Value};
 
-use crate::kit::classify::{rejected, too_large, unseen};
+use crate::kit::classify::rejected;
 use crate::kit::reach::{is_last, members, partly_delivered};
-use crate::kit::wecom::answer::{Coded, coded, is_of_form};
+use crate::kit::wecom::answer::{Coded, coded, is_of_form, upload};
 
 /// Members of a success that name who got nothing: strangers to the app or the company, and people without a licence.
 const MISSED: [&str; 4] = [
@@ -40,7 +40,7 @@ pub(super) fn token(
 /// Judges the answer to a step.
 pub(super) fn classify(step: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome {
     if step.kind == StepKind::Upload {
-        return too_large(exchange).unwrap_or_else(|| unseen(judged(step, exchange, context)));
+        return upload(exchange, || judged(step, exchange, context));
     }
     judged(step, exchange, context)
 }

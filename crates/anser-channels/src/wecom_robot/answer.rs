@@ -4,13 +4,13 @@ use anser_core::channel::{Context, Exchange, Step, StepKind};
 use anser_core::outcome::Outcome;
 use serde_json::Value;
 
-use crate::kit::classify::{rejected, too_large, unseen};
-use crate::kit::wecom::answer::{coded, is_of_form};
+use crate::kit::classify::rejected;
+use crate::kit::wecom::answer::{coded, is_of_form, upload};
 
 /// Judges an answer.
 pub(super) fn classify(step: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome {
     if step.kind == StepKind::Upload {
-        return too_large(exchange).unwrap_or_else(|| unseen(judged(step, exchange, context)));
+        return upload(exchange, || judged(step, exchange, context));
     }
     judged(step, exchange, context)
 }

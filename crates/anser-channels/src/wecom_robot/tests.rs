@@ -123,6 +123,32 @@ fn classified(channel: &dyn Channel, step: &Step, body: &str) -> Outcome {
     channel.classify(step, &Ok(response), &context(0))
 }
 
+/// As a proxy answers that knows the webhook's address only.
+#[test]
+fn where_nothing_can_be_uploaded_a_file_goes_as_a_link() {
+    let attachment =
+        json!({"id": "a1", "name": "r.pdf", "source": {"url": "https://a.example/r.pdf"}});
+    let message = with_attachment(&json!({"type": "file", "att": "a1"}), &attachment);
+    let channel = channel();
+    let plan = channel.render(&message, &context(0)).unwrap();
+    let nothing_there = HttpResponse {
+        status: http::StatusCode::NOT_FOUND,
+        headers: http::HeaderMap::new(),
+        body: Bytes::new(),
+    };
+    let outcome = channel.classify(&plan.steps[0], &Ok(nothing_there), &context(0));
+    assert!(matches!(outcome, Outcome::Degrade { .. }));
+    let refused = Context {
+        media_refused: true,
+        ..context(0)
+    };
+    let plan = channel.render(&message, &refused).unwrap();
+    assert_eq!(
+        (plan.steps.len(), plan.degraded),
+        (1, vec!["file->link".to_owned()])
+    );
+}
+
 #[test]
 fn a_file_is_uploaded_and_shown_by_its_key() {
     let attachment =

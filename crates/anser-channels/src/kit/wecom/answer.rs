@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anser_core::channel::{Context, Exchange};
 use anser_core::outcome::Outcome;
+use http::StatusCode;
 use serde_json::{Map, Value};
 
-use crate::kit::classify::json_answer;
+use crate::kit::classify::{json_answer, too_large, unseen};
 
 /// The window of WeCom's limits.
 pub(crate) const PAUSE: Duration = Duration::from_secs(60);
@@ -61,4 +62,16 @@ pub(crate) const fn is_of_form(code: i64) -> bool {
         code,
         40004..=40011 | 40033 | 40035 | 40058 | 44001 | 44004 | 45001 | 45002 | 45007 | 45008
     )
+}
+
+/// What the answer to an upload means, for which `judged` reads the code. A server that has no place for uploads, such as a
+/// proxy of sending alone, says so by its status: the attachment then goes as a link.
+pub(crate) fn upload(exchange: &Exchange, judged: impl FnOnce() -> Outcome) -> Outcome {
+    let status = exchange.as_ref().ok().map(|response| response.status);
+    match status {
+        Some(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => Outcome::Degrade {
+            reason: "the server takes no uploads".to_owned(),
+        },
+        _ => too_large(exchange).unwrap_or_else(|| unseen(judged())),
+    }
 }
