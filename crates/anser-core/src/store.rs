@@ -5,6 +5,7 @@
 mod blob;
 mod config;
 mod link;
+mod scan;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::time::Timestamp;
 pub use blob::{BlobDoom, BlobIndex, BlobRow, BlobTotals};
 pub use config::{ConfigChange, ConfigKind, ConfigRow};
 pub use link::{Link, LinkKind, Linked};
+pub use scan::{DeliveryPage, DeliveryScan, MessageScan};
 
 /// What deliveries are claimed by: the subscription they come from, or the channel they were addressed to directly.
 /// Several groups may share one limiter scope; the dispatcher knows which.
@@ -521,51 +523,6 @@ pub struct Depth {
     pub retrying: u64,
     /// Bytes of their messages, counted once per delivery.
     pub bytes: u64,
-}
-
-/// Which messages to list.
-#[derive(Debug, Clone, Default)]
-pub struct MessageScan {
-    /// Only of this topic.
-    pub topic: Option<ResourceId>,
-    /// Only numbers below this (newest first), or above it (oldest first).
-    pub from: Option<Num>,
-    /// Oldest first instead of newest first.
-    pub ascending: bool,
-    /// Accepted at or after this.
-    pub since: Option<Timestamp>,
-    /// Accepted before this.
-    pub until: Option<Timestamp>,
-    /// At most so many rows.
-    pub limit: usize,
-}
-
-/// Which deliveries to list, newest first.
-#[derive(Debug, Clone, Default)]
-pub struct DeliveryScan {
-    /// Only in one of these states; empty: any.
-    pub states: Vec<DeliveryState>,
-    /// Only of these groups; empty: any.
-    pub groups: Vec<Group>,
-    /// Only through this channel.
-    pub channel: Option<ResourceId>,
-    /// Only of messages accepted at or after this.
-    pub since: Option<Timestamp>,
-    /// Only numbers below this.
-    pub before: Option<DeliveryId>,
-    /// At most so many results.
-    pub limit: usize,
-    /// Rows read at most; a page may come short.
-    pub rows_read_max: usize,
-}
-
-/// A page of deliveries.
-#[derive(Debug, Clone, Default)]
-pub struct DeliveryPage {
-    /// The deliveries.
-    pub deliveries: Vec<DeliveryRow>,
-    /// Where to go on; `None` at the end.
-    pub next: Option<DeliveryId>,
 }
 
 /// What may be removed now.

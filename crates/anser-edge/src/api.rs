@@ -1,6 +1,7 @@
 //! The native HTTP API, version 1: one module per noun, each with its rows of the route table and their handlers.
 //! Handlers read, call the gateway and answer; what is decided is decided in the gateway.
 
+mod change;
 mod channel;
 mod cloud_event;
 mod event;
@@ -26,6 +27,7 @@ pub(crate) fn routes() -> Vec<Route> {
         publish::routes(),
         event::routes(),
         look::routes(),
+        change::routes(),
         topic::routes(),
         subscription::routes(),
         channel::routes(),

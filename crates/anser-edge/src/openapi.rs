@@ -190,7 +190,7 @@ fn request_body(body: &RequestBody, generator: &mut SchemaGenerator) -> Value {
         .iter()
         .map(|media_type| ((*media_type).to_owned(), json!({"schema": schema})))
         .collect();
-    json!({"required": true, "content": content})
+    json!({"required": body.required, "content": content})
 }
 
 fn responses(operation: &Operation, generator: &mut SchemaGenerator) -> Value {

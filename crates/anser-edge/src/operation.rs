@@ -45,6 +45,8 @@ pub(crate) struct RequestBody {
     pub(crate) media_types: &'static [&'static str],
     /// `None`: any bytes.
     pub(crate) schema: Option<SchemaOf>,
+    /// Whether the request must have one.
+    pub(crate) required: bool,
 }
 
 /// A way to succeed.
@@ -92,14 +94,28 @@ impl Operation {
         self.body = Some(RequestBody {
             media_types,
             schema: Some(schema_of::<T>),
+            required: true,
         });
         self
+    }
+
+    /// As [`Operation::body`], but it may be left out.
+    pub(crate) fn optional_body<T: JsonSchema>(
+        self,
+        media_types: &'static [&'static str],
+    ) -> Self {
+        let mut operation = self.body::<T>(media_types);
+        if let Some(body) = &mut operation.body {
+            body.required = false;
+        }
+        operation
     }
 
     pub(crate) fn body_of_any_kind(mut self, media_types: &'static [&'static str]) -> Self {
         self.body = Some(RequestBody {
             media_types,
             schema: None,
+            required: true,
         });
         self
     }

@@ -4,6 +4,7 @@
 pub mod plan;
 
 mod attempt;
+mod change;
 mod facts;
 mod inbox;
 mod jobs;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use anser_core::Timestamp;
 use anser_core::attempt::Attempt;
 use anser_core::clock::Clock;
-use anser_core::id::{DeliveryId, Num, ResourceId};
+use anser_core::id::{DeliveryId, ResourceId};
 use anser_core::random::Random;
 use anser_core::store::{DeliveryRow, Group, SharedStore, StoreError};
 use arc_swap::ArcSwap;
@@ -32,7 +33,7 @@ use crate::sender::Sender;
 
 pub(crate) use attempt::{Wire, probe};
 pub use inbox::Handle;
-pub use plan::PlanOptions;
+pub use plan::{PlanOptions, Withdrawal};
 
 /// What the dispatcher works with.
 pub(crate) struct Parts {
@@ -92,15 +93,17 @@ pub enum EndpointEvent {
     Recovered,
 }
 
-/// What became of one delivery of a recalled message.
+/// What became of a delivery that was to be taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recalled {
+pub enum Withdrawn {
     /// It will not be delivered.
     Cancelled,
-    /// Under way: cancelled when the attempt fails.
+    /// Under way: it does not go on when the attempt fails, not even after a crash.
     InFlight,
     /// It had ended before, in this state.
     Ended(anser_core::delivery::DeliveryState),
+    /// It changed at that very moment and is as it was: ask again.
+    Moved,
 }
 
 /// Starts the dispatcher. The task ends, having settled or returned what was in flight, after [`Handle::stop`].
@@ -122,8 +125,8 @@ type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 enum Command {
     /// The group's destination is gone: end what is unfinished.
     CancelGroup(Group, Answer<usize>),
-    /// Cancel what can still be cancelled of a message.
-    Recall(Num, Answer<Vec<(DeliveryId, Recalled)>>),
+    /// Take deliveries back.
+    Withdraw(Withdrawal, Answer<Vec<(DeliveryId, Withdrawn)>>),
     /// Tell when each of these had its first attempt settled, or ended.
     Watch(Vec<DeliveryId>, oneshot::Sender<()>),
     /// Stop starting; finish within the limit.

@@ -1,5 +1,5 @@
 //! Looking things up: messages, deliveries and attempts as users see them, filtered by what the caller may read; and the
-//! operator's hand on them: manual retry and recall. What the caller may not see is answered as not there.
+//! operator's hand on them: the manual retry. What the caller may not see is answered as not there.
 
 mod cursor;
 mod deliveries;
@@ -31,6 +31,15 @@ pub struct MessageView {
     /// The message, byte for byte as stored.
     #[schemars(with = "anser_core::Message")]
     pub message: Box<RawValue>,
+    /// The ids of its edits, in order; each is a message of its own. Not in lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<MessageId>,
+    /// When it was edited last. Not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<Timestamp>,
+    /// When it was recalled. Not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recalled_at: Option<Timestamp>,
 }
 
 /// A delivery as users see it.
@@ -141,29 +150,6 @@ pub struct DeliveryQuery {
     pub limit: usize,
     /// Where to go on.
     pub cursor: Option<String>,
-}
-
-/// What a recall did to one delivery.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct RecallResult {
-    /// The delivery.
-    pub delivery: DeliveryId,
-    /// What became of it.
-    pub result: RecallOutcome,
-}
-
-/// What a recall does to a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RecallOutcome {
-    /// It will not be delivered; in a queue that it was received from, its receipt is void.
-    Cancelled,
-    /// An attempt is under way: if it fails, it is cancelled then.
-    InFlight,
-    /// Already delivered, and the channel cannot take a message back.
-    Unsupported,
-    /// It had already ended otherwise.
-    Ended,
 }
 
 /// The members of a page as asked for.

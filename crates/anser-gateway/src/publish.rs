@@ -31,12 +31,14 @@ use crate::config::{Snapshot, Topic};
 use crate::gateway::Gateway;
 use crate::intake::NotTaken;
 use crate::look::DeliveryView;
+use crate::refusal::store_problem;
 
 pub use crate::intake::WAITERS_MAX;
 pub(crate) use linked::LinkedMessage;
 pub use room::QUEUE_DELAYED_MAX;
 
 use prepare::Request;
+use route::Budget;
 
 /// How a publish is confirmed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -171,6 +173,46 @@ impl Gateway {
             linked: None,
         };
         self.publish_request(&request, items).await
+    }
+
+    /// Publishes a linked message.
+    ///
+    /// # Errors
+    /// As [`Gateway::publish`].
+    pub(crate) async fn publish_linked(
+        &self,
+        snapshot: &Snapshot,
+        topic: &Topic,
+        principal: &Principal,
+        item: Item,
+        linked: LinkedMessage,
+    ) -> Result<Published, Problem> {
+        let options = PublishOptions::default();
+        let bounded = linked.brings_content();
+        let items = [Ok(item)];
+        let request = Request {
+            snapshot,
+            topic,
+            principal,
+            options: &options,
+            blobs: self.known_blobs(&items).await?,
+            linked: Some(linked),
+        };
+        let [item] = items;
+        let mut staged = self.stage(&request, item?, &mut Budget::new())?;
+        if bounded {
+            let mut room = self.room(snapshot, topic, &[]).await?;
+            staged = room.take(snapshot, topic, staged)?;
+        }
+        let committed = self.commit_staged(vec![staged], false, false).await;
+        let mut results = committed.map_err(store_problem)?.into_published();
+        results.pop().unwrap_or_else(|| {
+            Err(Problem::new(
+                ProblemKind::Internal,
+                "no_result",
+                "the message was taken and not answered",
+            ))
+        })
     }
 
     async fn publish_request(

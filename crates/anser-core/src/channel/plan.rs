@@ -140,6 +140,9 @@ pub struct Checkpoint {
     /// Attachments are to go as links.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub media_refused: bool,
+    /// It was taken back while it was under way: it does not go on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
     /// The plan as it was rendered; `None` before any of its steps went out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,

@@ -1,15 +1,15 @@
-//! Looking at messages and deliveries, and the operator's hand on them: manual retry and recall.
+//! Looking at messages and deliveries, and the operator's hand on them: the manual retry.
 
 use anser_core::Timestamp;
 use anser_core::id::{DeliveryId, MessageId};
 use anser_core::resource::Scope;
 use anser_gateway::auth::Principal;
 use anser_gateway::look::{
-    DeliveryQuery, DeliveryView, MessageQuery, MessageView, Page, RecallResult, ViewState,
+    DeliveryQuery, DeliveryView, MessageQuery, MessageView, Page, ViewState,
 };
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::paging::{self, PageQuery};
 use crate::answer;
@@ -17,7 +17,7 @@ use crate::call::Call;
 use crate::operation::Operation;
 use crate::route::{Handled, Route, keyed};
 
-const MESSAGE_NOT_FOUND: &str = "message_not_found";
+pub(super) const MESSAGE_NOT_FOUND: &str = "message_not_found";
 const DELIVERY_NOT_FOUND: &str = "delivery_not_found";
 
 pub(super) fn routes() -> Vec<Route> {
@@ -68,17 +68,6 @@ fn message_routes() -> Vec<Route> {
             .query::<PageQuery>()
             .answer::<Page<DeliveryView>>(200, "A page, in the order they were made."),
             message_deliveries,
-        ),
-        keyed(
-            &[Scope::Publish],
-            op(
-                Method::POST,
-                "/v1/messages/{message}/recall",
-                "recallMessage",
-                "Cancel what is not delivered yet",
-            )
-            .answer::<Recalled>(200, "What became of each delivery."),
-            recall,
         ),
     ]
 }
@@ -166,13 +155,6 @@ struct DeliveriesQuery {
     cursor: Option<String>,
 }
 
-/// What a recall did.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Recalled {
-    /// One per delivery.
-    results: Vec<RecallResult>,
-}
-
 async fn list_messages(call: Call, principal: Principal) -> Handled {
     let query: MessagesQuery = call.query()?;
     let page = call
@@ -211,12 +193,6 @@ async fn message_deliveries(call: Call, principal: Principal) -> Handled {
         .message_deliveries(&principal, id, limit, query.cursor.as_deref())
         .await?;
     Ok(answer::json(StatusCode::OK, &page))
-}
-
-async fn recall(call: Call, principal: Principal) -> Handled {
-    let id: MessageId = call.id("message", MESSAGE_NOT_FOUND)?;
-    let results = call.edge.gateway.recall(&principal, id).await?;
-    Ok(answer::json(StatusCode::OK, &Recalled { results }))
 }
 
 async fn list_deliveries(call: Call, principal: Principal) -> Handled {

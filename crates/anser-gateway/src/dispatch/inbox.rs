@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anser_core::id::{DeliveryId, Num};
+use anser_core::id::DeliveryId;
 use anser_core::store::{DeliveryRow, Group, StoreError};
 use tokio::sync::{Notify, oneshot};
 
-use super::{Command, Offer, OldestDue, Recalled};
+use super::plan::Withdrawal;
+use super::{Command, Offer, OldestDue, Withdrawn};
 use crate::accepted::Accepted;
 
 /// Offers that wait in the inbox; beyond it only their groups are remembered, and they are claimed from the store.
@@ -77,12 +78,16 @@ impl Handle {
         self.ask(|answer| Command::CancelGroup(group, answer)).await
     }
 
-    /// Cancels what can still be cancelled of a message; answers what became of each of its deliveries.
+    /// Takes deliveries back: cancels what can still be cancelled; answers what became of each of them.
     ///
     /// # Errors
     /// The store's; `Retryable` while the gateway stops.
-    pub async fn recall(&self, num: Num) -> Result<Vec<(DeliveryId, Recalled)>, StoreError> {
-        self.ask(|answer| Command::Recall(num, answer)).await
+    pub async fn withdraw(
+        &self,
+        withdrawal: Withdrawal,
+    ) -> Result<Vec<(DeliveryId, Withdrawn)>, StoreError> {
+        self.ask(|answer| Command::Withdraw(withdrawal, answer))
+            .await
     }
 
     /// Starts nothing more; what is in flight may finish within `limit` and is returned after it.

@@ -1,17 +1,20 @@
-//! The dispatcher's work on the store: claims, settlements, cancelling and recalling, each a future that reports back.
+//! The dispatcher's work on the store: claims, settlements, cancelling and taking back, each a future that reports back.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anser_core::Timestamp;
+use anser_core::channel::Checkpoint;
+use anser_core::delivery::DeliveryState;
 use anser_core::id::{DeliveryId, Num};
 use anser_core::store::{
     Claim, ClaimClass, Claimed, DeliveryRow, Group, Settle, Settled, Settlement, Store, StoreError,
 };
 
 use super::attempt::read;
-use super::{Answer, Recalled};
+use super::plan::Withdrawal;
+use super::{Answer, Withdrawn};
 use crate::accepted::Accepted;
 
 /// Messages read between two turns of the dispatcher's other work.
@@ -42,9 +45,10 @@ pub(super) enum JobDone {
     },
     Probed(Result<(), StoreError>),
     Cancelled(Group),
-    Recalled {
-        num: Num,
+    Withdrawn {
+        withdrawal: Arc<Withdrawal>,
         promoted: Vec<DeliveryRow>,
+        left: Vec<Group>,
     },
 }
 
@@ -116,63 +120,127 @@ pub(super) async fn cancel_group(
     JobDone::Cancelled(group)
 }
 
-/// Cancels what can still be cancelled of a message; `busy` is in flight or being settled.
-pub(super) async fn recall(
+/// Takes deliveries back; `busy` is in flight or being settled.
+pub(super) async fn withdraw(
     store: Arc<dyn Store>,
-    num: Num,
+    withdrawal: Arc<Withdrawal>,
     busy: HashSet<DeliveryId>,
     at: Timestamp,
-    answer: Answer<Vec<(DeliveryId, Recalled)>>,
+    answer: Answer<Vec<(DeliveryId, Withdrawn)>>,
 ) -> JobDone {
-    let (mut results, mut promoted) = (Vec::new(), Vec::new());
-    let outcome = recall_all(&*store, num, &busy, at, &mut results, &mut promoted).await;
+    let mut work = Withdrawing {
+        store: &*store,
+        busy: &busy,
+        at,
+        results: Vec::new(),
+        promoted: Vec::new(),
+        left: Vec::new(),
+    };
+    let outcome = work.all(&withdrawal).await;
+    let Withdrawing {
+        results,
+        promoted,
+        left,
+        ..
+    } = work;
+    // Whoever asked may have gone.
     let _ = answer.send(outcome.map(|()| results));
-    JobDone::Recalled { num, promoted }
+    JobDone::Withdrawn {
+        withdrawal,
+        promoted,
+        left,
+    }
 }
 
-async fn recall_all(
-    store: &dyn Store,
-    num: Num,
-    busy: &HashSet<DeliveryId>,
+/// A withdrawal at work.
+struct Withdrawing<'a> {
+    store: &'a dyn Store,
+    busy: &'a HashSet<DeliveryId>,
     at: Timestamp,
-    results: &mut Vec<(DeliveryId, Recalled)>,
-    promoted: &mut Vec<DeliveryRow>,
-) -> Result<(), StoreError> {
-    let mut from = 0;
-    loop {
-        let rows = store.deliveries_of(num, from, STEP).await?;
-        let Some(last) = rows.last() else {
-            return Ok(());
-        };
-        from = last.id.index() + 1;
-        let mut settlements = Vec::new();
-        for row in &rows {
-            if row.state.is_final() {
-                results.push((row.id, Recalled::Ended(row.state)));
-            } else if busy.contains(&row.id) {
-                results.push((row.id, Recalled::InFlight));
-            } else {
-                settlements.push(Settlement {
-                    token: row.token(),
-                    to: Settle::Cancelled,
-                    at,
-                    attempt: None,
-                    unlogged: true,
-                });
-            }
+    results: Vec<(DeliveryId, Withdrawn)>,
+    /// The next of their lanes.
+    promoted: Vec<DeliveryRow>,
+    /// Groups of those that moved on meanwhile.
+    left: Vec<Group>,
+}
+
+impl Withdrawing<'_> {
+    async fn all(&mut self, withdrawal: &Withdrawal) -> Result<(), StoreError> {
+        let mut from = 0;
+        loop {
+            let store = self.store;
+            let mut rows = store.deliveries_of(withdrawal.message, from, STEP).await?;
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            from = last.id.index() + 1;
+            rows.retain(|row| withdrawal.covers(row.id));
+            self.some(rows).await?;
         }
-        let ids: Vec<DeliveryId> = settlements
+    }
+
+    async fn some(&mut self, rows: Vec<DeliveryRow>) -> Result<(), StoreError> {
+        let (ended, open): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|row| row.state.is_final());
+        let ended = ended
             .iter()
-            .map(|settlement| settlement.token.delivery)
-            .collect();
-        for (id, settled) in ids.into_iter().zip(store.settle(settlements).await?) {
-            match settled {
-                Settled::Done { promoted: next, .. } => {
-                    results.push((id, Recalled::Cancelled));
-                    promoted.extend(next);
+            .map(|row| (row.id, Withdrawn::Ended(row.state)));
+        self.results.extend(ended);
+        let settlements = open.iter().map(|row| self.settlement(row)).collect();
+        let settled = self.store.settle(settlements).await?;
+        for (row, settled) in open.iter().zip(settled) {
+            let withdrawn = match settled {
+                Settled::Done { promoted, .. } => {
+                    self.promoted.extend(promoted);
+                    if self.busy.contains(&row.id) {
+                        Withdrawn::InFlight
+                    } else {
+                        Withdrawn::Cancelled
+                    }
                 }
-                Settled::Fenced => results.push((id, Recalled::InFlight)),
+                Settled::Fenced => self.fenced(row).await?,
+            };
+            self.results.push((row.id, withdrawn));
+        }
+        Ok(())
+    }
+
+    /// What is under way is marked, so that it does not go on even after a crash; the rest is cancelled.
+    fn settlement(&self, row: &DeliveryRow) -> Settlement {
+        let to = if self.busy.contains(&row.id) {
+            let checkpoint = row.checkpoint.as_deref().and_then(Checkpoint::read);
+            let checkpoint = Checkpoint {
+                withdrawn: true,
+                ..checkpoint.unwrap_or_default()
+            };
+            Settle::Park {
+                at: row.due,
+                possible_duplicate: row.possible_duplicate,
+                checkpoint: Some(checkpoint.write()),
             }
+        } else {
+            Settle::Cancelled
+        };
+        Settlement {
+            token: row.token(),
+            to,
+            at: self.at,
+            attempt: None,
+            unlogged: true,
+        }
+    }
+
+    /// It changed between the look at it and the commit.
+    async fn fenced(&mut self, row: &DeliveryRow) -> Result<Withdrawn, StoreError> {
+        match self.store.delivery(row.id).await? {
+            Some(row) if row.state.is_final() => Ok(Withdrawn::Ended(row.state)),
+            // It will not go on: the plan knows.
+            Some(_) if self.busy.contains(&row.id) => Ok(Withdrawn::InFlight),
+            Some(row) => {
+                self.left.push(row.group);
+                Ok(Withdrawn::Moved)
+            }
+            None => Ok(Withdrawn::Ended(DeliveryState::Cancelled)),
         }
     }
 }

@@ -14,6 +14,7 @@ mod scope;
 mod turns;
 mod verdict;
 mod windows;
+mod withdraw;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use anser_core::store::{Claim, ClaimClass, Claimed, DeliveryRow, Group};
 
 pub use endpoint::Endpoints;
 pub use verdict::{Policy, Verdict, decide, part_delivered};
+pub use withdraw::Withdrawal;
 
 use crate::accepted::Accepted;
 use group::{GroupState, Ready};
@@ -189,8 +191,10 @@ pub struct Plan {
     doubtful_in_flight: usize,
     windowed: usize,
     message_bytes: usize,
-    /// Messages whose recall is under way: nothing of them is taken in.
-    recalling: HashSet<Num>,
+    /// What is being taken back: nothing of it is taken in.
+    withdrawing: Vec<Arc<Withdrawal>>,
+    /// What was under way when it was taken back: it does not go on.
+    ending: HashSet<DeliveryId>,
     claims: usize,
     claims_wanted: BTreeSet<(Group, bool)>,
     wall_timers: BinaryHeap<Reverse<(Timestamp, Timer)>>,
@@ -212,7 +216,8 @@ impl Plan {
             doubtful_in_flight: 0,
             windowed: 0,
             message_bytes: 0,
-            recalling: HashSet::new(),
+            withdrawing: Vec::new(),
+            ending: HashSet::new(),
             claims: 0,
             claims_wanted: BTreeSet::new(),
             wall_timers: BinaryHeap::new(),
@@ -270,7 +275,7 @@ impl Plan {
     pub fn offer(&mut self, row: DeliveryRow, accepted: Option<Arc<Accepted>>, now: Now) {
         let done = row.state.is_final()
             || row.state == DeliveryState::Waiting
-            || self.recalling.contains(&row.id.num());
+            || self.is_withdrawing(row.id);
         if done || self.group_mut(row.group).held.contains(&row.id) {
             return;
         }
@@ -309,8 +314,9 @@ impl Plan {
         let class = state.class_mut(retry);
         class.more = found.more || claim.missed;
         for row in found.deliveries {
-            let recalled = self.recalling.contains(&row.id.num());
-            if recalled
+            let withdrawn = |withdrawal: &Arc<Withdrawal>| withdrawal.covers(row.id);
+            if self.is_withdrawing(row.id)
+                || claim.withdrawn.iter().any(withdrawn)
                 || claim.released.contains(&row.id)
                 || self.group_mut(group).held.contains(&row.id)
             {
@@ -423,12 +429,14 @@ impl Plan {
         self.wake_scope(flight.scope);
     }
 
-    /// Whether a delivery in flight, or being settled, was recalled meanwhile.
+    /// Whether a delivery in flight was taken back meanwhile, or its destination deleted.
     #[must_use]
     pub fn is_cancelled(&self, delivery: DeliveryId) -> bool {
-        self.flights
-            .get(&delivery)
-            .is_some_and(|flight| flight.cancelled)
+        self.ending.contains(&delivery)
+            || self
+                .flights
+                .get(&delivery)
+                .is_some_and(|flight| flight.cancelled)
     }
 
     /// A settlement was committed (`Some`), or found stale (`None`).
@@ -482,30 +490,6 @@ impl Plan {
             .get(&group)
             .map(|state| state.held.iter().copied().collect())
             .unwrap_or_default()
-    }
-
-    /// Begins the recall of a message: drops what waits, marks what is in flight, takes nothing of it in until
-    /// [`Plan::recalled`]. Answers as [`Plan::drop_group`].
-    pub fn recall(&mut self, num: Num) -> Vec<DeliveryId> {
-        self.recalling.insert(num);
-        let mut dropped = Vec::new();
-        for state in self.groups.values_mut() {
-            dropped.extend(state.remove_message(num));
-        }
-        for ready in dropped {
-            self.released(&ready);
-        }
-        self.flag_flights(|_, id| id.num() == num);
-        self.groups
-            .values()
-            .flat_map(|state| state.held.iter().copied())
-            .filter(|id| id.num() == num)
-            .collect()
-    }
-
-    /// The recall of a message is done.
-    pub fn recalled(&mut self, num: Num) {
-        self.recalling.remove(&num);
     }
 
     /// Fires what has come due. Call before asking for claims and starts.

@@ -1,7 +1,7 @@
 //! The dispatcher's one task: takes in offers and commands, asks the plan, makes attempts, settles them in batches. All
 //! I/O of dispatch is here and in the futures that it polls; all decisions are the plan's.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -189,11 +189,12 @@ impl Shell {
             Command::CancelGroup(group, answer) => self.cancel_group(group, Some(answer)),
             Command::Watch(deliveries, done) => self.watchers.add(deliveries, done),
             Command::Stop(limit) => self.stop_at = Some(now.mono + limit),
-            Command::Recall(num, answer) => {
-                let busy: HashSet<DeliveryId> = self.plan.recall(num).into_iter().collect();
-                self.jobs.push(
-                    jobs::recall(self.parts.store.clone(), num, busy, now.wall, answer).boxed(),
-                );
+            Command::Withdraw(withdrawal, answer) => {
+                let withdrawal = Arc::new(withdrawal);
+                let busy = self.plan.withdraw(Arc::clone(&withdrawal));
+                let store = self.parts.store.clone();
+                self.jobs
+                    .push(jobs::withdraw(store, withdrawal, busy, now.wall, answer).boxed());
             }
         }
     }
@@ -251,10 +252,14 @@ impl Shell {
             StartAction::Join => Settle::Join,
             StartAction::Expire => Settle::Expired,
         };
+        self.settle_unattempted(token, group, to, now.wall);
+    }
+
+    fn settle_unattempted(&mut self, token: Token, group: Group, to: Settle, at: Timestamp) {
         let settlement = Settlement {
             token,
             to,
-            at: now.wall,
+            at,
             attempt: None,
             unlogged: true,
         };
@@ -390,8 +395,12 @@ impl Shell {
                 group = group.0,
                 "a deleted destination's deliveries are cancelled"
             ),
-            JobDone::Recalled { num, promoted } => {
-                self.plan.recalled(num);
+            JobDone::Withdrawn {
+                withdrawal,
+                promoted,
+                left,
+            } => {
+                self.plan.withdrawn(&withdrawal, &left, now);
                 let config = self.parts.config.load_full();
                 let (queued, promoted) = config.split_queued(promoted);
                 self.parts.leasing.arrived(&queued);
@@ -452,6 +461,12 @@ impl Shell {
             Settled::Done { row, promoted } => (Some(row), promoted),
             Settled::Fenced => (None, None),
         };
+        if self.plan.must_end(id, row.as_ref())
+            && let Some(row) = &row
+        {
+            let token = row.token();
+            return self.settle_unattempted(token, group, Settle::Cancelled, now.wall);
+        }
         if let Some(row) = &row {
             self.count(row, &settlement, now.wall);
             let part = matches!(settlement.to, Settle::Park { .. })
@@ -518,23 +533,16 @@ impl Shell {
         let now = self.parts.clock.now();
         self.attempts.clear();
         for (token, group) in std::mem::take(&mut self.flying).into_values() {
-            let to = Settle::Retry {
-                at: now,
-                possible_duplicate: Some(PossibleDuplicate::Unknown),
-                checkpoint: None,
+            let to = if self.plan.is_cancelled(token.delivery) {
+                Settle::Cancelled
+            } else {
+                Settle::Retry {
+                    at: now,
+                    possible_duplicate: Some(PossibleDuplicate::Unknown),
+                    checkpoint: None,
+                }
             };
-            let settlement = Settlement {
-                token,
-                to,
-                at: now,
-                attempt: None,
-                unlogged: true,
-            };
-            self.waiting.push(Settling {
-                settlement,
-                group,
-                dead: None,
-            });
+            self.settle_unattempted(token, group, to, now);
         }
         let settlements: Vec<Settlement> = self
             .waiting

@@ -33,7 +33,9 @@ impl Gateway {
         id: MessageId,
     ) -> Result<MessageView, Problem> {
         principal.require(Scope::Read)?;
-        MessageView::of(&self.visible_message(principal, id).await?)
+        let row = self.visible_message(principal, id).await?;
+        let links = self.store.linked(row.num).await.map_err(store_problem)?;
+        Ok(MessageView::of(&row)?.with_links(&links))
     }
 
     /// Messages, newest first, or oldest first to follow a topic.
@@ -101,7 +103,7 @@ impl Gateway {
     }
 
     /// A message that the caller may see.
-    pub(super) async fn visible_message(
+    pub(crate) async fn visible_message(
         &self,
         principal: &Principal,
         id: MessageId,

@@ -2,7 +2,7 @@
 
 use anser_core::delivery::DeliveryState;
 use anser_core::id::{MessageId, ResourceId};
-use anser_core::store::{DeliveryRow, Group, MessageRow};
+use anser_core::store::{DeliveryRow, Group, LinkKind, Linked, MessageRow};
 use anser_core::{Problem, ProblemKind};
 use serde_json::value::RawValue;
 
@@ -177,6 +177,23 @@ impl MessageView {
         Ok(Self {
             seq: row.num.0,
             message,
+            edits: Vec::new(),
+            edited_at: None,
+            recalled_at: None,
         })
+    }
+
+    /// With what is about it.
+    pub(super) fn with_links(mut self, links: &[Linked]) -> Self {
+        for linked in links {
+            match linked.kind {
+                LinkKind::Edited => {
+                    self.edits.push(linked.id);
+                    self.edited_at = Some(linked.time);
+                }
+                LinkKind::Recalled => self.recalled_at = Some(linked.time),
+            }
+        }
+        self
     }
 }

@@ -184,17 +184,7 @@ impl State {
             delete_at: message.delete_at,
             blobs: message.blobs.clone(),
         };
-        if let Some(link) = message
-            .link
-            .filter(|link| self.messages.contains_key(&link.target))
-        {
-            self.links.entry(link.target).or_default().push(Linked {
-                num,
-                id: message.id,
-                time: message.time,
-                kind: link.kind,
-            });
-        }
+        self.put_link(num, message);
         let origin = origin(&kept);
         self.messages.insert(num, kept);
         let place = |(index, delivery)| {
@@ -203,6 +193,18 @@ impl State {
         };
         let deliveries = (0..).zip(&message.deliveries).map(place).collect();
         Appended::Stored { num, deliveries }
+    }
+
+    fn put_link(&mut self, num: Num, message: &NewMessage) {
+        let Some(link) = message.link else { return };
+        if self.messages.contains_key(&link.target) {
+            self.links.entry(link.target).or_default().push(Linked {
+                num,
+                id: message.id,
+                time: message.time,
+                kind: link.kind,
+            });
+        }
     }
 
     fn create(

@@ -1,10 +1,14 @@
-//! `anser message`: look at messages, and take one back.
+//! `anser message`: look at messages, put new content in their place, take them back.
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::api::Api;
 use super::resource::{self, Paging};
+use super::send::body;
 use crate::exit::Failure;
 use crate::output::{Column, Output};
 
@@ -27,7 +31,7 @@ const DELIVERY_COLUMNS: &[Column] = &[
     ("NEXT ATTEMPT", "next_attempt_at"),
     ("ENDED", "ended_at"),
 ];
-const RECALL_COLUMNS: &[Column] = &[("DELIVERY", "delivery"), ("RESULT", "result")];
+const CHANGE_COLUMNS: &[Column] = &[("DELIVERY", "delivery"), ("RESULT", "result"), ("BY", "by")];
 
 /// What to do with messages.
 #[derive(Debug, Subcommand)]
@@ -46,11 +50,29 @@ pub(crate) enum MessageCommand {
         #[command(flatten)]
         paging: Paging,
     },
-    /// Cancel what has not been delivered yet.
+    /// Put new content in the place of a message's, also where it has been delivered and the platform can change it.
+    Edit(Edit),
+    /// Take a message back: cancel what has not been delivered, and ask the platforms to take back the rest.
     Recall {
         /// Its id.
         id: String,
+        /// Why, for those who read what happened.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
+}
+
+/// New content for a message.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["text", "json"])))]
+pub(crate) struct Edit {
+    /// Its id.
+    id: String,
+    /// The JSON in this file (`-`: standard input) as data, byte for byte, instead of a text.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// The new text.
+    text: Option<String>,
 }
 
 /// Which messages.
@@ -92,12 +114,28 @@ impl MessageCommand {
                 let path = ["v1", "messages", &id, "deliveries"];
                 resource::list(api, output, &path, &paging.query(), DELIVERY_COLUMNS).await
             }
-            Self::Recall { id } => {
-                let answer = api.act(&["v1", "messages", &id, "recall"]).await?;
-                output.result(&answer.text, |value| recalled(value, output));
+            Self::Edit(edit) => edit.run(api, output).await,
+            Self::Recall { id, reason } => {
+                let path = ["v1", "messages", &id, "recall"];
+                let answer = match reason {
+                    Some(reason) => api.post(&path, &json!({"reason": reason})).await?,
+                    None => api.act(&path).await?,
+                };
+                output.result(&answer.text, |value| changed(value, output));
                 Ok(())
             }
         }
+    }
+}
+
+impl Edit {
+    async fn run(self, api: &Api, output: &Output) -> Result<(), Failure> {
+        let body = body(self.json.as_deref(), self.text.as_deref())?;
+        let body = format!("{{\"body\":{body}}}").into_bytes();
+        let path = ["v1", "messages", &self.id];
+        let answer = api.call(Method::PATCH, &path, &[], Some(body)).await?;
+        output.result(&answer.text, |value| changed(value, output));
+        Ok(())
     }
 }
 
@@ -123,10 +161,10 @@ fn show(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
 }
 
-fn recalled(value: &Value, output: &Output) -> String {
+fn changed(value: &Value, output: &Output) -> String {
     let rows = value.get("results").and_then(Value::as_array);
     match rows {
-        Some(rows) if !rows.is_empty() => output.table(rows, RECALL_COLUMNS),
-        _ => "it went nowhere: nothing to take back".to_owned(),
+        Some(rows) if !rows.is_empty() => output.table(rows, CHANGE_COLUMNS),
+        _ => "it went nowhere: nothing to change".to_owned(),
     }
 }

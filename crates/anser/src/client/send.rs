@@ -121,13 +121,7 @@ impl Outgoing {
         if !self.tags.is_empty() {
             header.insert("tags".to_owned(), json!(self.tags));
         }
-        let body = match (&self.json, &self.text) {
-            (Some(path), _) => format!("{{\"data\":{}}}", read_json(path)?.get()),
-            (None, text) => {
-                json!({"segments": [{"type": "text", "text": text.as_deref().unwrap_or_default()}]})
-                    .to_string()
-            }
-        };
+        let body = body(self.json.as_deref(), self.text.as_deref())?;
         let dedupe = match &self.dedupe_key {
             Some(key) => format!(",\"dedupe_key\":{}", Value::String(key.clone())),
             None => String::new(),
@@ -137,6 +131,16 @@ impl Outgoing {
             Value::Object(header)
         ))
     }
+}
+
+/// The body of a message as JSON: the data in a file, else a text.
+pub(crate) fn body(json: Option<&Path>, text: Option<&str>) -> Result<String, Failure> {
+    Ok(match json {
+        Some(path) => format!("{{\"data\":{}}}", read_json(path)?.get()),
+        None => {
+            json!({"segments": [{"type": "text", "text": text.unwrap_or_default()}]}).to_string()
+        }
+    })
 }
 
 /// The JSON in a file, or in standard input for `-`, as its bytes.

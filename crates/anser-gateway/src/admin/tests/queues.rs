@@ -7,7 +7,7 @@ use anser_core::resource::Scope;
 
 use super::*;
 use crate::admin::DEAD_LETTER_SOURCES_MAX;
-use crate::look::RecallOutcome;
+use crate::change::ChangeOutcome;
 use crate::publish::PublishOptions;
 use crate::queues::Receive;
 
@@ -220,8 +220,8 @@ async fn a_recall_takes_a_message_from_whoever_holds_it() {
         lease: None,
     };
     let received = gateway.receive(&setup.admin, "jobs", ask).await.unwrap();
-    let recalled = gateway.recall(&setup.admin, id).await.unwrap();
-    assert_eq!(recalled[0].result, RecallOutcome::Cancelled);
+    let recalled = gateway.recall(&setup.admin, id, None).await.unwrap();
+    assert_eq!(recalled.results[0].result, ChangeOutcome::Cancelled);
     let receipts = vec![received[0].receipt];
     let done = gateway.acknowledge(&setup.admin, "jobs", receipts).await;
     assert_eq!(done.unwrap(), [false]);

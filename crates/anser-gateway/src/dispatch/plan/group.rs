@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anser_core::Timestamp;
-use anser_core::id::{DeliveryId, Num};
+use anser_core::id::DeliveryId;
 use anser_core::resource::Rate;
 use anser_core::store::DeliveryRow;
 
 use super::bucket::Bucket;
-use super::{GroupFacts, Now, StartAction};
+use super::{GroupFacts, Now, StartAction, Withdrawal};
 use crate::accepted::Accepted;
 
 /// A due delivery in memory.
@@ -33,6 +33,7 @@ impl Ready {
 #[derive(Default)]
 pub(super) struct ClaimUnderWay {
     pub(super) released: HashSet<DeliveryId>,
+    pub(super) withdrawn: Vec<Arc<Withdrawal>>,
     pub(super) missed: bool,
 }
 
@@ -214,16 +215,17 @@ impl GroupState {
             .collect()
     }
 
-    /// The deliveries of one message in the windows, taken out.
-    pub(super) fn remove_message(&mut self, num: Num) -> Vec<Ready> {
+    /// What is to be taken back of the windows, taken out.
+    pub(super) fn remove(&mut self, withdrawal: &Withdrawal) -> Vec<Ready> {
         let mut removed = Vec::new();
         for retry in [false, true] {
             let class = self.class_mut(retry);
-            if !class.window.iter().any(|ready| ready.row.id.num() == num) {
+            let covered = |ready: &Ready| withdrawal.covers(ready.row.id);
+            if !class.window.iter().any(covered) {
                 continue;
             }
             for ready in std::mem::take(&mut class.window) {
-                if ready.row.id.num() == num {
+                if covered(&ready) {
                     removed.push(ready);
                 } else {
                     class.window.push_back(ready);
@@ -231,6 +233,21 @@ impl GroupState {
             }
         }
         removed
+    }
+
+    /// A withdrawal is done: failures of what it took back hold up nothing any more, and a claim that is under way may
+    /// still answer with it. Answers whether that opened the gate.
+    pub(super) fn withdrawn(&mut self, withdrawal: &Arc<Withdrawal>) -> bool {
+        for retry in [false, true] {
+            if let Some(claim) = self.class_mut(retry).claim.as_mut() {
+                claim.withdrawn.push(Arc::clone(withdrawal));
+            }
+        }
+        let failed = self.failed.len();
+        let held = &self.held;
+        self.failed
+            .retain(|id| held.contains(id) || !withdrawal.covers(*id));
+        self.failed.is_empty() && failed > 0
     }
 
     pub(super) fn oldest_due(&self) -> Option<Timestamp> {

@@ -2,6 +2,7 @@
 //! rules of delivery.md one by one.
 
 mod silence;
+mod withdraw;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -663,27 +664,4 @@ fn a_held_group_waits_and_a_deleted_one_is_named() {
     assert_eq!(sim.plan.configure(Arc::new(gone), sim.now), [ResourceId(0)]);
     assert_eq!(sim.plan.drop_group(ResourceId(0)), [sim.started[0]]);
     assert!(sim.plan.is_cancelled(sim.started[0]));
-}
-
-#[test]
-fn a_recalled_message_is_not_taken_in_again() {
-    let mut sim = Sim::new(
-        World {
-            channels: 1,
-            ..World::default()
-        },
-        PlanOptions {
-            endpoint_slots_first: 1,
-            ..PlanOptions::default()
-        },
-    );
-    let (running, waiting) = (sim.publish(0, None), sim.publish(0, None));
-    sim.pump();
-    assert_eq!(sim.plan.recall(running.num()), [running]);
-    assert!(sim.plan.recall(waiting.num()).is_empty());
-    let row = sim.rows[&waiting].clone();
-    sim.plan.offer(row, None, sim.now);
-    sim.finish_one(running, Ending::Success, &Settle::Delivered);
-    sim.pump();
-    assert_eq!(sim.started, [running]);
 }

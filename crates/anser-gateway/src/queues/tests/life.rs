@@ -63,7 +63,7 @@ async fn what_is_behind_a_recalled_message_is_received() {
     let receive = gateway.receive(anyone(), "jobs", ask(5, 20));
     let recall = async {
         idle().await;
-        gateway.recall(anyone(), sent[0].id).await.unwrap();
+        gateway.recall(anyone(), sent[0].id, None).await.unwrap();
     };
     let (received, ()) = tokio::join!(receive, recall);
     let received = received.unwrap();
