@@ -48,7 +48,9 @@ async fn a_channel_with_more_to_send_than_it_may_stays_within_the_platforms_wind
             .map(|kind| kind.manifest())
             .find(|manifest| manifest.kind == kind(platform))
             .expect("the kind is there");
-        let rate = manifest.rate.expect("chat platforms have a rate");
+        // All goes to one chat: its rate is the lower one where there is one.
+        let rate = manifest.target_rate.or(manifest.rate);
+        let rate = rate.expect("chat platforms have a rate");
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_700_000_000_000)));
         let mut options = SimOptions::new(platform);
         options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
