@@ -5,6 +5,7 @@
     reason = "a test that finds what it did not expect stops there, also in what the tests share"
 )]
 
+mod attachments;
 mod bad_input;
 mod chat;
 mod cli;
