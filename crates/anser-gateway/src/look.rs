@@ -32,7 +32,7 @@ pub struct MessageView {
     #[schemars(with = "anser_core::Message")]
     pub message: Box<RawValue>,
     /// The ids of its edits, in order; each is a message of its own. Not in lists.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edits: Vec<MessageId>,
     /// When it was edited last. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]

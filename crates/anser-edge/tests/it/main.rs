@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod change;
 mod client;
 mod cmq;
 mod connections;

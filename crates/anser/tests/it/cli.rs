@@ -69,7 +69,19 @@ async fn a_message_goes_from_the_command_line_to_a_webhook() {
     assert!(ok(&["delivery", "retry", delivery]).contains(delivery));
     let received = receiver.count("/hook", 2).await;
     assert_eq!(received[1].header("webhook-id"), id);
-    assert!(ok(&["message", "recall", id]).contains("unsupported"));
+    server.api().delivery_in(id, "delivered").await;
+    let edited = server
+        .anser(&["message", "edit", id, "two", "--output", "json"])
+        .json();
+    assert_eq!(edited["results"][0]["result"], "requested", "{edited}");
+    let edit = edited["id"].as_str().unwrap();
+    server.api().delivery_in(edit, "delivered").await;
+    let received = receiver.count("/hook", 3).await;
+    assert_eq!(received[2].header("anser-target-id"), id);
+    let recalled = ok(&["message", "recall", id, "--reason", "a typo"]);
+    assert!(recalled.contains("requested"), "{recalled}");
+    let received = receiver.count("/hook", 4).await;
+    assert_eq!(received[3].json()["body"]["data"], json!({"reason": "a typo"}));
 }
 
 #[tokio::test(flavor = "multi_thread")]

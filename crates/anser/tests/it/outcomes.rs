@@ -4,6 +4,7 @@
 mod answers;
 mod changes;
 mod dead;
+mod editing;
 mod endpoint;
 mod idempotency;
 mod lanes;

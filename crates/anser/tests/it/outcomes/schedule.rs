@@ -141,7 +141,7 @@ async fn recall_cancels_what_waits_and_says_what_is_delivered() {
             .collect();
         assert_eq!(
             (status, results),
-            (200, vec![&json!("cancelled"), &json!("unsupported")]),
+            (200, vec![&json!("cancelled"), &json!("requested")]),
             "{answer}"
         );
         stage.api.delivery_in(id, "cancelled").await;
