@@ -50,6 +50,7 @@ fn attributes(message: &Message) -> Vec<(&'static str, String)> {
         ("time", time.to_string()),
     ];
     let tags = header.tags.join(",");
+    let target = header.target_id.map(|id| id.to_string());
     let optional = [
         ("subject", header.key.as_deref()),
         ("ansertopic", Some(header.topic.as_str())),
@@ -58,6 +59,7 @@ fn attributes(message: &Message) -> Vec<(&'static str, String)> {
         ("anserroutingkey", header.routing_key.as_deref()),
         ("ansercorrelationid", header.correlation_id.as_deref()),
         ("anserreplyto", header.reply_to.as_deref()),
+        ("ansertargetid", target.as_deref()),
         ("traceparent", header.traceparent.as_deref()),
     ];
     for (name, value) in optional {

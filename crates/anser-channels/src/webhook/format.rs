@@ -27,7 +27,7 @@ pub(super) enum Format {
     CmqSimplified,
     /// CloudEvents 1.0.2, the body as in `data`, percent-encoded attributes in `ce-` headers: `source` is
     /// `/topics/TOPIC`, `subject` the key, `time` when it happened; extensions `ansertopic`, `anserkey`, `ansertags`
-    /// (joined by commas), `anserroutingkey`, `ansercorrelationid`, `anserreplyto` and `traceparent`.
+    /// (joined by commas), `anserroutingkey`, `ansercorrelationid`, `anserreplyto`, `ansertargetid` and `traceparent`.
     #[serde(rename = "cloudevents-binary")]
     CloudEventsBinary,
     /// CloudEvents 1.0.2, one JSON document with the same attributes; opaque bytes in `data_base64`.

@@ -48,7 +48,7 @@ impl ChannelKind for Webhook {
             ],
             settings: settings::schema(),
             formats: Format::ALL.iter().map(|format| format.name()).collect(),
-            capabilities: KNOWN_TYPES.to_vec(),
+            capabilities: [KNOWN_TYPES.as_slice(), &["edit", "recall"]].concat(),
             generic: true,
             ordering: Ordering::Key,
             rate: None,
@@ -108,6 +108,16 @@ impl Opened {
             Format::parse("format", name)
         })
     }
+
+    /// The steps of a message that is about an earlier one; Tencent's clients know no such thing.
+    fn tell(&self, linked: &Message, what: &str, context: &Context<'_>) -> Result<Plan, Problem> {
+        let format = self.format(context)?;
+        if format.is_cmq() {
+            let what = format!("{what} in the format {}", format.name());
+            return Err(Problem::not_available("format", &what));
+        }
+        Ok(format::render(format, linked, context))
+    }
 }
 
 impl Channel for Opened {
@@ -117,6 +127,20 @@ impl Channel for Opened {
 
     fn render(&self, message: &Message, context: &Context<'_>) -> Result<Plan, Problem> {
         Ok(format::render(self.format(context)?, message, context))
+    }
+
+    /// The receiver is told: the linked message itself goes out, and names the one it is about.
+    fn edit(&self, edit: &Message, _: &[String], context: &Context<'_>) -> Result<Plan, Problem> {
+        self.tell(edit, "an edit", context)
+    }
+
+    fn recall(
+        &self,
+        recall: &Message,
+        _: &[String],
+        context: &Context<'_>,
+    ) -> Result<Plan, Problem> {
+        self.tell(recall, "a recall", context)
     }
 
     fn request(

@@ -17,6 +17,9 @@ const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature
 const DELIVERY_ID: HeaderName = HeaderName::from_static("anser-delivery-id");
 const ATTEMPT: HeaderName = HeaderName::from_static("anser-attempt");
 const POSSIBLE_DUPLICATE: HeaderName = HeaderName::from_static("anser-possible-duplicate");
+/// On a message that is about an earlier one: what it does, and that one's id. The body alone does not say it.
+const TYPE: HeaderName = HeaderName::from_static("anser-type");
+const TARGET_ID: HeaderName = HeaderName::from_static("anser-target-id");
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 
 /// The request. A step that was rendered before the format changed keeps its own media type: `content-type` always
@@ -33,7 +36,7 @@ pub(super) fn build(
     if format.is_cmq() {
         cmq::headers(&mut headers, message, context);
     } else {
-        native(&mut headers, context);
+        native(&mut headers, message, context);
         if format == Format::CloudEventsBinary {
             cloudevents::headers(&mut headers, message);
         }
@@ -56,7 +59,7 @@ pub(super) fn build(
     }
 }
 
-fn native(headers: &mut HeaderMap, context: &Context<'_>) {
+fn native(headers: &mut HeaderMap, message: &Message, context: &Context<'_>) {
     headers.insert(USER_AGENT, AGENT);
     headers.insert(
         DELIVERY_ID,
@@ -66,6 +69,10 @@ fn native(headers: &mut HeaderMap, context: &Context<'_>) {
     if let Some(reason) = context.possible_duplicate {
         let value = HeaderValue::from_static(reason.as_str());
         headers.insert(POSSIBLE_DUPLICATE, value);
+    }
+    if let Some(target) = message.header.target_id {
+        headers.insert(TYPE, header::reversible(&message.header.r#type));
+        headers.insert(TARGET_ID, header::reversible(&target.to_string()));
     }
 }
 

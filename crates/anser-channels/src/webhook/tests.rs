@@ -121,6 +121,36 @@ fn everything_set() {
 }
 
 #[test]
+fn receivers_are_told_of_edits_and_recalls() {
+    let manifest = Webhook.manifest();
+    for word in ["edit", "recall"] {
+        assert!(manifest.capabilities.contains(&word));
+    }
+    let channel = open(json!({"url": "https://hooks.example/in"})).unwrap();
+    let mut linked = message("json");
+    linked.header.target_id = Some("019aacf0-7c00-7a31-9a4e-4b1f0c2d9e0f".parse().unwrap());
+    linked.header.r#type = "message.edited".to_owned();
+    for format in Format::ALL {
+        let context = context(Some(format.name()));
+        let plans = [
+            channel.edit(&linked, &[], &context),
+            channel.recall(&linked, &[], &context),
+        ];
+        if format.is_cmq() {
+            for plan in plans {
+                assert_eq!(plan.unwrap_err().code, "not_available");
+            }
+            continue;
+        }
+        for plan in plans {
+            assert_eq!(plan.unwrap(), channel.render(&linked, &context).unwrap());
+        }
+        let name = format!("edited__{}", format.name());
+        insta::assert_snapshot!(name, show(&send(&*channel, &linked, &context)));
+    }
+}
+
+#[test]
 fn cmq_push_is_as_documented() {
     let channel = open(json!({"url": "http://a.example/", "format": "cmq-json"})).unwrap();
     let json = include_str!("../../fixtures/text.json")
