@@ -75,117 +75,70 @@ async fn a_message_is_edited_and_recalled() {
     server.stop().await;
 }
 
+/// Status, code and field of a refusal.
+async fn refusal(server: &Server, method: &str, target: &str, body: Value) -> String {
+    let reply = server.call(method, target, body).await;
+    let problem = reply.json();
+    let field = problem["field"].as_str().unwrap_or("-");
+    format!("{} {} {field}", reply.status, reply.code())
+}
+
 #[tokio::test]
 async fn what_is_no_edit_is_refused_with_its_field() {
     let server = start().await;
     let id = message(&server).await;
     let path = format!("/v1/messages/{id}");
-    let absent = "/v1/messages/019aacf0-7c00-7a31-9a4e-4b1f0c2d9e10".to_owned();
-    let recall = format!("{path}/recall");
-    for (method, target, body, status, code, field) in [
-        ("PATCH", &path, json!({}), 422, "invalid_field", "body"),
+    let unsourced = json!({"body": {"data": 1}, "attachments": [{"id": "a"}]});
+    for (body, expected) in [
+        (json!({}), "422 invalid_field body"),
+        (json!({"body": {}}), "422 invalid_body body"),
         (
-            "PATCH",
-            &path,
-            json!({"body": {}}),
-            422,
-            "invalid_body",
-            "body",
-        ),
-        (
-            "PATCH",
-            &path,
             json!({"body": {"data": 1}, "header": {}}),
-            422,
-            "invalid_field",
-            "header",
+            "422 invalid_field header",
         ),
         (
-            "PATCH",
-            &path,
             json!({"body": {"data": 1, "dada": 1}}),
-            422,
-            "invalid_field",
-            "body.dada",
+            "422 invalid_field body.dada",
         ),
         (
-            "PATCH",
-            &path,
             json!({"body": {"segments": []}}),
-            422,
-            "invalid_body",
-            "body.segments",
+            "422 invalid_body body.segments",
         ),
-        (
-            "PATCH",
-            &path,
-            json!({"body": {"data": 1}, "attachments": [{"id": "a"}]}),
-            422,
-            "invalid_field",
-            "attachments[0].source",
-        ),
-        (
-            "PATCH",
-            &absent,
-            json!({"body": {"data": 1}}),
-            404,
-            "message_not_found",
-            "",
-        ),
-        (
-            "POST",
-            &recall,
-            json!({"reason": ""}),
-            422,
-            "invalid_text",
-            "reason",
-        ),
-        (
-            "POST",
-            &recall,
-            json!({"reason": "x".repeat(257)}),
-            422,
-            "invalid_text",
-            "reason",
-        ),
-        (
-            "POST",
-            &recall,
-            json!({"why": "x"}),
-            422,
-            "invalid_field",
-            "why",
-        ),
-        ("POST", &recall, json!([]), 422, "invalid_field", ""),
+        (unsourced, "422 invalid_field attachments[0].source"),
     ] {
-        let reply = server.call(method, target, body.clone()).await;
-        let problem = reply.json();
-        assert_eq!(
-            (
-                reply.status,
-                problem["code"].as_str(),
-                problem["field"].as_str().unwrap_or("")
-            ),
-            (status, Some(code), field),
-            "{method} {target} {body}: {problem}"
-        );
+        let told = refusal(&server, "PATCH", &path, body.clone()).await;
+        assert_eq!(told, expected, "{body}");
     }
-    let edited = server
-        .call("PATCH", &path, json!({"body": {"data": 1}}))
-        .await
-        .expect(200);
+    let absent = "/v1/messages/019aacf0-7c00-7a31-9a4e-4b1f0c2d9e10";
+    let body = json!({"body": {"data": 1}});
+    let told = refusal(&server, "PATCH", absent, body.clone()).await;
+    assert_eq!(told, "404 message_not_found -");
+    let edited = server.call("PATCH", &path, body.clone()).await.expect(200);
     let linked = format!("/v1/messages/{}", edited["id"].as_str().unwrap());
-    let reply = server
-        .call("PATCH", &linked, json!({"body": {"data": 1}}))
-        .await;
-    assert_eq!(
-        (reply.status, reply.code().as_str()),
-        (422, "linked_message")
-    );
+    let told = refusal(&server, "PATCH", &linked, body.clone()).await;
+    assert_eq!(told, "422 linked_message id");
+    let recall = format!("{path}/recall");
     server.call("POST", &recall, Value::Null).await.expect(200);
-    let reply = server
-        .call("PATCH", &path, json!({"body": {"data": 1}}))
-        .await;
-    assert_eq!((reply.status, reply.code().as_str()), (409, "recalled"));
+    let told = refusal(&server, "PATCH", &path, body).await;
+    assert_eq!(told, "409 recalled -");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_reason_is_refused_with_its_field() {
+    let server = start().await;
+    let recall = format!("/v1/messages/{}/recall", message(&server).await);
+    for (body, expected) in [
+        (json!({"reason": ""}), "422 invalid_text reason"),
+        (
+            json!({"reason": "x".repeat(257)}),
+            "422 invalid_text reason",
+        ),
+        (json!({"why": "x"}), "422 invalid_field why"),
+        (json!([]), "422 invalid_field -"),
+    ] {
+        let told = refusal(&server, "POST", &recall, body.clone()).await;
+        assert_eq!(told, expected, "{body}");
+    }
     server.stop().await;
 }

@@ -69,19 +69,39 @@ async fn a_message_goes_from_the_command_line_to_a_webhook() {
     assert!(ok(&["delivery", "retry", delivery]).contains(delivery));
     let received = receiver.count("/hook", 2).await;
     assert_eq!(received[1].header("webhook-id"), id);
-    server.api().delivery_in(id, "delivered").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_edited_and_taken_back_from_the_command_line() {
+    let receiver = Receiver::start().await;
+    let server = Server::start();
+    let api = server.api();
+    let url = receiver.url("/hook");
+    api.route("orders", "shop", &url, json!({}), json!({}))
+        .await;
+    let id = api
+        .publish("orders", &json!({"body": {"data": "one"}}))
+        .await;
+    api.delivery_in(&id, "delivered").await;
     let edited = server
-        .anser(&["message", "edit", id, "two", "--output", "json"])
+        .anser(&["message", "edit", &id, "two", "--output", "json"])
         .json();
     assert_eq!(edited["results"][0]["result"], "requested", "{edited}");
     let edit = edited["id"].as_str().unwrap();
-    server.api().delivery_in(edit, "delivered").await;
-    let received = receiver.count("/hook", 3).await;
-    assert_eq!(received[2].header("anser-target-id"), id);
-    let recalled = ok(&["message", "recall", id, "--reason", "a typo"]);
+    api.delivery_in(edit, "delivered").await;
+    let received = receiver.count("/hook", 2).await;
+    assert_eq!(received[1].header("anser-target-id"), id);
+    assert_eq!(
+        received[1].json()["body"]["segments"],
+        json!([{"type": "text", "text": "two"}])
+    );
+    let recalled = server
+        .anser(&["message", "recall", &id, "--reason", "a typo"])
+        .ok();
     assert!(recalled.contains("requested"), "{recalled}");
-    let received = receiver.count("/hook", 4).await;
-    assert_eq!(received[3].json()["body"]["data"], json!({"reason": "a typo"}));
+    let received = receiver.count("/hook", 3).await;
+    let reason = &received[2].json()["body"]["data"];
+    assert_eq!(*reason, json!({"reason": "a typo"}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
