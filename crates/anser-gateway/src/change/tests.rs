@@ -225,6 +225,43 @@ async fn what_a_killed_process_had_under_way_is_not_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kill_between_the_edit_and_the_withdrawal_loses_neither_content() {
+    let mut setup = Setup::new().await;
+    let free = json!({"channel": "chat", "target": "free", "ordering": "none"});
+    setup.subscribe("free", free).await;
+    setup.platform.answer(failed());
+    setup.platform.answer(failed());
+    let id = setup.send(&["chat/a"], "old").await;
+    setup.rest().await;
+    // What `edit` does up to its commit.
+    let snapshot = setup.gateway.config.load_full();
+    let original = setup.gateway.original(&snapshot, anyone(), id);
+    let original = original.await.unwrap();
+    let change = Change {
+        snapshot: &snapshot,
+        principal: anyone(),
+        original: &original,
+        kind: LinkKind::Edited,
+        now: setup.gateway.now(),
+    };
+    let positions = setup.gateway.positions(&original).await.unwrap();
+    let decided = change.decide(&positions, &Became::new());
+    let body = serde_json::from_value(json!({"data": "new"})).unwrap();
+    let item = Item {
+        header: linked_header(&original.message, LinkKind::Edited),
+        body,
+        attachments: Vec::new(),
+        dedupe_key: None,
+    };
+    let appended = setup.gateway.append_linked(&change, item, &decided);
+    appended.await.unwrap();
+    setup.kill().await;
+    setup.pass(600).await;
+    assert_eq!(setup.platform.seen("a"), ["new"]);
+    assert_eq!(setup.platform.seen("free"), ["new"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_edit_stands_behind_what_was_sent_before_it() {
     let setup = Setup::new().await;
     setup

@@ -75,7 +75,8 @@ impl SendArguments {
             let text = "--dedupe-key needs a server, which remembers it; leave it out, or send to a channel";
             return Err(Failure::Usage(text.to_owned()));
         }
-        oneshot::send(&self.to, &self.message.item(&[])?, output).await
+        // A whole attempt is in it; boxed, the other commands' futures stay small.
+        Box::pin(oneshot::send(&self.to, &self.message.item(&[])?, output)).await
     }
 }
 
