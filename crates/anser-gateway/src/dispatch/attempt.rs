@@ -20,6 +20,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::Parts;
+use super::change::{self, Course, Halt};
 use crate::accepted::Accepted;
 use crate::config::{ChannelEntry, Snapshot, Subscription};
 use crate::credentials::{Credentials, Refused};
@@ -44,7 +45,7 @@ pub(super) struct Done {
     pub(super) attempt: Attempt,
     pub(super) timed_out: bool,
     pub(super) unlogged: bool,
-    /// The destination was deleted meanwhile.
+    /// There is nothing to be done any more: the destination was deleted meanwhile, or the delivery taken back.
     pub(super) gone: bool,
     /// How far the delivery got, when it did not get to the end.
     pub(super) checkpoint: Option<Bytes>,
@@ -80,6 +81,12 @@ struct Trial {
     degraded: Vec<String>,
     headers: HeaderMap,
     checkpoint: Checkpoint,
+    /// What it does with the message.
+    course: Course,
+    /// The platform's ids of the parts that show the message now.
+    platform_ids: Vec<String>,
+    /// Why it ended, where its outcome does not tell.
+    why: Option<&'static str>,
     /// The channel has a rate: each part takes its turn.
     paced: bool,
     more: bool,
@@ -103,9 +110,16 @@ pub(super) async fn run(
         degraded: Vec::new(),
         headers: HeaderMap::new(),
         checkpoint,
+        course: Course::default(),
+        platform_ids: Vec::new(),
+        why: None,
         paced: false,
         more: false,
     };
+    if change::is_withdrawn(&trial.row, &trial.checkpoint) {
+        return trial.halt(&Halt::Void("it was taken back"));
+    }
+    trial.checkpoint.withdrawn = false;
     let Some(destination) = destination(&config, &trial.row) else {
         let outcome = Outcome::Rejected {
             code: "destination_deleted".to_owned(),
@@ -130,6 +144,11 @@ pub(super) async fn run(
             Err(outcome) => return trial.end(outcome, None),
         },
     };
+    let (message, channel) = (&accepted.message, destination.channel.meta.id);
+    match change::course(&*parts.store, message, &trial.row, channel, started).await {
+        Ok(course) => trial.follow(course),
+        Err(halt) => return trial.halt(&halt),
+    }
     let owner = owner(&config, &trial.row).unwrap_or(installation);
     let wire = Wire {
         sender: &parts.sender,
@@ -221,12 +240,11 @@ async fn send(
         fail_fast_4xx: subscription.is_some_and(|subscription| subscription.spec.fail_fast_4xx),
         cmq_policy: subscription.is_some_and(|subscription| subscription.retry.is_cmq()),
     };
-    let channel = &destination.channel.channel;
     let kept = trial.checkpoint.plan.take();
     let begun = kept.is_some();
     let plan = match kept {
         Some(plan) => plan,
-        None => match channel.render(message, &context) {
+        None => match change::render(&trial.course, &destination.channel, message, &context) {
             Ok(plan) => plan,
             Err(problem) => return (unsendable(&problem), None),
         },
@@ -246,6 +264,8 @@ async fn send(
             break;
         }
     }
+    let sent = trial.course.sent();
+    trial.platform_ids = change::parts_after(sent, &plan, &trial.checkpoint.delivered);
     last.0 = trial.note_progress(plan, begun, last.0);
     last
 }
@@ -351,6 +371,9 @@ pub(crate) async fn probe(
         degraded: Vec::new(),
         headers: HeaderMap::new(),
         checkpoint: Checkpoint::default(),
+        course: Course::default(),
+        platform_ids: Vec::new(),
+        why: None,
         paced: false,
         more: false,
     };
@@ -393,6 +416,29 @@ impl Trial {
         }
     }
 
+    fn follow(&mut self, course: Course) {
+        if let Course::Fresh { doubt } = &course {
+            self.row.possible_duplicate = self.row.possible_duplicate.or(*doubt);
+        }
+        self.course = course;
+    }
+
+    /// Ends it without an attempt.
+    fn halt(mut self, halt: &Halt) -> Done {
+        let gone = match halt {
+            Halt::Wait(_) => false,
+            Halt::Void(why) => {
+                self.why = Some(why);
+                true
+            }
+        };
+        Done {
+            gone,
+            unlogged: !gone,
+            ..self.end(halt.outcome(), None)
+        }
+    }
+
     fn end(self, outcome: Outcome, report: Option<Report>) -> Done {
         let delivered = matches!(outcome, Outcome::Delivered { .. });
         let (timing, peer, exchange) = match report {
@@ -414,15 +460,11 @@ impl Trial {
                 .and_then(|exchange| exchange.as_ref().ok())
                 .map(|response| response.status.as_u16()),
             outcome: outcome.class(),
-            error: reason(&outcome),
+            error: self
+                .why
+                .map_or_else(|| reason(&outcome), |why| Some(why.to_owned())),
             degraded: self.degraded,
-            platform_ids: self
-                .checkpoint
-                .delivered
-                .iter()
-                .flatten()
-                .cloned()
-                .collect(),
+            platform_ids: self.platform_ids,
             possible_duplicate: self.row.possible_duplicate,
             next: None,
             request_headers: if full {
@@ -438,7 +480,9 @@ impl Trial {
         };
         let timed_out =
             matches!(&exchange, Some(Err(error)) if error.kind == SendErrorKind::TimedOut);
-        let unlogged = delivered && self.log == AttemptLog::Failures;
+        // Whoever edits or takes back a message needs the ids of its parts, whatever else is logged.
+        let unlogged =
+            delivered && self.log == AttemptLog::Failures && attempt.platform_ids.is_empty();
         let unfinished = !delivered || self.more;
         let checkpoint = (unfinished && self.checkpoint != Checkpoint::default())
             .then(|| self.checkpoint.write());
