@@ -129,7 +129,9 @@ impl House {
                 answer
             }
             Ok(Verdict::Recalled(gone, answer)) => {
-                book.recall(&gone.conversation, &gone.id, call.now);
+                for gone in gone {
+                    book.recall(&gone.conversation, &gone.id, call.now);
+                }
                 answer
             }
             Ok(Verdict::Answered(answer)) => answer,
@@ -184,6 +186,9 @@ async fn platform(
         monotonic: house.clock.monotonic(),
     };
     let (mut answer, fault) = house.take(&call);
+    if !answer.wait.is_zero() {
+        tokio::time::sleep(answer.wait).await;
+    }
     match fault {
         Some(FaultKind::Slow { millis }) => {
             tokio::time::sleep(Duration::from_millis(millis)).await;

@@ -250,6 +250,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Bytes,
+    /// How long the platform takes its time with it.
+    pub(crate) wait: Duration,
 }
 
 impl Answer {
@@ -258,6 +260,17 @@ impl Answer {
             status,
             headers: vec![("content-type", "application/json".to_owned())],
             body: body.to_string().into(),
+            wait: Duration::ZERO,
+        }
+    }
+
+    /// The bytes of a file.
+    pub(crate) fn bytes(body: Bytes) -> Self {
+        Self {
+            status: 200,
+            headers: vec![("content-type", "application/octet-stream".to_owned())],
+            body,
+            wait: Duration::ZERO,
         }
     }
 
@@ -266,6 +279,7 @@ impl Answer {
             status,
             headers: vec![("content-type", "text/plain; charset=utf-8".to_owned())],
             body: Bytes::copy_from_slice(body.as_bytes()),
+            wait: Duration::ZERO,
         }
     }
 
@@ -334,8 +348,8 @@ pub(crate) enum Verdict {
     Taken(Letter, Answer),
     /// A message was changed.
     Edited(Change, Answer),
-    /// A message was taken back.
-    Recalled(Gone, Answer),
+    /// Messages were taken back.
+    Recalled(Vec<Gone>, Answer),
     /// The request is answered, without a message in it. A file that it brought is on the shelf.
     Answered(Answer),
 }

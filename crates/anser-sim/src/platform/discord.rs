@@ -165,7 +165,7 @@ fn judge(call: &Call, desk: &mut Desk<'_>) -> Result<Verdict, Box<Refusal>> {
         Answer {
             status: 204,
             headers: Vec::new(),
-            body: bytes::Bytes::new(),
+            ..Answer::bytes(bytes::Bytes::new())
         }
     };
     Ok(Verdict::Taken(letter, answer))

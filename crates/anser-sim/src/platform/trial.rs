@@ -167,7 +167,7 @@ impl Trial {
                 answer
             }
             Ok(Verdict::Recalled(gone, answer)) => {
-                self.gone.push(gone);
+                self.gone.extend(gone);
                 answer
             }
             Ok(Verdict::Answered(answer)) => answer,

@@ -93,7 +93,7 @@ async fn text_posts_cards_and_native_content_with_one_token() {
         json!({"segments": [{"type": "markdown", "text": "# Title\n\n**bold** [link](https://a.example)"}]}),
         json!({"segments": [{"type": "card", "title": "Card", "sections": ["s"]}]}),
         json!({"segments": [{"type": "raw", "platform": "feishu-app", "payload":
-            {"msg_type": "image", "content": {"image_key": "img_1"}}}]}),
+            {"msg_type": "sticker", "content": {"file_key": "file_1"}}}]}),
         json!({"segments": [{"type": "text", "text": "t"}], "override": {"feishu-app":
             {"msg_type": "share_user", "content": {"user_id": "ou_1"}}}}),
     ] {
@@ -113,7 +113,7 @@ async fn text_posts_cards_and_native_content_with_one_token() {
     kinds.sort_unstable();
     assert_eq!(
         kinds,
-        ["image", "interactive", "post", "share_user", "text"]
+        ["interactive", "post", "share_user", "sticker", "text"]
     );
     let counters = stage.sim.counters();
     assert_eq!(counters.requests, 6, "one for the token: {counters:?}");

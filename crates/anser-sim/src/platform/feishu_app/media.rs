@@ -153,17 +153,15 @@ pub(super) fn contents(upload: &Upload) -> Result<Verdict, Box<Refusal>> {
         .as_deref()
         .unwrap_or(&upload.key)
         .replace(['"', '\\'], "_");
-    Ok(Verdict::Answered(Answer {
-        status: 200,
-        headers: vec![
-            ("content-type", media_type),
-            (
-                "content-disposition",
-                format!("attachment; filename=\"{name}\""),
-            ),
-        ],
-        body: bytes.clone(),
-    }))
+    let mut answer = Answer::bytes(bytes.clone());
+    answer.headers = vec![
+        ("content-type", media_type),
+        (
+            "content-disposition",
+            format!("attachment; filename=\"{name}\""),
+        ),
+    ];
+    Ok(Verdict::Answered(answer))
 }
 
 /// Whether the images and files that a message of that type names are the app's own, and files of a type that it may

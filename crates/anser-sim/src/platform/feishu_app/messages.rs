@@ -270,7 +270,7 @@ impl Messages {
             conversation: sent.way.chat.clone(),
             id: id.to_owned(),
         };
-        Ok(Verdict::Recalled(gone, done()))
+        Ok(Verdict::Recalled(vec![gone], done()))
     }
 
     fn show(

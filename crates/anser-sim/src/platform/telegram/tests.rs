@@ -1,5 +1,8 @@
 //! The bot's methods, descriptions and windows.
 
+mod changes;
+mod files;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -202,49 +205,6 @@ fn lengths_are_of_what_is_said_in_utf16() {
     assert_eq!(answer.status, 200);
     let answer = trial.call("sendMessage", &text(&"😀".repeat(2049)));
     assert_eq!(described(&answer), "Bad Request: message is too long");
-}
-
-#[test]
-fn what_was_sent_can_be_answered_edited_and_deleted() {
-    let mut trial = Trial::of(Platform::Telegram);
-    trial.call(
-        "sendPhoto",
-        &json!({"chat_id": PRIVATE, "photo": "https://e.com/a.png", "caption": "c"}),
-    );
-    let reply = trial.call(
-        "sendMessage",
-        &json!({"chat_id": PRIVATE, "text": "x", "reply_parameters": {"message_id": 1}}),
-    );
-    assert_eq!(reply.value()["result"]["message_id"], 2);
-    let edited = trial.call(
-        "editMessageText",
-        &json!({"chat_id": PRIVATE, "message_id": 2, "text": "y"}),
-    );
-    assert_eq!(edited.value()["result"]["text"], "y");
-    let deleted = trial.call(
-        "deleteMessage",
-        &json!({"chat_id": PRIVATE, "message_id": 2}),
-    );
-    assert_eq!(deleted.said(), r#"{"ok":true,"result":true}"#);
-    let again = trial.call(
-        "editMessageText",
-        &json!({"chat_id": PRIVATE, "message_id": 2, "text": "z"}),
-    );
-    assert_eq!(again.status, 400);
-    let kinds: Vec<&str> = trial
-        .letters
-        .iter()
-        .map(|letter| letter.kind.as_str())
-        .collect();
-    assert_eq!(
-        kinds,
-        [
-            "sendPhoto",
-            "sendMessage",
-            "editMessageText",
-            "deleteMessage"
-        ]
-    );
 }
 
 #[test]
