@@ -1,5 +1,5 @@
 //! What the tests behind the feature `external` need from outside: a Python with the packages that judge our signatures,
-//! CloudEvents and OpenAPI document, and Tencent CMQ's SDKs.
+//! CloudEvents and OpenAPI document, Tencent CMQ's SDKs, and chat platforms' SDKs for Python and Node.js.
 //!
 //! It prepares each folder once per requirements file and installs nothing into the machine, except Python itself where
 //! that is missing and we may.
@@ -16,16 +16,23 @@ pub(crate) const FEATURE: &str = "external";
 const PYTHON_VARIABLE: &str = "ANSER_EXTERNAL_PYTHON";
 const FOLDER: &str = "crates/anser/tests/external";
 const REQUIREMENTS: &str = "requirements.txt";
-/// Packages that hide each other when they are installed together: where each lies, by the variable that says so.
-const APART: [(&str, &str); 2] = [
-    ("ANSER_EXTERNAL_CMQ_QCLOUD", "cmq_qcloud.txt"),
-    ("ANSER_EXTERNAL_CMQ_ABMN", "cmq_abmn.txt"),
+/// Packages that hide each other when they are installed together: where each lies, by the variable that says so, and a
+/// file that is there when they are.
+const APART: [(&str, &str, &str); 3] = [
+    ("ANSER_EXTERNAL_CMQ_QCLOUD", "cmq_qcloud.txt", CMQ),
+    ("ANSER_EXTERNAL_CMQ_ABMN", "cmq_abmn.txt", CMQ),
+    ("ANSER_EXTERNAL_SDKS", "sdks.txt", "lark_oapi/client.py"),
 ];
+const CMQ: &str = "cmq/account.py";
+/// Packages for Node.js: the variable, what pins them, what asks for them, and a file that is there when they are.
+const NODE_VARIABLE: &str = "ANSER_EXTERNAL_NODE";
+const NODE_LOCK: &str = "node/package-lock.json";
+const NODE_PACKAGE: &str = "node/package.json";
+const NODE_SDK: &str = "node_modules/@larksuiteoapi/node-sdk/package.json";
 /// The variables as a shell reads them.
 const EXPORTS: &str = "target/external/exports";
 /// What must be there, or the folder is made again: a link to a Python that is gone is not.
 const PYTHON: &str = "bin/python";
-const SDK: &str = "cmq/account.py";
 /// Written last, so that an interrupted installation is started again.
 const STAMP: &str = "complete";
 /// Tried in turn: the one in the path may be built without `venv` although the system's has it.
@@ -39,13 +46,15 @@ pub(crate) fn prepare() -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     })?;
     let python = environment.join(PYTHON);
     let mut variables = vec![(PYTHON_VARIABLE, python.clone())];
-    for (variable, name) in APART {
-        let packages = prepared(name, "packages", SDK, |folder, requirements| {
+    for (variable, name, proof) in APART {
+        let packages = prepared(name, "packages", proof, |folder, requirements| {
             let target = folder.to_string_lossy();
             install(&python, &["--target", &target], requirements)
         })?;
         variables.push((variable, packages));
     }
+    let node = prepared(NODE_LOCK, "node", NODE_SDK, install_node)?;
+    variables.push((NODE_VARIABLE, node));
     write_exports(&variables)?;
     Ok(variables)
 }
@@ -98,6 +107,28 @@ fn install(python: &Path, options: &[&str], requirements: &Path) -> anyhow::Resu
     let mut command = Command::new(python);
     command.args(pip).args(options).arg("-r").arg(requirements);
     cargo::run(&mut command)
+}
+
+/// No package runs a script of its own: none of ours needs one.
+fn install_node(folder: &Path, lock: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let package = cargo::root().join(FOLDER).join(NODE_PACKAGE);
+    for (from, name) in [(lock, "package-lock.json"), (&package, "package.json")] {
+        std::fs::copy(from, folder.join(name))
+            .with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    let mut command = Command::new("npm");
+    command.args([
+        "ci",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+    ]);
+    cargo::run(command.current_dir(folder)).context(
+        "the tests behind the feature `external` need Node.js with npm: install it (Debian: apt-get install nodejs npm), \
+         or pass --skip-external",
+    )
 }
 
 /// Named after the content, so that another branch's requirements get a folder of their own.

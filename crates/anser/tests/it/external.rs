@@ -1,8 +1,9 @@
 //! What other people's programs say of us: signatures judged by PyPI `standardwebhooks` and PyNaCl, CloudEvents read by
-//! PyPI `cloudevents`, the API exercised by `schemathesis` from its own description; and CMQ programs on their SDKs.
-//! `cargo xtask ci` brings the Python.
+//! PyPI `cloudevents`, the API exercised by `schemathesis` from its own description; CMQ programs and chat bots on
+//! their SDKs. `cargo xtask ci` brings Python's packages and Node's.
 
 mod cmq;
+mod sdk;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

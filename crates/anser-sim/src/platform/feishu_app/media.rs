@@ -79,7 +79,11 @@ pub(super) fn files(
     take(call, desk, (app, "files"), None)?;
     let kind = call.field("file_type").unwrap_or_default();
     let name = call.field("file_name").filter(|name| !name.is_empty());
-    let duration = call.field("duration").map_or(Ok(0), str::parse::<u64>);
+    // One that is not known may be left empty: the vendor's own client for Python does so.
+    let duration = call
+        .field("duration")
+        .filter(|duration| !duration.is_empty());
+    let duration = duration.map_or(Ok(0), str::parse::<u64>);
     let whole = FILE_TYPES.contains(&kind) && name.is_some() && duration.is_ok();
     let file = sized(call.part("file").filter(|_| whole), FILE_MAX)?;
     let key = format!("file_v3_sim{:021x}", desk.shelf.next_number());
