@@ -1,5 +1,5 @@
-//! WeCom, robots of a group: `POST /cgi-bin/webhook/send?key=K`. Answers 200 to every refusal, with `errcode` in the
-//! body.
+//! WeCom, robots of a group: `POST /cgi-bin/webhook/send?key=K`, and `POST /cgi-bin/webhook/upload_media?key=K&type=T` for
+//! files and speech. Answers 200 to every refusal, with `errcode` in the body.
 
 use std::time::Duration;
 
@@ -11,8 +11,18 @@ use serde_json::{Value, json};
 use super::fields::{gist, list, text};
 use super::{Answer, Breach, Call, Desk, Letter, Refusal, Stand, Verdict};
 use crate::limit::{Counted, Limit};
+use crate::shelf::Parcel;
 
 const SEND: &str = "/cgi-bin/webhook/send";
+const UPLOAD: &str = "/cgi-bin/webhook/upload_media";
+/// What may be uploaded, with the bytes that it may have.
+const UPLOADS: [(&str, u64); 2] = [("file", 20 << 20), ("voice", 2 << 20)];
+/// Bytes that an upload must have.
+const UPLOAD_MIN: u64 = 6;
+/// How speech begins: AMR is taken and nothing else.
+const SPEECH: &[u8] = b"#!AMR";
+/// For how long an upload can be used.
+const UPLOAD_LIFE: Duration = Duration::from_secs(3 * 24 * 3_600);
 /// Bytes of a text.
 const TEXT_MAX: usize = 2048;
 /// Bytes of a markdown text.
@@ -38,18 +48,23 @@ pub(super) struct WeCom;
 
 impl Stand for WeCom {
     fn judge(&mut self, call: &Call, desk: &mut Desk<'_>) -> Result<Verdict, Box<Refusal>> {
-        if call.path != SEND || call.method != http::Method::POST {
+        let known = [SEND, UPLOAD].contains(&&*call.path);
+        if !known || call.method != http::Method::POST {
             return Ok(Verdict::Answered(Answer::text(404, "")));
         }
         let key = call.parameter("key").unwrap_or_default();
         if desk.robot(key).is_none() {
             return Err(refuse("93000", Breach::Credentials));
         }
+        if call.path == UPLOAD {
+            return upload(call, desk, key);
+        }
         desk.take(call, &[(Counted::Robot, key)])
             .map_err(|_| refuse("45009", Breach::Rate))?;
         let body: Value =
             serde_json::from_slice(&call.body).map_err(|_| refuse("47001", Breach::Content))?;
         let kind = check(&body)?;
+        let uploads = uploads(call, desk, key, &kind, &body)?;
         let letter = Letter {
             robot: key.to_owned(),
             conversation: key.to_owned(),
@@ -57,6 +72,7 @@ impl Stand for WeCom {
             kind,
             text: gist(&body),
             body,
+            uploads,
             ..Letter::default()
         };
         let done = json!({"errcode": 0, "errmsg": "ok"});
@@ -69,7 +85,11 @@ impl Stand for WeCom {
             "93000" => "invalid webhook url",
             "45009" => "api freq out of limit",
             "45033" => "api concurrency out of limit",
+            "40004" => "invalid media type",
+            "40005" => "invalid file type",
+            "40006" => "invalid media size",
             "40007" => "invalid media_id",
+            "41005" => "missing multimedia data",
             "40008" => "invalid message type",
             "40009" => "invalid image size",
             "40058" => "invalid Request Parameter",
@@ -120,12 +140,61 @@ fn check(body: &Value) -> Result<String, Box<Refusal>> {
         "markdown_v2" => within(body, "/markdown_v2/content", MARKDOWN_MAX)?,
         "image" => check_image(&body["image"])?,
         "news" => check_news(body)?,
-        // Files are not uploaded to a stand-in yet, so it knows no id.
-        "file" | "voice" => return Err(refuse("40007", Breach::Content)),
+        // Looked for among the uploads.
+        "file" | "voice" => {}
         "template_card" => check_card(&body["template_card"])?,
         _ => return Err(refuse("40008", Breach::Content)),
     }
     Ok(kind.to_owned())
+}
+
+/// Takes a file or speech; answers the id that messages of that type name it by.
+fn upload(call: &Call, desk: &mut Desk<'_>, key: &str) -> Result<Verdict, Box<Refusal>> {
+    let kind = call.parameter("type").unwrap_or_default();
+    let known = UPLOADS.iter().find(|(known, _)| *known == kind);
+    let (kind, most) = known.ok_or_else(|| refuse("40004", Breach::Content))?;
+    let media = call
+        .part("media")
+        .ok_or_else(|| refuse("41005", Breach::Content))?;
+    if !(UPLOAD_MIN..=*most).contains(&media.content.size) {
+        return Err(refuse("40006", Breach::Size));
+    }
+    if *kind == "voice" && !media.content.head.starts_with(SPEECH) {
+        return Err(refuse("40005", Breach::Content));
+    }
+    let media_id = format!("3aSimWeComMedia{:040}", desk.shelf.next_number());
+    let parcel = Parcel {
+        robot: key,
+        kind,
+        key: media_id.clone(),
+        name: media.file_name.as_deref(),
+        media_type: media.media_type.as_deref(),
+        content: &media.content,
+    };
+    desk.shelf.put(call.now, parcel);
+    let done = json!({"errcode": 0, "errmsg": "ok", "type": kind, "media_id": media_id,
+        "created_at": call.now.seconds().to_string()});
+    Ok(Verdict::Answered(Answer::json(200, &done)))
+}
+
+/// What a file or speech names: an upload of the robot's own, of that type, and not too old.
+fn uploads(
+    call: &Call,
+    desk: &Desk<'_>,
+    key: &str,
+    kind: &str,
+    body: &Value,
+) -> Result<Vec<String>, Box<Refusal>> {
+    if !UPLOADS.iter().any(|(known, _)| *known == kind) {
+        return Ok(Vec::new());
+    }
+    let media_id = body[kind]["media_id"].as_str().unwrap_or_default();
+    desk.shelf
+        .get(media_id)
+        .filter(|known| known.robot == key && known.kind == kind)
+        .filter(|known| call.now.since(known.at) < UPLOAD_LIFE)
+        .map(|known| vec![known.key.clone()])
+        .ok_or_else(|| refuse("40007", Breach::Content))
 }
 
 fn within(body: &Value, member: &str, most: usize) -> Result<(), Box<Refusal>> {

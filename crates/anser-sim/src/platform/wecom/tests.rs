@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::trial::Trial;
+use super::super::trial::{Trial, part};
 use super::super::{Breach, Platform};
 use super::*;
 
@@ -127,4 +127,35 @@ fn every_type_is_taken_whole_and_not_in_part() {
     let path = trial.platform.path(&trial.robot);
     let broken = trial.send(http::Method::POST, &path, "application/json", "{".into());
     assert_eq!(errcode(&broken), 47_001);
+}
+
+#[test]
+fn files_and_speech_are_uploaded_and_named_for_three_days() {
+    let mut trial = Trial::of(Platform::WeCom);
+    let token = trial.robot.token.clone();
+    let upload = |trial: &mut Trial, kind: &str, name: &str, bytes: &[u8]| {
+        let target = format!("{UPLOAD}?key={token}&type={kind}");
+        trial.upload(&target, vec![part(name, Some("r.pdf"), bytes)])
+    };
+    let file = upload(&mut trial, "file", "media", b"%PDF-1").value();
+    let voice = upload(&mut trial, "voice", "media", b"#!AMR\n").value();
+    let large = vec![0; (20 << 20) + 1];
+    for (kind, name, bytes, code) in [
+        ("video", "media", &b"%PDF-1"[..], 40_004),
+        ("file", "other", b"%PDF-1", 41_005),
+        ("file", "media", b"short", 40_006),
+        ("file", "media", &large, 40_006),
+        ("voice", "media", b"OggS..", 40_005),
+    ] {
+        let answer = upload(&mut trial, kind, name, bytes);
+        assert_eq!(errcode(&answer), code, "{kind} {name}");
+    }
+    let message =
+        |kind: &str, media: &Value| json!({"msgtype": kind, kind: {"media_id": media["media_id"]}});
+    assert_eq!(errcode(&trial.post(&message("file", &file))), 0);
+    assert_eq!(errcode(&trial.post(&message("voice", &voice))), 0);
+    assert_eq!(errcode(&trial.post(&message("voice", &file))), 40_007);
+    assert_eq!(json!(trial.letters[0].uploads), json!([file["media_id"]]));
+    trial.advance(UPLOAD_LIFE);
+    assert_eq!(errcode(&trial.post(&message("file", &file))), 40_007);
 }
