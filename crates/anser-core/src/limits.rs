@@ -19,6 +19,10 @@ pub const ATTACHMENT_INLINE_BYTES_MAX: usize = 64 * 1024;
 pub const BLOB_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// How long a blob is kept that no message refers to, from when it was uploaded or referred to last.
 pub const BLOB_GRACE: Duration = Duration::from_secs(24 * 3600);
+/// How long a signed link to a blob is good unless set otherwise, and the rest of that day.
+pub const BLOB_LINK_LIFETIME_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The longest setting of it.
+pub const BLOB_LINK_LIFETIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Free bytes that the disk keeps when no reserve is set: the larger of this …
 pub const DISK_RESERVE_BYTES_MIN: u64 = 256 * 1024 * 1024;
 /// … and this share of the file system, in percent.
@@ -132,6 +136,8 @@ pub struct Limits {
     pub attachments_max: usize,
     /// Decoded bytes of one inline attachment; at most [`ATTACHMENT_INLINE_BYTES_MAX`].
     pub attachment_inline_bytes_max: usize,
+    /// Bytes of one blob; at most [`BLOB_BYTES_MAX`].
+    pub blob_bytes_max: u64,
     /// Segments in one body; at most [`SEGMENTS_MAX`].
     pub segments_max: usize,
     /// Text of one segment; at most [`SEGMENT_TEXT_BYTES_MAX`].
@@ -148,6 +154,7 @@ impl Default for Limits {
             batch_bytes_max: BATCH_BYTES_MAX,
             attachments_max: ATTACHMENTS_MAX,
             attachment_inline_bytes_max: ATTACHMENT_INLINE_BYTES_MAX,
+            blob_bytes_max: BLOB_BYTES_MAX,
             segments_max: SEGMENTS_MAX,
             segment_text_bytes_max: SEGMENT_TEXT_BYTES_MAX,
             ext_bytes_max: EXT_BYTES_MAX,
@@ -168,6 +175,7 @@ impl Limits {
             attachment_inline_bytes_max: self
                 .attachment_inline_bytes_max
                 .min(most.attachment_inline_bytes_max),
+            blob_bytes_max: self.blob_bytes_max.min(most.blob_bytes_max),
             segments_max: self.segments_max.min(most.segments_max),
             segment_text_bytes_max: self.segment_text_bytes_max.min(most.segment_text_bytes_max),
             ext_bytes_max: self.ext_bytes_max.min(most.ext_bytes_max),

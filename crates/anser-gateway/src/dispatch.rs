@@ -25,6 +25,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::accepted::Accepted;
+use crate::blobs::{Blobs, SignedLinks};
 use crate::config::{EndpointState, Snapshot};
 use crate::credentials::Credentials;
 use crate::leasing::Leasing;
@@ -51,6 +52,10 @@ pub(crate) struct Parts {
     pub credentials: Arc<Credentials>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Where attachments are read that are blobs.
+    pub blobs: Arc<Blobs>,
+    /// Makes links to them, when the gateway has a public address.
+    pub links: Option<Arc<SignedLinks>>,
     /// Whose queues' deliveries are: they are none of the dispatcher's.
     pub leasing: Arc<Leasing>,
     /// Where operator messages and endpoint states go.

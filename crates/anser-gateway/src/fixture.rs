@@ -3,10 +3,11 @@
 
 mod faults;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use anser_core::channel::{Channel, Context, Exchange, Manifest, Plan, Request, Step};
-use anser_core::clock::ManualClock;
+use anser_core::clock::{Clock, ManualClock};
 use anser_core::filter::Filter;
 use anser_core::id::{IdGenerator, ResourceId};
 use anser_core::limits::Limits;
@@ -16,7 +17,7 @@ use anser_core::random::SeededRandom;
 use anser_core::resource::{ChannelSpec, Ordering, QueueSpec, Scope, SubscriptionSpec, TopicSpec};
 use anser_core::retry::RetrySchedule;
 use anser_core::store::{
-    DeliveryRow, MessageRow, MessageScan, Settle, Settled, Settlement, Store as _,
+    DeliveryRow, MessageRow, MessageScan, Settle, Settled, Settlement, SharedStore, Store as _,
 };
 use anser_core::{Problem, Timestamp};
 use anser_store::MemoryStore;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use url::Url;
 
 use crate::auth::Principal;
+use crate::blobs::{BlobHandles, BlobOptions, BlobPlace, Blobs};
 use crate::config::{
     ChannelEntry, Destination, EndpointState, Meta, QueueEntry, Snapshot, Subscription, Topic,
 };
@@ -93,6 +95,8 @@ impl Fixture {
             guard: AddressGuard::default(),
             sealer: Sealer::new(&[7; 32]),
             registry: Vec::new(),
+            blobs: blobs(faults.clone(), clock.clone(), metrics.clone()),
+            links: None,
             metrics,
             ids: IdGenerator::above(None),
             info: faults.info(),
@@ -338,6 +342,25 @@ pub(crate) fn key(
         topics: topics.map(owned),
         targets: targets.map(owned),
     }
+}
+
+/// Blobs that are kept in memory.
+pub(crate) fn blobs(
+    store: SharedStore,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+) -> Arc<Blobs> {
+    let place = BlobPlace::Url {
+        url: "memory:///".parse().unwrap(),
+        options: BTreeMap::new(),
+    };
+    let handles = BlobHandles {
+        store,
+        clock,
+        random: Arc::new(SeededRandom::new(11)),
+        metrics,
+    };
+    Arc::new(Blobs::new(BlobOptions::new(place), handles).unwrap())
 }
 
 fn manifest() -> Manifest {

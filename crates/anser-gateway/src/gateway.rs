@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::blobs::{Blobs, SignedLinks};
 use crate::config::{LoadError, Snapshot};
 use crate::credentials::Credentials;
 use crate::dispatch;
@@ -75,6 +76,10 @@ pub struct Parts {
     pub registry: Registry,
     /// Counters; the store already reports its commits to them.
     pub metrics: Arc<Metrics>,
+    /// The bytes of attachments that are too large for a message.
+    pub blobs: Arc<Blobs>,
+    /// Makes links to them; `None`: nobody outside can reach the gateway.
+    pub links: Option<Arc<SignedLinks>>,
 }
 
 /// Why the gateway does not start.
@@ -100,6 +105,8 @@ pub struct Gateway {
     pub(crate) sealer: Sealer,
     pub(crate) registry: Registry,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) blobs: Arc<Blobs>,
+    pub(crate) links: Option<Arc<SignedLinks>>,
     pub(crate) ids: IdGenerator,
     pub(crate) info: StoreInfo,
     pub(crate) options: GatewayOptions,

@@ -5,6 +5,7 @@
 pub mod accepted;
 pub mod admin;
 pub mod auth;
+pub mod blobs;
 pub mod change;
 pub mod config;
 mod credentials;

@@ -59,6 +59,8 @@ impl Gateway {
             sender: parts.sender.clone(),
             credentials: credentials.clone(),
             metrics: parts.metrics.clone(),
+            blobs: parts.blobs.clone(),
+            links: parts.links.clone(),
             leasing: leasing.clone(),
             notices,
         };
@@ -76,6 +78,8 @@ impl Gateway {
             sealer: parts.sealer,
             registry: parts.registry,
             metrics: parts.metrics,
+            blobs: parts.blobs,
+            links: parts.links,
             info,
             options,
             dispatch: handle,
@@ -308,6 +312,13 @@ async fn sweep(gateway: Arc<Gateway>) {
                     tracing::warn!(%error, "retention did not finish its pass");
                 }
                 gateway.leasing.sweep().await;
+                // Object stores may be slow; what is cut off here is done by a later pass.
+                tokio::select! {
+                    swept = gateway.blobs.sweep() => if let Err(error) = swept {
+                        tracing::warn!(%error, "blobs were not swept");
+                    },
+                    _ = phase.changed() => {}
+                }
             }
         }
     }

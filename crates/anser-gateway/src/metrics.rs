@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anser_core::id::ResourceId;
 use anser_core::outcome::OutcomeClass;
-use anser_core::store::CommitObserver;
+use anser_core::store::{BlobTotals, CommitObserver};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
 pub use render::{Age, CONTENT_TYPE, Gauges};
@@ -40,6 +40,7 @@ pub struct Metrics {
     groups: Histogram,
     latency: Histogram,
     http_in_flight: AtomicI64,
+    blobs: BlobCounters,
 }
 
 /// A topic and a channel that its messages go through.
@@ -66,6 +67,16 @@ struct QueueCounters {
     acknowledged: AtomicU64,
     dead_lettered: AtomicU64,
     expired: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct BlobCounters {
+    stored: AtomicU64,
+    stored_bytes: AtomicU64,
+    swept: AtomicU64,
+    /// As of the last sweep.
+    kept: AtomicU64,
+    kept_bytes: AtomicU64,
 }
 
 /// Counters by what they count for. An entry is made once and then only read, so the lock is hardly ever waited for.
@@ -124,6 +135,7 @@ impl Metrics {
             // 0.5 ms to 4.5 h: from a healthy endpoint to one that was down for a night.
             latency: Histogram::new(exponential_buckets(0.000_5, 2.0, 26)),
             http_in_flight: AtomicI64::new(0),
+            blobs: BlobCounters::default(),
         }
     }
 
@@ -211,6 +223,23 @@ impl Metrics {
                 counter(counters).fetch_add(messages as u64, Ordering::Relaxed);
             });
         }
+    }
+
+    /// A blob of so many bytes was uploaded.
+    pub fn blob_stored(&self, bytes: u64) {
+        self.blobs.stored.fetch_add(1, Ordering::Relaxed);
+        self.blobs.stored_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// A blob that nothing needed was removed.
+    pub fn blob_swept(&self) {
+        self.blobs.swept.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many blobs are kept.
+    pub fn blobs_kept(&self, totals: BlobTotals) {
+        self.blobs.kept.store(totals.count, Ordering::Relaxed);
+        self.blobs.kept_bytes.store(totals.bytes, Ordering::Relaxed);
     }
 
     /// An HTTP request came in; counted until the guard is dropped.

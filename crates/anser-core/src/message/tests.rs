@@ -131,7 +131,12 @@ fn a_blob_that_is_not_what_the_publisher_says_is_refused() {
         (&*other, "", "unknown_blob", "source.blob"),
         ("hello", "", "invalid_hash", "source.blob"),
         (HELLO, ",\"size\":6", "integrity", "size"),
-        (HELLO, &format!(",\"sha256\":\"{other}\""), "integrity", "sha256"),
+        (
+            HELLO,
+            &format!(",\"sha256\":\"{other}\""),
+            "integrity",
+            "sha256",
+        ),
     ] {
         let problem = of_blob(hash, beside).unwrap_err();
         assert_eq!(problem.code, code);

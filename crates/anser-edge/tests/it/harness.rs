@@ -1,5 +1,6 @@
 //! A gateway with its edge, started for one test, and the check of every answer against the OpenAPI document.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use anser_core::clock::SystemClock;
 use anser_core::random::SeededRandom;
 use anser_edge::EdgeOptions;
+use anser_gateway::blobs::{BlobHandles, BlobOptions, BlobPlace, Blobs, PublicUrl, SignedLinks};
 use anser_gateway::metrics::Metrics;
 use anser_gateway::secrets::Sealer;
 use anser_gateway::sender::{AddressGuard, GuardOptions, Sender, SenderOptions, SystemResolver};
@@ -61,15 +63,33 @@ async fn gateway(options: GatewayOptions) -> Arc<Gateway> {
     });
     let mut sender = SenderOptions::new(clock.clone(), Arc::new(SystemResolver::new()));
     sender.guard = guard.clone();
+    let store = Arc::new(MemoryStore::new());
+    let random = Arc::new(SeededRandom::new(1));
+    let metrics = Arc::new(Metrics::new());
+    let in_memory = BlobPlace::Url {
+        url: "memory:///".parse().unwrap(),
+        options: BTreeMap::new(),
+    };
+    let handles = BlobHandles {
+        store: store.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        metrics: metrics.clone(),
+    };
+    let blobs = Blobs::new(BlobOptions::new(in_memory), handles).unwrap();
+    let public = PublicUrl::new("http://public.example/anser".parse().unwrap()).unwrap();
+    let links = SignedLinks::new(&public, &[7; 32], Duration::from_secs(600), clock.clone());
     let parts = Parts {
-        store: Arc::new(MemoryStore::new()),
+        store,
         clock,
-        random: Arc::new(SeededRandom::new(1)),
+        random,
         sender: Arc::new(Sender::new(sender).unwrap()),
         guard,
         sealer: Sealer::new(&[7; 32]),
         registry: anser_channels::registry(),
-        metrics: Arc::new(Metrics::new()),
+        metrics,
+        blobs: Arc::new(blobs),
+        links: Some(Arc::new(links)),
     };
     let gateway = Gateway::start(parts, options).await.unwrap();
     gateway

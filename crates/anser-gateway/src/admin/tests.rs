@@ -132,7 +132,10 @@ impl Setup {
 
 fn parts(store: SharedStore, clock: Arc<ManualClock>, master_key: [u8; 32]) -> Parts {
     let options = SenderOptions::new(clock.clone(), Arc::new(SystemResolver::new()));
+    let metrics = Arc::new(Metrics::new());
     Parts {
+        blobs: crate::fixture::blobs(store.clone(), clock.clone(), metrics.clone()),
+        links: None,
         store,
         clock,
         random: Arc::new(SeededRandom::new(7)),
@@ -140,7 +143,7 @@ fn parts(store: SharedStore, clock: Arc<ManualClock>, master_key: [u8; 32]) -> P
         guard: AddressGuard::default(),
         sealer: Sealer::new(&master_key),
         registry: registry(),
-        metrics: Arc::new(Metrics::new()),
+        metrics,
     }
 }
 

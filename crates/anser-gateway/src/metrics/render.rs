@@ -65,6 +65,7 @@ impl Metrics {
         self.attempts(&mut registry, gauges);
         queues(&mut registry, gauges);
         self.consumed(&mut registry, gauges);
+        self.blobs(&mut registry);
         self.process(&mut registry, gauges);
         let mut text = String::new();
         // Writing to a `String` does not fail; what has been written is the answer in any case.
@@ -181,6 +182,39 @@ impl Metrics {
         );
     }
 
+    fn blobs(&self, registry: &mut Registry) {
+        let of = &self.blobs;
+        for (metric, help, counted) in [
+            ("blobs_stored", "Blobs uploaded", &of.stored),
+            (
+                "blobs_stored_bytes",
+                "Bytes of the blobs uploaded",
+                &of.stored_bytes,
+            ),
+            (
+                "blobs_swept",
+                "Blobs removed that nothing needed",
+                &of.swept,
+            ),
+        ] {
+            let counter: Counter = Counter::default();
+            counter.inc_by(counted.load(Ordering::Relaxed));
+            registry.register(metric, help, counter);
+        }
+        for (metric, help, held) in [
+            ("blobs_kept", "Blobs kept, as of the last sweep", &of.kept),
+            (
+                "blobs_kept_bytes",
+                "Bytes of the blobs kept, as of the last sweep",
+                &of.kept_bytes,
+            ),
+        ] {
+            let gauge: Gauge = Gauge::default();
+            gauge.set(i64::try_from(held.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+            registry.register(metric, help, gauge);
+        }
+    }
+
     fn process(&self, registry: &mut Registry, gauges: &Gauges) {
         registry.register(
             "commit_seconds",
@@ -285,7 +319,7 @@ const fn class_name(class: OutcomeClass) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anser_core::store::CommitObserver as _;
+    use anser_core::store::{BlobTotals, CommitObserver as _};
 
     fn gauges() -> Gauges {
         Gauges {
@@ -321,6 +355,8 @@ mod tests {
         metrics.attempt(ResourceId(2), OutcomeClass::Retry);
         metrics.queue_received(ResourceId(3), 3);
         metrics.committed(5, Duration::from_millis(2));
+        metrics.blob_stored(7);
+        metrics.blobs_kept(BlobTotals { count: 2, bytes: 9 });
         let text = metrics.render(&gauges());
         for line in [
             "anser_accepted_total{topic=\"orders\"} 2",
@@ -339,6 +375,10 @@ mod tests {
             "anser_receives_waiting 6",
             "anser_queue_received_total{queue=\"jobs\"} 3",
             "anser_queue_expired_total{queue=\"jobs\"} 0",
+            "anser_blobs_stored_bytes_total 7",
+            "anser_blobs_swept_total 0",
+            "anser_blobs_kept 2",
+            "anser_blobs_kept_bytes 9",
             "anser_build_info{version=\"1.2.3\"} 1",
             "# HELP anser_accepted Messages accepted, by topic.",
             "# EOF",

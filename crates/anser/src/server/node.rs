@@ -10,6 +10,7 @@ use anser_core::clock::{Clock, SystemClock};
 use anser_core::random::Random;
 use anser_core::store::SharedStore;
 use anser_edge::{CmqOptions, EdgeOptions, PublishUnrouted, TlsFiles};
+use anser_gateway::blobs::BlobHandles;
 use anser_gateway::dispatch::PlanOptions;
 use anser_gateway::metrics::Metrics;
 use anser_gateway::secrets::Sealer;
@@ -20,6 +21,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::net::TcpListener;
 
 use super::entropy::OsRandom;
+use super::files;
 use super::keys;
 use super::settings::{Allowed, Cmq, Settings, Unrouted};
 
@@ -84,7 +86,15 @@ impl Node {
         options.extra_ca_files.clone_from(&settings.extra_ca);
         options.proxy.clone_from(&settings.proxy);
         let sender = Sender::new(options).map_err(|problem| anyhow!("{problem}"))?;
+        let handles = BlobHandles {
+            store: Arc::clone(&data.store),
+            clock: Arc::clone(&data.clock),
+            random: Arc::clone(&data.random),
+            metrics: Arc::clone(&data.metrics),
+        };
         let parts = Parts {
+            blobs: files::blobs(settings, handles)?,
+            links: files::links(settings, &master_key, &data.clock)?,
             store: data.store,
             clock: data.clock,
             random: data.random,

@@ -1,10 +1,12 @@
 //! The settings of a gateway: defaults, file, environment, flags, in this order, each overruling the one before. Read
 //! strictly: a name that is not known is an error. `anser.default.toml` is the manual and the only place of defaults.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anser_core::limits::Limits;
+use anser_core::limits::{BLOB_LINK_LIFETIME_MAX, Limits};
 use anser_edge::CMQ_HOSTS_MAX;
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -63,12 +65,15 @@ pub(crate) struct Settings {
     pub(crate) data: PathBuf,
     pub(crate) dev: bool,
     #[serde(default)]
+    pub(crate) public_url: Option<Url>,
+    #[serde(default)]
     pub(crate) proxy: Option<Url>,
     pub(crate) extra_ca: Vec<PathBuf>,
     pub(crate) log: Log,
     pub(crate) tls: Tls,
     pub(crate) guard: Guard,
     pub(crate) limits: Limits,
+    pub(crate) blobs: Blobs,
     pub(crate) retention: Retention,
     pub(crate) disk: Disk,
     pub(crate) dispatch: Dispatch,
@@ -122,6 +127,38 @@ pub(crate) enum Allowed {
     Network(IpNet),
     /// An address or a host name.
     Host(String),
+}
+
+/// `[blobs]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Blobs {
+    #[serde(default)]
+    pub(crate) url: Option<Url>,
+    pub(crate) link_seconds: u64,
+    pub(crate) options: BTreeMap<String, Scalar>,
+}
+
+/// A value that is handed on as text; the environment makes numbers of what looks like some.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Scalar {
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Number(i64),
+    /// Anything else.
+    Text(String),
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(value) => value.fmt(f),
+            Self::Number(value) => value.fmt(f),
+            Self::Text(value) => value.fmt(f),
+        }
+    }
 }
 
 /// `[retention]`.
@@ -251,6 +288,12 @@ impl Settings {
                 "a value of [limits] is higher than the message format allows; at most: {most:?}"
             );
         }
+        if !(1..=BLOB_LINK_LIFETIME_MAX.as_secs()).contains(&self.blobs.link_seconds) {
+            bail!(
+                "blobs.link_seconds must be 1 to {}, 366 days",
+                BLOB_LINK_LIFETIME_MAX.as_secs()
+            );
+        }
         if self.cmq.clock_skew > CMQ_CLOCK_SKEW_MAX {
             bail!("cmq.clock_skew must be at most {CMQ_CLOCK_SKEW_MAX}, a day");
         }
@@ -341,6 +384,10 @@ mod tests {
     fn the_manual_holds_the_defaults_of_the_code() {
         let settings = read("").unwrap();
         assert_eq!(settings.limits, Limits::default());
+        assert_eq!(
+            settings.blobs.link_seconds,
+            anser_core::limits::BLOB_LINK_LIFETIME_DEFAULT.as_secs()
+        );
         let plan = anser_gateway::dispatch::PlanOptions::default();
         assert_eq!(settings.dispatch.in_flight_max, plan.in_flight_max);
         assert_eq!(
@@ -422,6 +469,9 @@ mod tests {
             ),
             ("[dispatch]\nin_flight_max = 0", "at least 1"),
             ("listen = ", "is no TOML"),
+            ("[blobs]\nurl = \"s3\"", "the setting blobs.url"),
+            ("[blobs]\nlink_seconds = 0", "blobs.link_seconds must be 1"),
+            ("[limits]\nblob_bytes_max = 536870913", "higher than"),
         ] {
             let error = format!("{:#}", read(file).unwrap_err());
             assert!(error.contains(told), "{file}: {error}");

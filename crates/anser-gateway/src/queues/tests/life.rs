@@ -18,7 +18,10 @@ async fn start(store: &SharedStore) -> Arc<Gateway> {
     )]
     let clock = Arc::new(RuntimeClock(tokio::time::Instant::now()));
     let options = SenderOptions::new(clock.clone(), Arc::new(SystemResolver::new()));
+    let metrics = Arc::new(Metrics::new());
     let parts = Parts {
+        blobs: crate::fixture::blobs(Arc::clone(store), clock.clone(), metrics.clone()),
+        links: None,
         store: Arc::clone(store),
         clock,
         random: Arc::new(SeededRandom::new(7)),
@@ -26,7 +29,7 @@ async fn start(store: &SharedStore) -> Arc<Gateway> {
         guard: AddressGuard::default(),
         sealer: Sealer::new(&[7; 32]),
         registry: Vec::new(),
-        metrics: Arc::new(Metrics::new()),
+        metrics,
     };
     Gateway::start(parts, GatewayOptions::default())
         .await
