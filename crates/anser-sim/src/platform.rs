@@ -11,6 +11,7 @@ mod html;
 mod slack;
 mod telegram;
 mod wecom;
+mod wecom_app;
 
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ pub enum Platform {
     Feishu,
     /// DingTalk: robots of a group.
     DingTalk,
-    /// WeCom: robots of a group.
+    /// WeCom: robots of a group, and self-built apps.
     WeCom,
     /// Slack: incoming webhooks.
     Slack,
@@ -111,7 +112,11 @@ impl Platform {
     /// An app with credentials of the platform's form, where the platform has apps.
     #[must_use]
     pub fn app(self, number: u32) -> Option<Robot> {
-        (self == Self::Feishu).then(|| feishu_app::app(number))
+        match self {
+            Self::Feishu => Some(feishu_app::app(number)),
+            Self::WeCom => Some(wecom_app::app(number)),
+            _ => None,
+        }
     }
 
     /// What the owner of a robot or app reads off the platform beside its URL, by the names that `anser sim` prints.
@@ -124,6 +129,14 @@ impl Platform {
                 let secret = secret.map(|secret| ("app_secret", secret));
                 id.into_iter().chain(secret).collect()
             }
+            Self::WeCom => match wecom_app::ids(robot) {
+                Some((corp, agent)) => vec![
+                    ("corp_id", corp.to_owned()),
+                    ("agent_id", agent.to_owned()),
+                    ("corp_secret", secret.unwrap_or_default()),
+                ],
+                None => Vec::new(),
+            },
             _ => secret
                 .map(|secret| ("secret", secret))
                 .into_iter()
@@ -139,6 +152,7 @@ impl Platform {
             Self::Feishu if feishu_app::is_app(robot) => feishu_app::MESSAGES.to_owned(),
             Self::Feishu => format!("/open-apis/bot/v2/hook/{token}"),
             Self::DingTalk => format!("/robot/send?access_token={token}"),
+            Self::WeCom if wecom_app::ids(robot).is_some() => wecom_app::SEND.to_owned(),
             Self::WeCom => format!("/cgi-bin/webhook/send?key={token}"),
             Self::Slack => format!("/services/{token}"),
             Self::Discord => format!("/api/webhooks/{token}"),
@@ -150,7 +164,7 @@ impl Platform {
         match self {
             Self::Feishu => Box::<feishu::Feishu>::default(),
             Self::DingTalk => Box::new(dingtalk::DingTalk),
-            Self::WeCom => Box::new(wecom::WeCom),
+            Self::WeCom => Box::<wecom::WeCom>::default(),
             Self::Slack => Box::new(slack::Slack),
             Self::Discord => Box::<discord::Discord>::default(),
             Self::Telegram => Box::<telegram::Telegram>::default(),

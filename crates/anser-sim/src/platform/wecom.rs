@@ -9,6 +9,7 @@ use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 
 use super::fields::{gist, list, text};
+use super::wecom_app;
 use super::{Answer, Breach, Call, Desk, Letter, Refusal, Stand, Verdict};
 use crate::limit::{Counted, Limit};
 use crate::shelf::Parcel;
@@ -44,12 +45,17 @@ pub(super) fn credentials(number: u32) -> (String, Option<String>) {
 }
 
 /// The stand-in.
-pub(super) struct WeCom;
+#[derive(Default)]
+pub(super) struct WeCom {
+    apps: wecom_app::Apps,
+}
 
 impl Stand for WeCom {
     fn judge(&mut self, call: &Call, desk: &mut Desk<'_>) -> Result<Verdict, Box<Refusal>> {
-        let known = [SEND, UPLOAD].contains(&&*call.path);
-        if !known || call.method != http::Method::POST {
+        if ![SEND, UPLOAD].contains(&&*call.path) {
+            return self.apps.judge(call, desk, refuse);
+        }
+        if call.method != http::Method::POST {
             return Ok(Verdict::Answered(Answer::text(404, "")));
         }
         let key = call.parameter("key").unwrap_or_default();
@@ -82,6 +88,13 @@ impl Stand for WeCom {
     fn refusal(&self, code: &str, _wait: Duration) -> Answer {
         let message = match code {
             "-1" => "system error",
+            "40001" => "invalid credential",
+            "40013" => "invalid corpid",
+            "40014" => "invalid access_token",
+            "40056" => "invalid agentid",
+            "41001" => "access_token missing",
+            "42001" => "access_token expired",
+            "81013" => "user & party & tag all invalid",
             "93000" => "invalid webhook url",
             "45009" => "api freq out of limit",
             "45033" => "api concurrency out of limit",
@@ -119,7 +132,7 @@ fn refuse(code: &str, breach: Breach) -> Box<Refusal> {
     Box::new(Refusal {
         code: code.to_owned(),
         breach,
-        answer: WeCom.refusal(code, Duration::ZERO),
+        answer: WeCom::default().refusal(code, Duration::ZERO),
     })
 }
 
