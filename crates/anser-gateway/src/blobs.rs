@@ -28,19 +28,15 @@ use anser_core::blob::BlobHash;
 use anser_core::clock::Clock;
 use anser_core::limits::BLOB_BYTES_MAX;
 use anser_core::random::Random;
-use anser_core::resource::Scope;
 use anser_core::store::SharedStore;
 use anser_core::{Problem, ProblemKind};
 use bytes::Bytes;
-use futures_util::Stream;
 use futures_util::stream::BoxStream;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::auth::Principal;
-use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::refusal::store_problem;
 
@@ -213,86 +209,6 @@ impl Blobs {
     fn turn(&self, hash: BlobHash) -> &tokio::sync::Mutex<()> {
         &self.turns[usize::from(hash.as_bytes()[0]) % TURNS]
     }
-}
-
-impl Gateway {
-    /// The blobs, for what reads them on the way of a message.
-    #[must_use]
-    pub fn blobs(&self) -> &Arc<Blobs> {
-        &self.blobs
-    }
-
-    /// Takes a blob. Uploading what is kept already changes nothing but when it was touched last.
-    ///
-    /// # Errors
-    /// 403 without the scope `publish`; as [`Blobs::store`].
-    pub async fn put_blob(
-        &self,
-        principal: &Principal,
-        bytes: impl Stream<Item = Result<Bytes, Problem>> + Send,
-        expected: Option<BlobHash>,
-    ) -> Result<BlobView, Problem> {
-        principal.require(Scope::Publish)?;
-        self.blobs.store(bytes, expected).await
-    }
-
-    /// What there is to tell of a blob.
-    ///
-    /// # Errors
-    /// As [`Gateway::get_blob`].
-    pub async fn blob(&self, principal: &Principal, hash: BlobHash) -> Result<BlobView, Problem> {
-        may_read(principal)?;
-        let size = self.blobs.size(hash).await?;
-        let size = size.ok_or_else(|| not_found(hash))?;
-        Ok(BlobView { hash, size })
-    }
-
-    /// The bytes of a blob, or a part of them. Who knows a blob's name has seen its bytes, or a message that refers to
-    /// it: beyond the scope, patterns of topics do not matter.
-    ///
-    /// # Errors
-    /// 403 without one of the scopes `read` and `consume`; 404 `blob_not_found`; as [`Blobs::open`].
-    pub async fn get_blob(
-        &self,
-        principal: &Principal,
-        hash: BlobHash,
-        range: Option<Range<u64>>,
-    ) -> Result<BlobBody, Problem> {
-        may_read(principal)?;
-        let body = self.blobs.open(hash, range).await?;
-        body.ok_or_else(|| not_found(hash))
-    }
-
-    /// What a signed link leads to. Its bytes are then asked of [`Gateway::blobs`].
-    ///
-    /// # Errors
-    /// 403 `invalid_link` or `expired_link`; 404 `blob_not_found` when the gateway makes no links.
-    pub fn blob_of_link(&self, link: &BlobLink<'_>) -> Result<LinkedBlob, Problem> {
-        let Some(links) = &self.links else {
-            return Err(Problem::new(
-                ProblemKind::NotFound,
-                "blob_not_found",
-                "this gateway makes no links to blobs: it has no `public_url`",
-            ));
-        };
-        links.verify(link)
-    }
-}
-
-fn may_read(principal: &Principal) -> Result<(), Problem> {
-    principal
-        .require(Scope::Read)
-        .or_else(|problem| principal.require(Scope::Consume).map_err(|_| problem))
-}
-
-fn not_found(hash: BlobHash) -> Problem {
-    Problem::new(
-        ProblemKind::NotFound,
-        "blob_not_found",
-        format!(
-            "there is no blob {hash} here: it was never uploaded, or nothing needed it any more"
-        ),
-    )
 }
 
 /// What a user is told when the place of the bytes fails; the details are the operator's.

@@ -10,6 +10,7 @@ pub mod change;
 pub mod config;
 mod credentials;
 pub mod dispatch;
+mod files;
 #[cfg(test)]
 mod fixture;
 pub mod gateway;

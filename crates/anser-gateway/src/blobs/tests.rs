@@ -12,7 +12,7 @@ use anser_core::clock::ManualClock;
 use anser_core::random::SeededRandom;
 use anser_core::store::BlobIndex as _;
 use anser_store::MemoryStore;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
