@@ -3,12 +3,14 @@
 
 mod dingtalk_app;
 mod dingtalk_robot;
+mod discord_bot;
 mod discord_webhook;
 mod email;
 mod feishu_app;
 mod feishu_robot;
 mod http;
 mod kit;
+mod slack_app;
 mod slack_webhook;
 mod telegram_bot;
 mod webhook;
@@ -32,7 +34,9 @@ pub fn registry() -> Vec<Box<dyn ChannelKind>> {
         Box::new(wecom_robot::WeComRobot),
         Box::new(wecom_app::WeComApp),
         Box::new(slack_webhook::SlackWebhook),
+        Box::new(slack_app::SlackApp),
         Box::new(discord_webhook::DiscordWebhook),
+        Box::new(discord_bot::DiscordBot),
         Box::new(telegram_bot::TelegramBot),
         Box::new(whatsapp_cloud::WhatsAppCloud),
     ]

@@ -1,13 +1,12 @@
 //! What a user sets on a webhook, checked, and its address for a thread. Must not show the token.
 
 use anser_core::Problem;
-use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::kit::plan::json as bytes_of;
+use crate::kit::discord::{file, is_number};
 use crate::kit::settings as kit;
 
 /// Where Discord's webhooks are, by the client that they were copied from.
@@ -39,6 +38,11 @@ pub(super) struct Settings {
     #[serde(default)]
     #[schemars(length(min = 1, max = 2048))]
     avatar_url: Option<String>,
+    /// Bytes of a file that is uploaded, at most 104857600; a larger one goes as a link. Default 10485760 (10 MiB); a server
+    /// of a higher tier takes more.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 104_857_600))]
+    file_bytes_max: Option<u64>,
     /// Another address of the API, for a proxy or a simulator: its scheme, host and port, and a path before the API's own.
     #[serde(default)]
     #[schemars(length(min = 1, max = 2048))]
@@ -47,8 +51,10 @@ pub(super) struct Settings {
 
 /// The settings checked and ready to use.
 pub(super) struct Endpoint {
-    /// Where to post.
+    /// The webhook.
     pub(super) url: Url,
+    /// Bytes of a file.
+    pub(super) file_bytes_max: u64,
     /// Members that every body has.
     named: Map<String, Value>,
 }
@@ -107,11 +113,15 @@ impl Settings {
             }
             named.insert("avatar_url".to_owned(), avatar.into());
         }
-        Ok(Endpoint { url, named })
+        Ok(Endpoint {
+            url,
+            file_bytes_max: file::limit(settings.file_bytes_max)?,
+            named,
+        })
     }
 }
 
-/// The address at the version of the API that is spoken here, asking for the message that was made.
+/// The address at the version of the API that is spoken here.
 fn versioned(field: &str, mut url: Url) -> Result<Url, Problem> {
     let path = url.path().to_owned();
     let (before, after) = path.split_once(PATH).unwrap_or_default();
@@ -125,43 +135,51 @@ fn versioned(field: &str, mut url: Url) -> Result<Url, Problem> {
         return Err(Problem::invalid("invalid_url", field, detail));
     }
     url.set_path(&format!("{before}{PATH}{VERSION}/webhooks/{id}/{token}"));
-    url.set_query(Some("wait=true"));
+    url.set_query(None);
     Ok(url)
 }
 
-/// Discord's ids are numbers of 64 bits.
-pub(super) fn is_number(id: &str) -> bool {
-    id.len() <= 20 && id.parse::<u64>().is_ok() && !id.starts_with('+')
-}
-
 impl Endpoint {
-    /// The address, for a thread if there is a target.
+    /// The address to post to, for a thread if there is a target. It asks for the message that was made.
     ///
     /// # Errors
     /// `invalid_target` for what is no number.
     pub(super) fn address(&self, target: Option<&str>) -> Result<Url, Problem> {
         let mut url = self.url.clone();
-        if let Some(thread) = target {
-            if !is_number(thread) {
-                let detail = "a target of this channel is the id of a thread, a number";
-                return Err(Problem::invalid("invalid_target", "to", detail));
-            }
-            url.query_pairs_mut().append_pair("thread_id", thread);
-        }
-        Ok(url)
+        url.set_query(Some("wait=true"));
+        in_thread(url, target)
+    }
+
+    /// The address of a message that was posted.
+    ///
+    /// # Errors
+    /// `invalid_target`; `invalid_platform_id`.
+    pub(super) fn message(&self, id: Option<&str>, target: Option<&str>) -> Result<Url, Problem> {
+        let Some(id) = id.filter(|id| is_number(id)) else {
+            let detail = "is no message of Discord, a number";
+            return Err(Problem::invalid("invalid_platform_id", "id", detail));
+        };
+        let mut url = self.url.clone();
+        let path = format!("{}/messages/{id}", url.path());
+        url.set_path(&path);
+        in_thread(url, target)
     }
 
     /// The body with the channel's own name and picture, where it has none of its own.
-    pub(super) fn named(&self, body: &Bytes) -> Bytes {
-        if self.named.is_empty() {
-            return body.clone();
-        }
-        let Ok(Value::Object(mut members)) = serde_json::from_slice::<Value>(body) else {
-            return body.clone();
-        };
+    pub(super) fn named(&self, body: &mut Map<String, Value>) {
         for (name, value) in &self.named {
-            members.entry(name).or_insert_with(|| value.clone());
+            body.entry(name).or_insert_with(|| value.clone());
         }
-        bytes_of(&Value::Object(members)).into()
     }
+}
+
+fn in_thread(mut url: Url, target: Option<&str>) -> Result<Url, Problem> {
+    if let Some(thread) = target {
+        if !is_number(thread) {
+            let detail = "a target of this channel is the id of a thread, a number";
+            return Err(Problem::invalid("invalid_target", "to", detail));
+        }
+        url.query_pairs_mut().append_pair("thread_id", thread);
+    }
+    Ok(url)
 }

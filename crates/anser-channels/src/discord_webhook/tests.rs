@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use http::HeaderMap;
-use proptest::prelude::*;
 
 use super::*;
-use crate::kit::dialect::tests::{hostile, text_means_itself};
 use crate::kit::testing::{
     check_refused, check_refused_urls, context, judge, judge_with, message, of_url, rendered,
 };
@@ -80,7 +78,7 @@ fn settings_are_checked() {
     let channel = DiscordWebhook.open(&old).unwrap();
     assert_eq!(
         channel.endpoint().unwrap().as_str(),
-        "https://discordapp.com/api/v10/webhooks/1/t?wait=true"
+        "https://discordapp.com/api/v10/webhooks/1/t"
     );
 }
 
@@ -173,10 +171,109 @@ fn answers() {
     );
 }
 
-proptest! {
-    #[test]
-    fn text_is_never_markup(text in hostile()) {
-        text_means_itself(&dialect::MARKDOWN, &text)?;
-        text_means_itself(&dialect::TEXT, &text)?;
+#[test]
+fn what_was_sent_is_edited_and_recalled_in_its_thread() {
+    let channel = channel();
+    let message = message(&json!({"data": "new"}));
+    let mut context = context(0);
+    context.target = Some("77");
+    let sent = ["42".to_owned(), "43".to_owned()];
+    let plan = channel.edit(&message, &sent, &context).unwrap();
+    let requests: Vec<_> = plan
+        .steps
+        .iter()
+        .map(|step| {
+            let request = channel.request(step, &message, &context).unwrap();
+            let request = request.into_http().unwrap();
+            (request.method.to_string(), request.url.to_string())
+        })
+        .collect();
+    let address = |id: &str| {
+        format!("https://discord.com/api/v10/webhooks/123/tok_en-1/messages/{id}?thread_id=77")
+    };
+    assert_eq!(
+        requests,
+        [
+            ("PATCH".to_owned(), address("42")),
+            ("DELETE".to_owned(), address("43"))
+        ]
+    );
+    let request = channel.request(&plan.steps[0], &message, &context).unwrap();
+    let body: Value = serde_json::from_slice(&request.into_http().unwrap().body).unwrap();
+    assert_eq!(
+        (&body["content"], &body["embeds"], &body["attachments"]),
+        (&json!("new"), &json!([]), &json!([]))
+    );
+    let bad = channel
+        .recall(&message, &["x/../y".to_owned()], &context)
+        .unwrap();
+    let problem = channel
+        .request(&bad.steps[0], &message, &context)
+        .unwrap_err();
+    assert_eq!(problem.code, "invalid_platform_id");
+}
+
+#[test]
+fn a_file_goes_with_the_text_and_the_webhooks_name() {
+    let named = json!({"webhook_url": HOOK, "username": "N"});
+    let channel = DiscordWebhook.open(&named).unwrap();
+    let mut message = message(
+        &json!({"segments": [{"type": "text", "text": "see"}, {"type": "file", "att": "f"}]}),
+    );
+    let file = json!({"id": "f", "name": "a.txt", "size": 3, "source": {"inline": "YWJj"}});
+    message.attachments = vec![serde_json::from_value(file).unwrap()];
+    let plan = channel.render(&message, &context(0)).unwrap();
+    assert_eq!(plan.steps.len(), 1);
+    let Request::Upload(upload) = channel
+        .request(&plan.steps[0], &message, &context(0))
+        .unwrap()
+    else {
+        panic!("no upload");
+    };
+    assert!(
+        upload
+            .url
+            .as_str()
+            .ends_with("/webhooks/123/tok_en-1?wait=true")
+    );
+    let head = format!("{:?}", upload.body[0]);
+    for wanted in [
+        "payload_json",
+        "\\\"username\\\":\\\"N\\\"",
+        "files[0]",
+        "a.txt",
+    ] {
+        assert!(head.contains(wanted), "{wanted}: {head}");
     }
+}
+
+#[test]
+fn the_webhook_says_who_it_is() {
+    let channel = channel();
+    let check = channel.credential_check().unwrap();
+    let request = check.request(&context(0)).unwrap().into_http().unwrap();
+    assert_eq!(
+        (request.method.as_str(), request.url.as_str()),
+        ("GET", "https://discord.com/api/v10/webhooks/123/tok_en-1")
+    );
+    let answer = |status: u16, body: &str| {
+        Ok(anser_core::channel::HttpResponse {
+            status: http::StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: body.to_owned().into(),
+        })
+    };
+    let good = answer(
+        200,
+        r#"{"id":"123","name":"Orders","channel_id":"9","token":"hidden"}"#,
+    );
+    assert_eq!(
+        check.read(&good, &context(0)).unwrap(),
+        "Orders in channel 9"
+    );
+    let gone = answer(404, r#"{"message":"Unknown Webhook","code":10015}"#);
+    let Outcome::Rejected { text, .. } = check.read(&gone, &context(0)).unwrap_err() else {
+        panic!("not refused");
+    };
+    assert!(text.contains("make another"), "{text}");
 }

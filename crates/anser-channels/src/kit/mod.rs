@@ -6,6 +6,7 @@ pub(crate) mod classify;
 pub(crate) mod content;
 pub(crate) mod dialect;
 pub(crate) mod dingtalk;
+pub(crate) mod discord;
 pub(crate) mod feishu;
 pub(crate) mod header;
 pub(crate) mod idempotency;
@@ -16,6 +17,7 @@ pub(crate) mod post;
 pub(crate) mod reach;
 pub(crate) mod settings;
 pub(crate) mod signing;
+pub(crate) mod slack;
 pub(crate) mod split;
 pub(crate) mod wecom;
 

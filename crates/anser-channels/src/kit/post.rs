@@ -9,7 +9,7 @@ use url::Url;
 use super::header;
 
 /// Who asks.
-pub(super) const AGENT: HeaderValue =
+pub(crate) const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("anser/", env!("CARGO_PKG_VERSION")));
 
 /// The request of a step, with its body or another.

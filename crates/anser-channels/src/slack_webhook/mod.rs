@@ -2,9 +2,6 @@
 //! token.
 
 mod answer;
-mod blocks;
-mod mention;
-mod render;
 mod settings;
 
 use std::sync::Arc;
@@ -16,14 +13,21 @@ use anser_core::{Message, Problem, Timestamp};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::kit::plan::{FORMAT, plan};
+use crate::kit::plan::{FORMAT, Form, plan};
 use crate::kit::post::post;
 use crate::kit::settings::{is_path_token, url_settings, url_words};
-use render::Webhook;
+use crate::kit::slack::forms::Forms;
 use settings::Settings;
 
 /// The kind's name.
 const KIND: &str = "slack-webhook";
+/// The forms it sends.
+const FORMS: Forms = Forms {
+    kind: KIND,
+    overrides: &[KIND, "slack"],
+    least: Form::Text,
+    media: |_| None,
+};
 const SETUP: &str = "At api.slack.com/apps create an app, turn on Incoming Webhooks, add one to a channel and copy its address \
 into `webhook_url`; whoever has it can write there, so keep it secret. The webhook writes to that one channel and tells no \
 message id, so what it sent cannot be edited or answered in a thread. Mentions take member ids (`U…`), user groups (`S…`) \
@@ -102,7 +106,7 @@ impl Channel for Opened {
     }
 
     fn render(&self, message: &Message, context: &Context<'_>) -> Result<Plan, Problem> {
-        plan(&Webhook, message, context)
+        plan(&FORMS, message, context)
     }
 
     fn request(&self, step: &Step, _: &Message, _: &Context<'_>) -> Result<Request, Problem> {

@@ -1,10 +1,6 @@
 //! Forms, mentions, settings and the answers in plain text.
 
-use proptest::prelude::*;
-
 use super::*;
-use crate::kit::content::{Block, Look, markdown_blocks, text_runs};
-use crate::kit::dialect::tests::hostile;
 use crate::kit::testing::{check_refused, check_refused_urls, judge, of_url, rendered};
 
 const HOOK: &str = "https://hooks.slack.com/services/T1/B1/X1";
@@ -93,21 +89,5 @@ fn answers() {
     for (status, answer, plain, formatted) in table {
         assert_eq!(class(&text, status, answer), plain, "{status} {answer}");
         assert_eq!(class(&rich, status, answer), formatted, "{status} {answer}");
-    }
-}
-
-proptest! {
-    #[test]
-    fn text_is_never_markup(text in hostile()) {
-        let mut blocks = vec![Block::paragraph(text_runs(&text, Look::PLAIN))];
-        let written = render::TEXT.write(&blocks);
-        prop_assert!(!written.contains(['<', '>']), "{written}");
-        blocks.extend(markdown_blocks(&text));
-        for block in blocks::rich_text(&blocks) {
-            let block = block.to_string();
-            for mark in ["\"user\"", "\"broadcast\"", "\"usergroup\"", "\"channel\"", "mrkdwn"] {
-                prop_assert!(!block.contains(mark), "{block}");
-            }
-        }
     }
 }

@@ -15,7 +15,7 @@ const PICTURE_CHARS: usize = 150;
 const ALT_CHARS_MAX: usize = 500;
 
 /// Slack's blocks for ours.
-pub(super) fn rich_text(blocks: &[Block]) -> Vec<Value> {
+pub(crate) fn rich_text(blocks: &[Block]) -> Vec<Value> {
     let mut writer = Writer::default();
     for (place, block) in blocks.iter().enumerate() {
         if place > 0 {

@@ -2,12 +2,12 @@
 
 use anser_core::message::segment::MentionKind;
 
-use super::settings::is_number;
+use super::is_number;
 use crate::kit::content::Look;
 use crate::kit::dialect::{Dialect, Place, Unit, bracketed, fence, no_heading, no_link, unfenced};
 
 /// A message or the description of an embed.
-pub(super) const MARKDOWN: Dialect = Dialect {
+pub(crate) const MARKDOWN: Dialect = Dialect {
     unit: Unit::Utf16,
     escape,
     looks: &[
@@ -38,7 +38,7 @@ pub(super) const MARKDOWN: Dialect = Dialect {
 };
 
 /// A message without markup of its own: text is escaped all the same, as there is no way to send it unread.
-pub(super) const TEXT: Dialect = Dialect {
+pub(crate) const TEXT: Dialect = Dialect {
     unit: Unit::Utf16,
     escape,
     looks: &[],

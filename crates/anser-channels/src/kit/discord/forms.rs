@@ -1,14 +1,14 @@
-//! The forms of a message to a webhook: an embed, text with markup, or text. Must not allow a ping that no mention asked
-//! for.
+//! The forms of a message: an embed, text with markup, or text. Must not allow a ping that no mention asked for, nor know
+//! the channel.
 
 use anser_core::Problem;
+use anser_core::channel::Step;
 use anser_core::message::segment::MentionKind;
 use serde_json::{Value, json};
 
 use super::dialect::{MARKDOWN, TEXT, mention};
-use super::embed;
-use super::settings::is_number;
-use crate::kit::content::{Block, CardPart, Look, Run, is_blank, runs, text_runs};
+use super::{Author, embed, file, is_number};
+use crate::kit::content::{Block, CardPart, Look, MediaPart, Run, is_blank, runs, text_runs};
 use crate::kit::plan::{Form, Needs, Platform, object_within, shorten};
 use crate::kit::split::split;
 
@@ -21,16 +21,25 @@ const ALT_CHARS_MAX: usize = 200;
 /// Bytes of a native payload.
 const BODY_BYTES_MAX: usize = 200_000;
 
-/// The webhook's forms.
-pub(super) struct Webhook;
+/// The forms of a kind of channel.
+pub(crate) struct Forms {
+    /// The kind's name.
+    pub(crate) kind: &'static str,
+    /// The members of `body.override` that are for it, the first wins.
+    pub(crate) overrides: &'static [&'static str],
+    /// Who writes.
+    pub(crate) author: Author,
+    /// Bytes of a file.
+    pub(crate) file_bytes_max: u64,
+}
 
-impl Platform for Webhook {
+impl Platform for Forms {
     fn kind(&self) -> &'static str {
-        super::KIND
+        self.kind
     }
 
     fn overrides(&self) -> &'static [&'static str] {
-        &[super::KIND, "discord"]
+        self.overrides
     }
 
     fn forms(&self) -> &'static [Form] {
@@ -49,7 +58,7 @@ impl Platform for Webhook {
     fn native(&self, payload: &Value) -> Option<Value> {
         let content = payload["content"].as_str().unwrap_or_default();
         let embeds = payload["embeds"].as_array().map_or(0, Vec::len);
-        let mut body = object_within(payload, BODY_BYTES_MAX)?;
+        let mut body = file::without(object_within(payload, BODY_BYTES_MAX)?);
         if content.chars().count() > CONTENT_CHARS_MAX || embeds > EMBEDS_MAX {
             return None;
         }
@@ -60,10 +69,29 @@ impl Platform for Webhook {
     }
 
     fn card(&self, card: &CardPart) -> Option<Vec<Value>> {
-        let embed = embed::of(card)?;
-        Some(vec![
-            json!({"embeds": [embed], "allowed_mentions": allowed(&[])}),
-        ])
+        let rows = match self.author {
+            Author::Bot => embed::buttons(&card.card),
+            Author::Webhook => Vec::new(),
+        };
+        let picture = card.media.as_ref();
+        let picture = picture.and_then(|media| file::picture(media, self.file_bytes_max));
+        let (mut body, url) = picture.map_or((json!({}), None), |(body, url)| (body, Some(url)));
+        let embed = embed::of(card, url, !rows.is_empty())?;
+        body["embeds"] = json!([embed]);
+        body["allowed_mentions"] = allowed(&[]);
+        if !rows.is_empty() {
+            body["components"] = rows.into();
+        }
+        Some(vec![body])
+    }
+
+    fn media(&self, media: &MediaPart) -> Option<Vec<Step>> {
+        file::steps(media, self.file_bytes_max)
+    }
+
+    /// The picture rides along with the card.
+    fn card_uploads(&self, media: &MediaPart) -> Option<Vec<Step>> {
+        file::picture(media, self.file_bytes_max).map(|_| Vec::new())
     }
 
     fn blocks(&self, form: Form, blocks: Vec<Block>) -> Result<Vec<Value>, Problem> {

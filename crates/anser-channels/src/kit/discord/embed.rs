@@ -4,7 +4,10 @@ use anser_core::message::segment::{Card, Level};
 use serde_json::{Value, json};
 
 use super::dialect::MARKDOWN;
-use crate::kit::content::{Block, CardPart, Look, Run, card_blocks, plain, text_runs};
+use crate::kit::content::{
+    Block, Button, CardPart, Look, Run, blocks_above_buttons, buttons as link_buttons, card_blocks,
+    plain, text_runs,
+};
 
 /// Characters of a title.
 const TITLE_CHARS_MAX: usize = 256;
@@ -21,8 +24,31 @@ const FOOTER_CHARS_MAX: usize = 2_048;
 /// Characters of all embeds of a message together.
 const ALL_CHARS_MAX: usize = 6_000;
 
-/// The embed; `None` when the card does not fit.
-pub(super) fn of(part: &CardPart) -> Option<Value> {
+/// Buttons in a row, and rows.
+const ROW_MAX: usize = 5;
+/// Characters of a button.
+const LABEL_CHARS_MAX: usize = 80;
+/// Characters of a button's URL.
+const BUTTON_URL_CHARS_MAX: usize = 512;
+
+/// The links of a card as rows of buttons; none when one of them cannot be a button.
+pub(super) fn buttons(card: &Card) -> Vec<Value> {
+    let (links, _) = link_buttons(card);
+    let fits = |link: &Button| {
+        link.label.chars().count() <= LABEL_CHARS_MAX && link.url.len() <= BUTTON_URL_CHARS_MAX
+    };
+    if links.len() > ROW_MAX * ROW_MAX || !links.iter().all(fits) {
+        return Vec::new();
+    }
+    let button =
+        |link: &Button| json!({"type": 2, "style": 5, "label": link.label, "url": link.url});
+    let row = |links: &[Button]| json!({"type": 1, "components": links.iter().map(button).collect::<Vec<Value>>()});
+    links.chunks(ROW_MAX).map(row).collect()
+}
+
+/// The embed, with the picture at that URL or its own, and without the links that are buttons; `None` when the card does not
+/// fit.
+pub(super) fn of(part: &CardPart, picture: Option<String>, has_buttons: bool) -> Option<Value> {
     let mut left = Left(ALL_CHARS_MAX);
     let card = &part.card;
     let mut embed = json!({"type": "rich"});
@@ -35,11 +61,20 @@ pub(super) fn of(part: &CardPart) -> Option<Value> {
     if let Some(footer) = inner.card.footer.take() {
         embed["footer"] = json!({"text": left.take(plain(&footer), FOOTER_CHARS_MAX)?});
     }
-    if let Some(Run::Image { url, .. }) = &part.image {
+    let own = match &part.image {
+        Some(Run::Image { url, .. }) => Some(url.clone()),
+        _ => None,
+    };
+    if let Some(url) = picture.or(own) {
         embed["image"] = json!({"url": url});
         inner.image = None;
     }
-    let description = MARKDOWN.write(&card_blocks(&inner));
+    let blocks = if has_buttons {
+        blocks_above_buttons(&inner)
+    } else {
+        card_blocks(&inner)
+    };
+    let description = MARKDOWN.write(&blocks);
     if !description.is_empty() {
         embed["description"] = left.take(description, DESCRIPTION_CHARS_MAX)?;
     }

@@ -1,13 +1,14 @@
-//! The forms of a message to a webhook: blocks of a card, rich text, or text. Must not choose among them.
+//! The forms of a message: blocks of a card, rich text, or text. Must not choose among them, nor know the channel.
 
 use anser_core::Problem;
+use anser_core::channel::Step;
 use anser_core::message::segment::{Card, Level, MentionKind};
 use serde_json::{Value, json};
 
 use super::blocks::{RichText, picture, rich_text};
 use super::mention;
 use crate::kit::content::{
-    Block, Button, CardPart, Look, Run, blocks_above_buttons, buttons, plain, text_runs,
+    Block, Button, CardPart, Look, MediaPart, Run, blocks_above_buttons, buttons, plain, text_runs,
 };
 use crate::kit::dialect::{Dialect, Place, Unit, no_bare, no_heading, no_link};
 use crate::kit::plan::{Form, Needs, Platform, object_within, preview};
@@ -31,7 +32,7 @@ const PREVIEW_CHARS_MAX: usize = 150;
 const BODY_BYTES_MAX: usize = 200_000;
 
 /// Text without formatting: only what stands between angle brackets has a meaning.
-pub(super) const TEXT: Dialect = Dialect {
+pub(crate) const TEXT: Dialect = Dialect {
     unit: Unit::Chars,
     escape,
     looks: &[],
@@ -57,16 +58,25 @@ fn escape(c: char, _: Place, out: &mut String) {
     }
 }
 
-/// The webhook's forms.
-pub(super) struct Webhook;
+/// The forms of a kind of channel.
+pub(crate) struct Forms {
+    /// The kind's name.
+    pub(crate) kind: &'static str,
+    /// The members of `body.override` that are for it, the first wins.
+    pub(crate) overrides: &'static [&'static str],
+    /// The least form of a message: text without markup is not always read as such.
+    pub(crate) least: Form,
+    /// The steps that show an attachment, where it can be brought to the platform.
+    pub(crate) media: fn(&MediaPart) -> Option<Vec<Step>>,
+}
 
-impl Platform for Webhook {
+impl Platform for Forms {
     fn kind(&self) -> &'static str {
-        super::KIND
+        self.kind
     }
 
     fn overrides(&self) -> &'static [&'static str] {
-        &[super::KIND, "slack"]
+        self.overrides
     }
 
     fn forms(&self) -> &'static [Form] {
@@ -77,8 +87,12 @@ impl Platform for Webhook {
         if needs.markup || needs.links || needs.mentions {
             Form::Markdown
         } else {
-            Form::Text
+            self.least
         }
+    }
+
+    fn media(&self, media: &MediaPart) -> Option<Vec<Step>> {
+        (self.media)(media)
     }
 
     fn native(&self, payload: &Value) -> Option<Value> {

@@ -1,0 +1,124 @@
+//! Where a message goes: a channel, a thread or a person, and what it replies to; and what a message that was sent is known
+//! by. Must not look at what the message says.
+
+use anser_core::channel::Context;
+use anser_core::{Message, Problem};
+
+use super::settings::Endpoint;
+use crate::kit::discord::is_number;
+
+/// What a target looks like.
+const TARGET_RULE: &str = "the id of a channel or thread, a number, or user/ID for a person";
+
+/// A channel, which a thread is as well, or a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Target {
+    /// The id of a channel or thread.
+    Channel(String),
+    /// The id of a person, whose channel has to be asked for.
+    Person(String),
+}
+
+/// What a message that was sent is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// The channel's id; `None` in a reference that names the message only.
+    pub(super) channel: Option<String>,
+    /// The message's id.
+    pub(super) message: String,
+}
+
+/// How a message goes out.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    /// Where to.
+    pub(super) target: Target,
+    /// The message there that it replies to.
+    pub(super) reply_to: Option<String>,
+}
+
+impl Target {
+    /// Reads `ID` or `user/ID`.
+    ///
+    /// # Errors
+    /// `invalid_target`.
+    pub(super) fn parse(field: &str, text: &str) -> Result<Self, Problem> {
+        let (person, id) = match text.strip_prefix("user/") {
+            Some(id) => (true, id),
+            None => (false, text),
+        };
+        if !is_number(id) {
+            let detail =
+                "is no channel or person of Discord; turn on Developer Mode and use Copy ID";
+            return Err(Problem::invalid("invalid_target", field, detail).accepted(TARGET_RULE));
+        }
+        let id = id.to_owned();
+        Ok(if person {
+            Self::Person(id)
+        } else {
+            Self::Channel(id)
+        })
+    }
+}
+
+impl Sent {
+    /// Reads `CHANNEL:MESSAGE`, or `MESSAGE`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (channel, message) = match text.split_once(':') {
+            Some((channel, message)) => (Some(channel), message),
+            None => (None, text),
+        };
+        let good = is_number(message) && channel.is_none_or(is_number);
+        good.then(|| Self {
+            channel: channel.map(str::to_owned),
+            message: message.to_owned(),
+        })
+    }
+}
+
+/// How a message goes out. A thread that its conversation names is where it goes. A message to several, or whose conversation
+/// is another channel than the delivery's, replies to nothing: every copy would land in the one channel.
+///
+/// # Errors
+/// `invalid_target`; `missing_target` when nobody is named.
+pub(super) fn way(
+    endpoint: &Endpoint,
+    message: &Message,
+    context: &Context<'_>,
+) -> Result<Way, Problem> {
+    let mut target = endpoint.target(context.target)?;
+    let header = &message.header;
+    let conversation = header.conversation.as_ref();
+    let is_here = match conversation {
+        Some(conversation) => {
+            let chat = conversation.id.split_once('/').map(|(_, chat)| chat);
+            let chat = chat.and_then(|chat| Target::parse("conversation", chat).ok());
+            target.is_none() || chat == target
+        }
+        None => header.to.len() <= 1,
+    };
+    let thread = conversation.and_then(|conversation| conversation.thread.as_deref());
+    if let Some(thread) = thread.filter(|thread| is_here && is_number(thread)) {
+        target = Some(Target::Channel(thread.to_owned()));
+    }
+    let answered = header.reply_to.as_deref().filter(|_| is_here);
+    let answered = answered.and_then(Sent::parse);
+    let mut reply_to = None;
+    if let Some(Sent { channel, message }) = answered {
+        if let (None, Some(channel)) = (&target, &channel) {
+            target = Some(Target::Channel(channel.clone()));
+        }
+        let same = match (&target, channel) {
+            (Some(Target::Channel(id)), Some(channel)) => *id == channel,
+            // The channel of a person has an id of its own, and the platform lets no other be replied to.
+            (Some(_), _) => true,
+            (None, _) => false,
+        };
+        reply_to = Some(message).filter(|_| same);
+    }
+    let Some(target) = target else {
+        let detail = "names nobody to send to: add a channel to the address (NAME/CHANNEL_ID), or set settings.channel_id";
+        return Err(Problem::invalid("missing_target", "to", detail).accepted(TARGET_RULE));
+    };
+    Ok(Way { target, reply_to })
+}

@@ -1,0 +1,121 @@
+//! What a user sets on a bot, checked, and where its API is. Must not show the token.
+
+use anser_core::Problem;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::address::Target;
+use crate::kit::discord::file;
+use crate::kit::settings as kit;
+
+/// Where the API is.
+const BASE: &str = "https://discord.com";
+/// Its path, with the version that is spoken here.
+const PATH: &str = "/api/v10";
+
+/// The settings as written.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settings {
+    /// The bot's token, as the app's page Bot shows it once.
+    #[schemars(length(min = 1, max = 512), extend("writeOnly" = true))]
+    token: String,
+    /// Where messages go whose address names nothing: the id of a channel or thread, or `user/ID` for a person.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 64))]
+    channel_id: Option<String>,
+    /// Bytes of a file that is uploaded, at most 104857600; a larger one goes as a link. Default 10485760 (10 MiB); a server
+    /// of a higher tier takes more.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 104_857_600))]
+    file_bytes_max: Option<u64>,
+    /// Another address of the API, for a proxy or a simulator: its scheme, host and port, and a path before the API's own.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 2048))]
+    base_url: Option<String>,
+}
+
+/// The settings checked and ready to use.
+pub(super) struct Endpoint {
+    /// Where the API is.
+    pub(super) base: Url,
+    /// Bytes of a file.
+    pub(super) file_bytes_max: u64,
+    authorization: HeaderValue,
+    target: Option<Target>,
+}
+
+/// The JSON Schema of the settings.
+pub(super) fn schema() -> Value {
+    let example = json!({
+        "token": "MTIzNDU2Nzg5MDEyMzQ1Njc4OQ.Gabcde.aBotToken_of-38-characters",
+        "channel_id": "1234567890123456789"
+    });
+    kit::schema::<Settings>("Discord bot settings", example)
+}
+
+/// Checks the form of a token.
+///
+/// # Errors
+/// `invalid_secret`, without it.
+pub(super) fn check_token(field: &str, token: &str) -> Result<(), Problem> {
+    kit::check_credential(field, token, "the bot's token")?;
+    if kit::is_path_token(token) {
+        return Ok(());
+    }
+    let detail =
+        "is no bot's token: letters, digits, dots, hyphens and underscores, without Bot before it";
+    Err(Problem::invalid("invalid_secret", field, detail))
+}
+
+impl Settings {
+    /// Reads and checks every rule.
+    ///
+    /// # Errors
+    /// A problem whose field begins with `settings`.
+    pub(super) fn open(settings: &Value) -> Result<Endpoint, Problem> {
+        let settings: Self = kit::read(settings)?;
+        check_token("settings.token", &settings.token)?;
+        let target = settings.channel_id.as_deref();
+        let target = target.map(|target| Target::parse("settings.channel_id", target));
+        let mut authorization = HeaderValue::try_from(format!("Bot {}", settings.token))
+            .expect("a token is visible ASCII");
+        authorization.set_sensitive(true);
+        Ok(Endpoint {
+            base: kit::base(settings.base_url.as_deref().unwrap_or(BASE))?,
+            file_bytes_max: file::limit(settings.file_bytes_max)?,
+            authorization,
+            target: target.transpose()?,
+        })
+    }
+}
+
+impl Endpoint {
+    /// Where a delivery goes: its target, else the channel's own; `None` when there is neither.
+    ///
+    /// # Errors
+    /// `invalid_target`.
+    pub(super) fn target(&self, target: Option<&str>) -> Result<Option<Target>, Problem> {
+        match target {
+            Some(target) => Target::parse("to", target).map(Some),
+            None => Ok(self.target.clone()),
+        }
+    }
+
+    /// An address of the API.
+    pub(super) fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        let path = format!("{}{PATH}{path}", self.base.path().trim_end_matches('/'));
+        url.set_path(&path);
+        url
+    }
+
+    /// What proves that we may.
+    pub(super) fn headers(&self) -> HeaderMap {
+        HeaderMap::from_iter([(AUTHORIZATION, self.authorization.clone())])
+    }
+}

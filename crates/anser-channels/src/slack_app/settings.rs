@@ -1,0 +1,118 @@
+//! What a user sets on an app, checked, and where its API is. Must not show the token.
+
+use anser_core::Problem;
+use http::HeaderValue;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::address::{TARGET_RULE, Target};
+use crate::kit::settings as kit;
+
+/// Where the Web API is; that for the government of the United States is `https://slack-gov.com/api`.
+const BASE: &str = "https://slack.com/api";
+
+/// The settings as written.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settings {
+    /// The bot's token, as the app's page OAuth & Permissions shows it: `xoxb-…`.
+    #[schemars(length(min = 1, max = 512), extend("writeOnly" = true))]
+    token: String,
+    /// Where messages go whose address names nothing: a channel (`C…`, `G…`), a conversation with a person (`D…`) or the
+    /// person (`U…`), and perhaps a thread: `C…/1700000000.000100`.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 64))]
+    channel: Option<String>,
+    /// Where the API is. Default `https://slack.com/api`; for GovSlack `https://slack-gov.com/api`; or a proxy or a
+    /// simulator.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 2048))]
+    base_url: Option<String>,
+}
+
+/// The settings checked and ready to use.
+pub(super) struct Endpoint {
+    /// Where the API is.
+    pub(super) base: Url,
+    bearer: HeaderValue,
+    target: Option<Target>,
+}
+
+/// The JSON Schema of the settings.
+pub(super) fn schema() -> Value {
+    let example = json!({
+        "token": "xoxb-000000000000-0000000000000-XXXXXXXXXXXXXXXXXXXXXXXX",
+        "channel": "C0123456789"
+    });
+    kit::schema::<Settings>("Slack app settings", example)
+}
+
+/// Checks the form of a token.
+///
+/// # Errors
+/// `invalid_secret`, without it.
+pub(super) fn check_token(field: &str, token: &str) -> Result<(), Problem> {
+    kit::check_credential(field, token, "the bot's token")?;
+    // Tokens that are rotated begin with xoxe, those of a user with xoxp.
+    if token.starts_with("xox") && kit::is_path_token(token) {
+        return Ok(());
+    }
+    let detail =
+        "is no bot's token; copy Bot User OAuth Token from the app's page OAuth & Permissions";
+    Err(Problem::invalid("invalid_secret", field, detail).accepted("xoxb-…"))
+}
+
+impl Settings {
+    /// Reads and checks every rule.
+    ///
+    /// # Errors
+    /// A problem whose field begins with `settings`.
+    pub(super) fn open(settings: &Value) -> Result<Endpoint, Problem> {
+        let settings: Self = kit::read(settings)?;
+        check_token("settings.token", &settings.token)?;
+        let target = settings.channel.as_deref();
+        let target = target.map(|target| Target::parse("settings.channel", target));
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", settings.token))
+            .expect("a token is visible ASCII");
+        bearer.set_sensitive(true);
+        Ok(Endpoint {
+            base: kit::base(settings.base_url.as_deref().unwrap_or(BASE))?,
+            bearer,
+            target: target.transpose()?,
+        })
+    }
+}
+
+impl Endpoint {
+    /// Where a delivery goes: its target, else the channel's own; `None` when there is neither.
+    ///
+    /// # Errors
+    /// `invalid_target`.
+    pub(super) fn target(&self, target: Option<&str>) -> Result<Option<Target>, Problem> {
+        match target {
+            Some(target) => Target::parse("to", target).map(Some),
+            None => Ok(self.target.clone()),
+        }
+    }
+
+    /// The address of a method.
+    pub(super) fn url(&self, method: &str) -> Url {
+        let mut url = self.base.clone();
+        let path = format!("{}/{method}", self.base.path().trim_end_matches('/'));
+        url.set_path(&path);
+        url
+    }
+
+    /// What proves that we may.
+    pub(super) fn bearer(&self) -> HeaderValue {
+        self.bearer.clone()
+    }
+}
+
+/// That nobody is named.
+pub(super) fn missing_target() -> Problem {
+    let detail = "names nobody to send to: add a channel or person to the address (NAME/C…), or set settings.channel";
+    Problem::invalid("missing_target", "to", detail).accepted(TARGET_RULE)
+}
