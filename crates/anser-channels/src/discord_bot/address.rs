@@ -1,10 +1,8 @@
 //! Where a message goes: a channel, a thread or a person, and what it replies to; and what a message that was sent is known
 //! by. Must not look at what the message says.
 
-use anser_core::channel::Context;
 use anser_core::{Message, Problem};
 
-use super::settings::Endpoint;
 use crate::kit::discord::is_number;
 
 /// What a target looks like.
@@ -76,17 +74,13 @@ impl Sent {
     }
 }
 
-/// How a message goes out. A thread that its conversation names is where it goes. A message to several, or whose conversation
+/// How a message goes out to whom its address or the settings have `named`. A thread that its conversation names is where it goes. A message to several, or whose conversation
 /// is another channel than the delivery's, replies to nothing: every copy would land in the one channel.
 ///
 /// # Errors
-/// `invalid_target`; `missing_target` when nobody is named.
-pub(super) fn way(
-    endpoint: &Endpoint,
-    message: &Message,
-    context: &Context<'_>,
-) -> Result<Way, Problem> {
-    let mut target = endpoint.target(context.target)?;
+/// `missing_target` when nobody is named.
+pub(super) fn way(named: Option<Target>, message: &Message) -> Result<Way, Problem> {
+    let mut target = named;
     let header = &message.header;
     let conversation = header.conversation.as_ref();
     let is_here = match conversation {

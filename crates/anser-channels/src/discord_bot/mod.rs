@@ -25,7 +25,7 @@ use crate::kit::discord::{Author, answer};
 use crate::kit::idempotency;
 use crate::kit::plan::{FORMAT, MEDIA_TYPE, json as bytes_of, plan};
 use crate::kit::settings::{url_settings, url_words};
-use address::{Sent, Target};
+use address::{Sent, Target, Way};
 use settings::{Endpoint, Settings};
 
 /// The kind's name.
@@ -126,6 +126,10 @@ struct Opened {
 }
 
 impl Opened {
+    fn way(&self, message: &Message, context: &Context<'_>) -> Result<Way, Problem> {
+        address::way(self.endpoint.target(context.target)?, message)
+    }
+
     fn plan(&self, message: &Message, context: &Context<'_>) -> Result<Plan, Problem> {
         let plan = plan(&self.forms, message, context)?;
         Ok(joined(plan, self.endpoint.file_bytes_max))
@@ -138,7 +142,7 @@ impl Opened {
         message: &Message,
         context: &Context<'_>,
     ) -> Result<Plan, Problem> {
-        let way = address::way(&self.endpoint, message, context)?;
+        let way = self.way(message, context)?;
         let sends = plan.steps.iter().any(|step| step.kind == StepKind::Send);
         if let (Target::Person(id), true) = (way.target, sends) {
             let body = bytes_of(&json!({"recipient_id": id}));
@@ -170,7 +174,7 @@ impl Opened {
         message: &Message,
         context: &Context<'_>,
     ) -> Result<(Url, Map<String, Value>), Problem> {
-        let way = address::way(&self.endpoint, message, context)?;
+        let way = self.way(message, context)?;
         let channel = Self::channel(&way.target, context)?;
         let mut body = members(step);
         body.insert(
@@ -197,7 +201,7 @@ impl Opened {
         let channel = match sent.channel {
             Some(channel) => channel,
             None => {
-                let way = address::way(&self.endpoint, message, context)?;
+                let way = self.way(message, context)?;
                 Self::channel(&way.target, context)?
             }
         };

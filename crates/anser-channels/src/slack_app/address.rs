@@ -1,13 +1,10 @@
 //! Where a message goes: a channel or person, and the thread there; and what a message that was sent is known by. Must not
 //! look at what the message says.
 
-use anser_core::channel::Context;
 use anser_core::{Message, Problem};
 
-use super::settings::{Endpoint, missing_target};
-
 /// What a target looks like.
-pub(super) const TARGET_RULE: &str =
+const TARGET_RULE: &str =
     "a channel (C…, G…, D…) or a person (U…), and for a thread /1700000000.000100 after it";
 /// Characters of an id.
 const ID_CHARS: std::ops::RangeInclusive<usize> = 2..=32;
@@ -95,20 +92,16 @@ fn is_ts(text: &str) -> bool {
         .is_some_and(|(seconds, rest)| digits(seconds) && digits(rest))
 }
 
-/// Where every part of a delivery goes. The thread is that of the address, else that of the conversation, else the one below
+/// Where every part of a delivery goes, `named` by its address or the settings. The thread is that of the address, else that of the conversation, else the one below
 /// the message that is answered: on this platform an answer is a message in a thread.
 ///
 /// A message to several, or whose conversation is another chat than the delivery's, answers nothing: every copy would land
 /// below the one message.
 ///
 /// # Errors
-/// `invalid_target`; `missing_target` when nobody is named.
-pub(super) fn target(
-    endpoint: &Endpoint,
-    message: &Message,
-    context: &Context<'_>,
-) -> Result<Target, Problem> {
-    let mut target = endpoint.target(context.target)?;
+/// `missing_target` when nobody is named.
+pub(super) fn target(named: Option<Target>, message: &Message) -> Result<Target, Problem> {
+    let mut target = named;
     let header = &message.header;
     let conversation = header.conversation.as_ref();
     let is_here = match conversation {
@@ -121,8 +114,8 @@ pub(super) fn target(
         None => header.to.len() <= 1,
     };
     let thread = conversation.and_then(|conversation| conversation.thread.as_deref());
-    let mut named = [thread, header.reply_to.as_deref()].into_iter().flatten();
-    if let Some(answered) = named.find_map(Sent::parse).filter(|_| is_here) {
+    let mut below = [thread, header.reply_to.as_deref()].into_iter().flatten();
+    if let Some(answered) = below.find_map(Sent::parse).filter(|_| is_here) {
         match (&mut target, answered.channel) {
             (Some(target), channel) => {
                 // A conversation with a person has an id of its own.
@@ -140,5 +133,8 @@ pub(super) fn target(
             (None, None) => {}
         }
     }
-    target.ok_or_else(missing_target)
+    target.ok_or_else(|| {
+        let detail = "names nobody to send to: add a channel or person to the address (NAME/C…), or set settings.channel";
+        Problem::invalid("missing_target", "to", detail).accepted(TARGET_RULE)
+    })
 }

@@ -131,6 +131,10 @@ struct Opened {
 }
 
 impl Opened {
+    fn target(&self, message: &Message, context: &Context<'_>) -> Result<Target, Problem> {
+        address::target(self.endpoint.target(context.target)?, message)
+    }
+
     /// The call of a method with JSON.
     fn call(&self, method: &str, media_type: &str, body: Bytes) -> HttpRequest {
         let mut request = post_as(self.endpoint.url(method), media_type, body);
@@ -145,7 +149,7 @@ impl Opened {
         message: &Message,
         context: &Context<'_>,
     ) -> Result<HttpRequest, Problem> {
-        let target = address::target(&self.endpoint, message, context)?;
+        let target = self.target(message, context)?;
         if step.attachment.is_some() {
             let body = file::shown(Value::Object(members(step)), &target, context)?;
             let body = bytes_of(&body).into();
@@ -206,7 +210,7 @@ impl Channel for Opened {
     }
 
     fn render(&self, message: &Message, context: &Context<'_>) -> Result<Plan, Problem> {
-        address::target(&self.endpoint, message, context)?;
+        self.target(message, context)?;
         plan(&FORMS, message, context)
     }
 
@@ -242,7 +246,7 @@ impl Channel for Opened {
         sent: &[String],
         context: &Context<'_>,
     ) -> Result<Plan, Problem> {
-        address::target(&self.endpoint, edit, context)?;
+        self.target(edit, context)?;
         let mut new = plan(&EDITED, edit, context)?;
         let (files, messages): (Vec<String>, Vec<String>) =
             sent.iter().cloned().partition(|id| is_file(id));

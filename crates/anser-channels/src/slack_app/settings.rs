@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::address::{TARGET_RULE, Target};
+use super::address::Target;
 use crate::kit::settings as kit;
 
 /// Where the Web API is; that for the government of the United States is `https://slack-gov.com/api`.
@@ -109,10 +109,4 @@ impl Endpoint {
     pub(super) fn bearer(&self) -> HeaderValue {
         self.bearer.clone()
     }
-}
-
-/// That nobody is named.
-pub(super) fn missing_target() -> Problem {
-    let detail = "names nobody to send to: add a channel or person to the address (NAME/C…), or set settings.channel";
-    Problem::invalid("missing_target", "to", detail).accepted(TARGET_RULE)
 }
