@@ -8,7 +8,11 @@ mod change;
 mod facts;
 mod inbox;
 mod jobs;
+mod media;
 mod shell;
+#[cfg(test)]
+mod stand;
+mod walk;
 mod watchers;
 
 use std::collections::BTreeMap;
@@ -22,7 +26,7 @@ use anser_core::id::{DeliveryId, ResourceId};
 use anser_core::random::Random;
 use anser_core::store::{DeliveryRow, Group, SharedStore, StoreError};
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::accepted::Accepted;
 use crate::blobs::{Blobs, SignedLinks};
@@ -32,9 +36,10 @@ use crate::leasing::Leasing;
 use crate::metrics::Metrics;
 use crate::sender::Sender;
 
-pub(crate) use attempt::{Wire, probe};
+pub(crate) use attempt::probe;
 pub use inbox::Handle;
 pub use plan::{PlanOptions, Withdrawal};
+pub(crate) use walk::Wire;
 
 /// What the dispatcher works with.
 pub(crate) struct Parts {
@@ -60,6 +65,8 @@ pub(crate) struct Parts {
     pub leasing: Arc<Leasing>,
     /// Where operator messages and endpoint states go.
     pub notices: mpsc::UnboundedSender<Notice>,
+    /// Turns true when the dispatcher is told to stop, for attempts that would take minutes.
+    pub stopping: watch::Sender<bool>,
 }
 
 /// What the dispatcher tells the rest of the gateway.

@@ -363,7 +363,8 @@ pub(crate) fn blobs(
     Arc::new(Blobs::new(BlobOptions::new(place), handles).unwrap())
 }
 
-fn manifest() -> Manifest {
+/// Of a kind that can do nothing.
+pub(crate) fn manifest() -> Manifest {
     Manifest {
         kind: "fake",
         label: "Fake",

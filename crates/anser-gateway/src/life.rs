@@ -63,6 +63,7 @@ impl Gateway {
             links: parts.links.clone(),
             leasing: leasing.clone(),
             notices,
+            stopping: watch::Sender::new(false),
         };
         let (handle, dispatcher) = dispatch::start(shared, options.dispatch);
         let info = parts.store.info();

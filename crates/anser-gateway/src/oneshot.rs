@@ -79,6 +79,9 @@ impl OneShot<'_> {
             sender: self.sender,
             credentials: &Credentials::default(),
             clock: self.clock,
+            blobs: None,
+            links: None,
+            stopping: None,
         };
         Ok(dispatch::probe(wire, Arc::new(entry), target, &message, 0).await)
     }

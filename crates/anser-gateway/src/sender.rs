@@ -7,9 +7,11 @@
 //! the pool. That saves two hand-overs between tasks an attempt, and a dropped attempt closes its connection at once.
 //! An HTTP/2 connection is shared, so a task drives it for as long as it lives.
 
+mod body;
 mod connect;
 mod error;
 mod exchange;
+mod fetch;
 mod guard;
 mod mail;
 mod pool;
@@ -21,6 +23,7 @@ mod tests;
 mod tls;
 mod trace;
 mod transport;
+mod upload;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,8 +32,10 @@ use std::time::Duration;
 use anser_core::Problem;
 use anser_core::channel::{Exchange, HttpRequest, MailRequest, Report, SendError};
 use anser_core::clock::Clock;
+use http_body_util::Full;
 use url::Url;
 
+use body::Outbound;
 use connect::Connector;
 use exchange::{Connection, Outgoing, Tried};
 use mail::Authorities;
@@ -39,9 +44,12 @@ use proxy::Proxy;
 use room::Room;
 use trace::Trace;
 
+pub use body::BodyStream;
+pub use fetch::Fetched;
 pub use guard::{AddressGuard, GUARD_SETTING, GuardOptions};
 pub use mail::MailFiles;
 pub use resolve::{LOOKUPS_MAX, Resolver, SystemResolver};
+pub use upload::Upload;
 
 /// Idle connections kept for one endpoint by default: as many as one endpoint may have attempts in flight.
 pub const IDLE_CONNECTIONS_PER_ENDPOINT_MAX_DEFAULT: usize = 32;
@@ -138,7 +146,7 @@ impl Sender {
             headers,
             body,
         } = request;
-        let request = exchange::outgoing(method, headers, body);
+        let request = exchange::outgoing(method, headers, Outbound::Full(Full::new(body)));
         let exchange =
             tokio::time::timeout(deadline, self.exchange(&url, request, &mut trace)).await;
         let exchange = exchange.unwrap_or_else(|_| {
@@ -193,8 +201,11 @@ impl Sender {
 
     async fn exchange(&self, url: &Url, mut request: Outgoing, trace: &mut Trace<'_>) -> Exchange {
         let origin = pool::origin(url);
-        // Each connection that turns out to have been closed while it lay idle is gone from the pool, so this ends.
-        while let Some(connection) = self.pool.take(&origin, self.clock.monotonic()) {
+        // A streamed body has its connection for itself: it would keep others waiting, and may have to be broken off.
+        let alone = request.body().is_streamed();
+        // Each connection that turns out to have been closed while it lay idle is gone from the pool, so this ends. What
+        // it gives back was not touched: not even a streamed body.
+        while let Some(connection) = self.pool.take(&origin, alone, self.clock.monotonic()) {
             match self.attempt(connection, &origin, url, request, trace).await {
                 Tried::Done(exchange) => return exchange,
                 Tried::NotSent(again) => request = again.0,
@@ -202,7 +213,9 @@ impl Sender {
         }
         // Boxed: the attempt on a kept connection, which is nearly every one, need not carry its state.
         let connection = Box::pin(self.connect(url, trace)).await?;
-        if let Connection::Two(two) = &connection {
+        if let Connection::Two(two) = &connection
+            && !alone
+        {
             // Before its first answer, so that attempts starting meanwhile need no connection of their own.
             self.pool.share(&origin, two, self.clock.monotonic());
         }
@@ -239,11 +252,17 @@ impl Sender {
                 tried
             }
             Connection::Two(two) => {
+                let end = request.body().is_streamed().then(|| two.end_on_drop());
                 let request = match exchange::shape_http2(request, url) {
                     Ok(request) => request,
                     Err(error) => return Tried::Done(Err(error)),
                 };
                 let tried = two.exchange(request, trace).await;
+                if let Some(end) = end
+                    && trace.body_is_sent()
+                {
+                    end.disarm();
+                }
                 if matches!(tried, Tried::NotSent(_)) {
                     self.pool.forget(origin, two.number());
                 }

@@ -6,6 +6,7 @@ use anser_core::Message;
 use anser_core::Problem;
 use anser_core::attempt::Attempt;
 use anser_core::blob::BlobSizes;
+use anser_core::channel::Links;
 use anser_core::message::item::parse_json;
 use anser_core::message::{Item, Stamp};
 use anser_core::name::TOPIC_DIRECT;
@@ -39,6 +40,9 @@ impl Gateway {
             sender: &self.sender,
             credentials: &self.credentials,
             clock: &*self.clock,
+            blobs: Some(&self.blobs),
+            links: self.links.as_deref().map(|links| links as &dyn Links),
+            stopping: None,
         };
         Ok(dispatch::probe(wire, channel, None, &message, installation).await)
     }

@@ -1,14 +1,11 @@
-//! One attempt: message, channel, render, request, send, classify, and its entry for the log. Decides nothing about
-//! what comes next.
+//! One attempt of a delivery: its destination and message, its way through the channel's steps ([`Walk`]), and its entry
+//! for the log. Decides nothing about what comes next.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anser_core::attempt::{Attempt, Timing};
-use anser_core::channel::{
-    Checkpoint, Context, Exchange, HttpRequest, Plan, Report, Request, SendErrorKind, Step,
-};
-use anser_core::clock::Clock;
+use anser_core::channel::{Checkpoint, Context, Exchange, Links, Report, SendErrorKind};
 use anser_core::delivery::DeliveryState;
 use anser_core::id::{DeliveryId, Num};
 use anser_core::limits::{RESPONSE_BYTES_KEPT_ON_SUCCESS, RESPONSE_BYTES_MAX};
@@ -21,10 +18,9 @@ use http::HeaderMap;
 
 use super::Parts;
 use super::change::{self, Course, Halt};
+use super::walk::{Walk, Wire};
 use crate::accepted::Accepted;
 use crate::config::{ChannelEntry, Snapshot, Subscription};
-use crate::credentials::{Credentials, Refused};
-use crate::sender::{MailFiles, Sender};
 
 /// Headers whose values are shown as [`MASK`], beside those that a channel marks as sensitive: their names contain one
 /// of these.
@@ -33,8 +29,6 @@ const SECRET_NAMES: [&str; 7] = [
 ];
 /// What stands in the log for a secret.
 const MASK: &str = "********";
-/// Rungs of the ladder of forms below the richest; no channel has so many.
-const RUNGS_MAX: u8 = 8;
 /// Pause after the store failed to give the message.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
@@ -78,18 +72,7 @@ struct Trial {
     row: DeliveryRow,
     started: Timestamp,
     log: AttemptLog,
-    degraded: Vec<String>,
-    headers: HeaderMap,
-    checkpoint: Checkpoint,
-    /// What it does with the message.
-    course: Course,
-    /// The platform's ids of the parts that show the message now.
-    platform_ids: Vec<String>,
-    /// Why it ended, where its outcome does not tell.
-    why: Option<&'static str>,
-    /// The channel has a rate: each part takes its turn.
-    paced: bool,
-    more: bool,
+    walk: Walk,
 }
 
 /// Makes one attempt.
@@ -107,19 +90,15 @@ pub(super) async fn run(
         row,
         started,
         log: AttemptLog::Summary,
-        degraded: Vec::new(),
-        headers: HeaderMap::new(),
-        checkpoint,
-        course: Course::default(),
-        platform_ids: Vec::new(),
-        why: None,
-        paced: false,
-        more: false,
+        walk: Walk {
+            checkpoint,
+            ..Walk::default()
+        },
     };
-    if change::is_withdrawn(&trial.row, &trial.checkpoint) {
+    if change::is_withdrawn(&trial.row, &trial.walk.checkpoint) {
         return trial.halt(&Halt::Void("it was taken back"));
     }
-    trial.checkpoint.withdrawn = false;
+    trial.walk.checkpoint.withdrawn = false;
     let Some(destination) = destination(&config, &trial.row) else {
         let outcome = Outcome::Rejected {
             code: "destination_deleted".to_owned(),
@@ -130,7 +109,7 @@ pub(super) async fn run(
             ..trial.end(outcome, None)
         };
     };
-    trial.paced = destination.channel.rate().is_some();
+    trial.walk.paced = destination.channel.rate().is_some();
     trial.log = destination
         .subscription
         .as_ref()
@@ -154,8 +133,13 @@ pub(super) async fn run(
         sender: &parts.sender,
         credentials: &parts.credentials,
         clock: &*parts.clock,
+        blobs: Some(&parts.blobs),
+        links: parts.links.as_deref().map(|links| links as &dyn Links),
+        stopping: Some(&parts.stopping),
     };
-    let (outcome, report) = send(wire, &mut trial, &destination, &accepted.message, owner).await;
+    let (outcome, report) = trial
+        .send(wire, &destination, &accepted.message, owner)
+        .await;
     trial.end(outcome, report)
 }
 
@@ -200,135 +184,6 @@ pub(super) fn read(row: MessageRow) -> Result<Arc<Accepted>, Problem> {
     }))
 }
 
-/// What an attempt goes out with.
-#[derive(Clone, Copy)]
-pub(crate) struct Wire<'a> {
-    /// The one HTTP sender.
-    pub(crate) sender: &'a Sender,
-    /// Tokens of channels.
-    pub(crate) credentials: &'a Credentials,
-    /// Time.
-    pub(crate) clock: &'a dyn Clock,
-}
-
-async fn send(
-    wire: Wire<'_>,
-    trial: &mut Trial,
-    destination: &Destination,
-    message: &Message,
-    installation: u64,
-) -> (Outcome, Option<Report>) {
-    let subscription = destination.subscription.as_deref();
-    let row = trial.row.clone();
-    let mut context = Context {
-        now: trial.started,
-        delivery: row.id,
-        num: row.id.num(),
-        attempt: row.attempts + 1,
-        possible_duplicate: row.possible_duplicate,
-        subscription: subscription.map(|subscription| subscription.meta.name.as_str()),
-        format: subscription.and_then(|subscription| subscription.spec.format.as_deref()),
-        target: row.target.as_deref(),
-        installation,
-        rung: trial.checkpoint.rung,
-        step: 0,
-        media_refused: trial.checkpoint.media_refused,
-        links: None,
-        outputs: &[],
-        media: None,
-        token: None,
-        fail_fast_4xx: subscription.is_some_and(|subscription| subscription.spec.fail_fast_4xx),
-        cmq_policy: subscription.is_some_and(|subscription| subscription.retry.is_cmq()),
-    };
-    let kept = trial.checkpoint.plan.take();
-    let begun = kept.is_some();
-    let plan = match kept {
-        Some(plan) => plan,
-        None => match change::render(&trial.course, &destination.channel, message, &context) {
-            Ok(plan) => plan,
-            Err(problem) => return (unsendable(&problem), None),
-        },
-    };
-    trial.degraded.clone_from(&plan.degraded);
-    let mut last = (Outcome::Delivered { platform_id: None }, None);
-    let done = trial.checkpoint.delivered.len();
-    for (place, step) in plan.steps.iter().enumerate().skip(done) {
-        context.step = place;
-        last = take(wire, trial, &destination.channel, message, &context, step).await;
-        let Outcome::Delivered { platform_id } = &last.0 else {
-            break;
-        };
-        trial.checkpoint.delivered.push(platform_id.clone());
-        if trial.paced && place + 1 < plan.steps.len() {
-            trial.more = true;
-            break;
-        }
-    }
-    let sent = trial.course.sent();
-    trial.platform_ids = change::parts_after(sent, &plan, &trial.checkpoint.delivered);
-    last.0 = trial.note_progress(plan, begun, last.0);
-    last
-}
-
-/// Takes one step. Where the platform refuses the channel's token, once more at once with a new one.
-async fn take(
-    wire: Wire<'_>,
-    trial: &mut Trial,
-    entry: &ChannelEntry,
-    message: &Message,
-    context: &Context<'_>,
-    step: &Step,
-) -> (Outcome, Option<Report>) {
-    let deadline = Duration::from_secs(entry.spec.timeout);
-    let mut renewed = false;
-    loop {
-        let token = wire
-            .credentials
-            .token(wire.sender, wire.clock, entry, context);
-        let token = match token.await {
-            Ok(token) => token,
-            Err(Refused { outcome, report }) => return (outcome, report.map(|report| *report)),
-        };
-        let context = Context {
-            token: token.as_deref(),
-            ..context.clone()
-        };
-        let report = match entry.channel.request(step, message, &context) {
-            Ok(Request::Http(request)) => {
-                trial.keep_headers(&request);
-                wire.sender.send(request, deadline).await
-            }
-            Ok(Request::Mail(request)) => {
-                // Helper SENDMEDIA: the bytes of `request.mail.attachments`, resolved, go in here.
-                let files = MailFiles::new();
-                Box::pin(wire.sender.send_mail(&request, &files, deadline)).await
-            }
-            Ok(Request::Upload(_)) => {
-                let problem = Problem::not_available("attachments", "an upload");
-                return (unsendable(&problem), None);
-            }
-            Err(problem) => return (unsendable(&problem), None),
-        };
-        let outcome = entry.channel.classify(step, &report.exchange, &context);
-        if let (Outcome::RefreshAuth, Some(token)) = (&outcome, &token) {
-            wire.credentials.forget(entry, token);
-            if !renewed {
-                renewed = true;
-                continue;
-            }
-        }
-        return (outcome, Some(report));
-    }
-}
-
-/// A message that the channel cannot send at all.
-fn unsendable(problem: &Problem) -> Outcome {
-    Outcome::Rejected {
-        code: problem.code.to_owned(),
-        text: problem.to_string(),
-    }
-}
-
 /// Sends one message outside of every topic and lane, for somebody who waits to see what comes of it: one attempt, and
 /// where a form is refused the next lower one at once.
 pub(crate) async fn probe(
@@ -368,59 +223,56 @@ pub(crate) async fn probe(
         row,
         started: now,
         log: AttemptLog::Full,
-        degraded: Vec::new(),
-        headers: HeaderMap::new(),
-        checkpoint: Checkpoint::default(),
-        course: Course::default(),
-        platform_ids: Vec::new(),
-        why: None,
-        paced: false,
-        more: false,
+        walk: Walk::default(),
     };
     loop {
-        let (outcome, report) = send(wire, &mut trial, &destination, message, installation).await;
-        if !matches!(outcome, Outcome::Degrade { .. }) {
+        let (outcome, report) = trial.send(wire, &destination, message, installation).await;
+        let more = std::mem::take(&mut trial.walk.more);
+        if !more && !matches!(outcome, Outcome::Degrade { .. }) {
             return trial.end(outcome, report).attempt;
         }
     }
 }
 
 impl Trial {
-    /// Names and values only cost a copy of shared bytes; they are turned into text only if they are logged.
-    fn keep_headers(&mut self, request: &HttpRequest) {
-        self.headers = request.headers.clone();
-    }
-
-    /// What the next attempt must know: the parts that went out, or may have, and a form that was refused. A form that
-    /// is refused after that cannot be changed any more. A plan of one step is rendered anew: its step stays the first.
-    fn note_progress(&mut self, plan: Plan, begun: bool, outcome: Outcome) -> Outcome {
-        let begun = begun
-            || !self.checkpoint.delivered.is_empty()
-            || matches!(outcome, Outcome::Unknown { .. });
-        let begun = begun && plan.steps.len() > 1;
-        if begun {
-            self.checkpoint.plan = Some(plan);
-        }
-        match outcome {
-            Outcome::Degrade { reason } if begun || self.checkpoint.rung >= RUNGS_MAX => {
-                Outcome::Rejected {
-                    code: "form_refused".to_owned(),
-                    text: reason,
-                }
-            }
-            Outcome::Degrade { .. } => {
-                self.checkpoint.rung += 1;
-                outcome
-            }
-            _ => outcome,
-        }
+    async fn send(
+        &mut self,
+        wire: Wire<'_>,
+        destination: &Destination,
+        message: &Message,
+        installation: u64,
+    ) -> (Outcome, Option<Report>) {
+        let subscription = destination.subscription.as_deref();
+        let row = &self.row;
+        let context = Context {
+            now: self.started,
+            delivery: row.id,
+            num: row.id.num(),
+            attempt: row.attempts + 1,
+            possible_duplicate: row.possible_duplicate,
+            subscription: subscription.map(|subscription| subscription.meta.name.as_str()),
+            format: subscription.and_then(|subscription| subscription.spec.format.as_deref()),
+            target: row.target.as_deref(),
+            installation,
+            rung: 0,
+            step: 0,
+            media_refused: false,
+            links: None,
+            outputs: &[],
+            media: None,
+            token: None,
+            fail_fast_4xx: subscription.is_some_and(|subscription| subscription.spec.fail_fast_4xx),
+            cmq_policy: subscription.is_some_and(|subscription| subscription.retry.is_cmq()),
+        };
+        let entry = &destination.channel;
+        self.walk.go(wire, entry, message, &context).await
     }
 
     fn follow(&mut self, course: Course) {
         if let Course::Fresh { doubt } = &course {
             self.row.possible_duplicate = self.row.possible_duplicate.or(*doubt);
         }
-        self.course = course;
+        self.walk.course = course;
     }
 
     /// Ends it without an attempt.
@@ -428,7 +280,7 @@ impl Trial {
         let gone = match halt {
             Halt::Wait(_) => false,
             Halt::Void(why) => {
-                self.why = Some(why);
+                self.walk.why = Some((*why).to_owned());
                 true
             }
         };
@@ -440,6 +292,7 @@ impl Trial {
     }
 
     fn end(self, outcome: Outcome, report: Option<Report>) -> Done {
+        let walk = self.walk;
         let delivered = matches!(outcome, Outcome::Delivered { .. });
         let (timing, peer, exchange) = match report {
             Some(report) => (
@@ -460,15 +313,13 @@ impl Trial {
                 .and_then(|exchange| exchange.as_ref().ok())
                 .map(|response| response.status.as_u16()),
             outcome: outcome.class(),
-            error: self
-                .why
-                .map_or_else(|| reason(&outcome), |why| Some(why.to_owned())),
-            degraded: self.degraded,
-            platform_ids: self.platform_ids,
+            error: walk.why.or_else(|| reason(&outcome)),
+            degraded: walk.degraded,
+            platform_ids: walk.platform_ids,
             possible_duplicate: self.row.possible_duplicate,
             next: None,
             request_headers: if full {
-                shown(&self.headers)
+                shown(&walk.headers)
             } else {
                 Vec::new()
             },
@@ -483,9 +334,9 @@ impl Trial {
         // Whoever edits or takes back a message needs the ids of its parts, whatever else is logged.
         let unlogged =
             delivered && self.log == AttemptLog::Failures && attempt.platform_ids.is_empty();
-        let unfinished = !delivered || self.more;
-        let checkpoint = (unfinished && self.checkpoint != Checkpoint::default())
-            .then(|| self.checkpoint.write());
+        let unfinished = !delivered || walk.more;
+        let checkpoint = (unfinished && walk.checkpoint != Checkpoint::default())
+            .then(|| walk.checkpoint.write());
         Done {
             row: self.row,
             outcome,
@@ -494,7 +345,7 @@ impl Trial {
             unlogged,
             gone: false,
             checkpoint,
-            more: self.more,
+            more: walk.more,
         }
     }
 }

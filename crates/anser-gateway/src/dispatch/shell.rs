@@ -16,6 +16,7 @@ use anser_core::store::{
     ClaimClass, Claimed, DeliveryRow, Group, Settle, Settled, Settlement, StoreError, StoreInfo,
     Token,
 };
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -50,7 +51,8 @@ pub(super) struct Shell {
     endpoints: Endpoints,
     direct_retry: RetrySchedule,
     attempts: FuturesUnordered<BoxFuture<'static, Done>>,
-    flying: HashMap<DeliveryId, (Token, Group)>,
+    /// With how far each had come before its attempt.
+    flying: HashMap<DeliveryId, (Token, Group, Option<Bytes>)>,
     jobs: FuturesUnordered<BoxFuture<'static, JobDone>>,
     waiting: Vec<Settling>,
     settles: usize,
@@ -188,7 +190,10 @@ impl Shell {
         match command {
             Command::CancelGroup(group, answer) => self.cancel_group(group, Some(answer)),
             Command::Watch(deliveries, done) => self.watchers.add(deliveries, done),
-            Command::Stop(limit) => self.stop_at = Some(now.mono + limit),
+            Command::Stop(limit) => {
+                self.stop_at = Some(now.mono + limit);
+                self.parts.stopping.send_replace(true);
+            }
             Command::Withdraw(withdrawal, answer) => {
                 let withdrawal = Arc::new(withdrawal);
                 let busy = self.plan.withdraw(Arc::clone(&withdrawal));
@@ -243,7 +248,8 @@ impl Shell {
         let (token, group) = (row.token(), row.group);
         let to = match action {
             StartAction::Attempt => {
-                self.flying.insert(row.id, (token, group));
+                self.flying
+                    .insert(row.id, (token, group, row.checkpoint.clone()));
                 self.attempts.push(
                     attempt::run(self.parts.clone(), row, accepted, self.info.installation).boxed(),
                 );
@@ -532,14 +538,14 @@ impl Shell {
     async fn give_back(mut self) {
         let now = self.parts.clock.now();
         self.attempts.clear();
-        for (token, group) in std::mem::take(&mut self.flying).into_values() {
+        for (token, group, checkpoint) in std::mem::take(&mut self.flying).into_values() {
             let to = if self.plan.is_cancelled(token.delivery) {
                 Settle::Cancelled
             } else {
                 Settle::Retry {
                     at: now,
                     possible_duplicate: Some(PossibleDuplicate::Unknown),
-                    checkpoint: None,
+                    checkpoint,
                 }
             };
             self.settle_unattempted(token, group, to, now);

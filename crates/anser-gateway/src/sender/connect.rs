@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anser_core::channel::{MailSecurity, MailServer, SendError, SendErrorKind};
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use url::{Host, Url};
 
+use super::body::Outbound;
 use super::error::{kind_of_io, of_http, unsent};
 use super::exchange::{Connection, Http1, Http2, RESPONSE_HEAD_BYTES_MAX};
 use super::guard::AddressGuard;
@@ -274,7 +274,7 @@ impl Connector {
     ) -> Result<Connection, SendError> {
         let (requests, driver) = self
             .http1
-            .handshake::<_, Full<Bytes>>(TokioIo::new(stream))
+            .handshake::<_, Outbound>(TokioIo::new(stream))
             .await
             .map_err(|error| of_http(&error, false))?;
         Ok(Connection::One(Box::new(Http1::new(
@@ -290,17 +290,22 @@ impl Connector {
     ) -> Result<Connection, SendError> {
         let (requests, driver) = self
             .http2
-            .handshake::<_, Full<Bytes>>(TokioIo::new(stream))
+            .handshake::<_, Outbound>(TokioIo::new(stream))
             .await
             .map_err(|error| of_http(&error, false))?;
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let end = Arc::new(Notify::new());
+        let ended = Arc::clone(&end);
         hyper::rt::Executor::execute(&Tasks, async move {
             let _place = place;
-            if let Err(error) = driver.await {
-                tracing::debug!(%error, %peer, "connection ended");
+            tokio::select! {
+                driven = driver => if let Err(error) = driven {
+                    tracing::debug!(%error, %peer, "connection ended");
+                },
+                () = ended.notified() => {}
             }
         });
-        Ok(Connection::Two(Http2::new(requests, peer, number)))
+        Ok(Connection::Two(Http2::new(requests, peer, number, end)))
     }
 }
 

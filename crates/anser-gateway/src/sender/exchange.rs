@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use anser_core::channel::{Exchange, HttpResponse, SendError, SendErrorKind};
@@ -13,16 +14,17 @@ use http::header::{
     UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
-use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::TokioIo;
+use tokio::sync::Notify;
 use url::{Position, Url};
 
+use super::body::Outbound;
 use super::error::{of_http, unsent};
 use super::proxy::Proxy;
 use super::room::Place;
-use super::trace::{Phase, Trace};
+use super::trace::Trace;
 use super::transport::Transport;
 
 /// The head of an answer, in bytes.
@@ -45,7 +47,7 @@ const FRAMING_HEADERS: [HeaderName; 9] = [
 ];
 
 /// What is sent.
-pub(super) type Outgoing = Request<Full<Bytes>>;
+pub(super) type Outgoing = Request<Outbound>;
 
 /// What came of an attempt on one connection.
 pub(super) enum Tried {
@@ -64,15 +66,15 @@ pub(super) enum Connection {
 }
 
 /// The request without the framing headers, whatever the caller put there.
-pub(super) fn outgoing(method: Method, mut headers: HeaderMap, body: Bytes) -> Outgoing {
+pub(super) fn outgoing(method: Method, mut headers: HeaderMap, body: Outbound) -> Outgoing {
     for name in &FRAMING_HEADERS {
         headers.remove(name);
     }
-    if body.is_empty() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
+    if body.is_end_stream() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
         // hyper announces only bodies that are there; RFC 9110 §8.6 wants it said for these methods.
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    let mut request = Request::new(Full::new(body));
+    let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.headers_mut() = headers;
     request
@@ -135,11 +137,11 @@ fn unusable(url: &Url) -> SendError {
     )
 }
 
-type Driver = http1::Connection<TokioIo<Transport>, Full<Bytes>>;
+type Driver = http1::Connection<TokioIo<Transport>, Outbound>;
 
 /// An HTTP/1.1 connection. Nothing happens on it unless an exchange drives it.
 pub(super) struct Http1 {
-    requests: http1::SendRequest<Full<Bytes>>,
+    requests: http1::SendRequest<Outbound>,
     /// `None` once the connection has ended.
     driver: Option<Driver>,
     peer: SocketAddr,
@@ -150,7 +152,7 @@ pub(super) struct Http1 {
 
 impl Http1 {
     pub(super) fn new(
-        requests: http1::SendRequest<Full<Bytes>>,
+        requests: http1::SendRequest<Outbound>,
         driver: Driver,
         peer: SocketAddr,
         place: Place,
@@ -169,34 +171,13 @@ impl Http1 {
         self.complete && self.driver.is_some() && self.requests.is_ready()
     }
 
-    /// Sends `request` and reads its answer. The driver looks for the peer's close before it writes, so a connection
-    /// that was closed while idle gives the request back.
+    /// Sends `request` and reads its answer.
     pub(super) async fn exchange(&mut self, request: Outgoing, trace: &mut Trace<'_>) -> Tried {
-        self.complete = false;
-        trace.peer = Some(self.peer);
-        trace.phase = Phase::Answer;
-        trace.sent = true;
-        let (driver, requests) = (&mut self.driver, &mut self.requests);
-        let mut answer = pin!(requests.try_send_request(request));
-        let answered = std::future::poll_fn(|cx| {
-            drive(driver, cx);
-            answer.as_mut().poll(cx)
-        })
-        .await;
-        let (head, body) = match answered {
+        let (head, body) = match self.ask(request, trace).await {
             Ok(answer) => answer.into_parts(),
             Err(error) => return not_answered(error, trace),
         };
-        trace.first_byte();
-        let driver = &mut self.driver;
-        let read = read_body(body, |cx, body| match body.as_mut().poll_frame(cx) {
-            Poll::Pending => {
-                drive(driver, cx);
-                body.as_mut().poll_frame(cx)
-            }
-            ready => ready,
-        })
-        .await;
+        let read = read_body(body, |cx, body| self.poll_body(cx, body.as_mut())).await;
         let (bytes, whole) = match read {
             Ok(read) => read,
             Err(error) => return Tried::Done(Err(of_http(&error, true))),
@@ -216,6 +197,41 @@ impl Http1 {
             body: bytes,
         }))
     }
+
+    /// Sends `request` and reads the head of its answer. The driver looks for the peer's close before it writes, so a
+    /// connection that was closed while idle gives the request back.
+    pub(super) async fn ask(
+        &mut self,
+        request: Outgoing,
+        trace: &mut Trace<'_>,
+    ) -> Result<Response<Incoming>, TrySendError<Outgoing>> {
+        self.complete = false;
+        trace.begin_answer(self.peer);
+        let (driver, requests) = (&mut self.driver, &mut self.requests);
+        let mut answer = pin!(requests.try_send_request(request));
+        let answer = std::future::poll_fn(|cx| {
+            drive(driver, cx);
+            answer.as_mut().poll(cx)
+        })
+        .await?;
+        trace.first_byte();
+        Ok(answer)
+    }
+
+    /// The next frame of the answer's body.
+    pub(super) fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut body: Pin<&mut Incoming>,
+    ) -> Polled {
+        match body.as_mut().poll_frame(cx) {
+            Poll::Pending => {
+                drive(&mut self.driver, cx);
+                body.poll_frame(cx)
+            }
+            ready => ready,
+        }
+    }
 }
 
 /// Lets the connection do what it can. A connection that has ended is dropped: that hands back a request which is
@@ -233,21 +249,25 @@ fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
 /// An HTTP/2 connection; clones share it, and it ends when the last one is dropped.
 #[derive(Clone)]
 pub(super) struct Http2 {
-    requests: http2::SendRequest<Full<Bytes>>,
+    requests: http2::SendRequest<Outbound>,
     peer: SocketAddr,
     number: u64,
+    /// Tells the task that drives it to end.
+    end: Arc<Notify>,
 }
 
 impl Http2 {
     pub(super) fn new(
-        requests: http2::SendRequest<Full<Bytes>>,
+        requests: http2::SendRequest<Outbound>,
         peer: SocketAddr,
         number: u64,
+        end: Arc<Notify>,
     ) -> Self {
         Self {
             requests,
             peer,
             number,
+            end,
         }
     }
 
@@ -261,17 +281,11 @@ impl Http2 {
     }
 
     pub(super) async fn exchange(&self, request: Outgoing, trace: &mut Trace<'_>) -> Tried {
-        trace.peer = Some(self.peer);
         trace.shared = Some(self.number);
-        trace.phase = Phase::Answer;
-        trace.sent = true;
-        let answered: Result<Response<Incoming>, _> =
-            self.requests.clone().try_send_request(request).await;
-        let (head, body) = match answered {
+        let (head, body) = match self.ask(request, trace).await {
             Ok(answer) => answer.into_parts(),
             Err(error) => return not_answered(error, trace),
         };
-        trace.first_byte();
         if head.headers.len() > RESPONSE_HEADERS_MAX {
             return Tried::Done(Err(SendError {
                 kind: SendErrorKind::Protocol,
@@ -289,9 +303,45 @@ impl Http2 {
             Err(error) => Err(of_http(&error, true)),
         })
     }
+
+    /// Sends `request` and reads the head of its answer.
+    pub(super) async fn ask(
+        &self,
+        request: Outgoing,
+        trace: &mut Trace<'_>,
+    ) -> Result<Response<Incoming>, TrySendError<Outgoing>> {
+        trace.begin_answer(self.peer);
+        let answer = self.requests.clone().try_send_request(request).await?;
+        trace.first_byte();
+        Ok(answer)
+    }
+
+    /// Closes the connection when the value is dropped: a body that nobody waits for any more would otherwise go on for
+    /// as long as the peer takes it.
+    pub(super) fn end_on_drop(&self) -> End {
+        End(Some(self.end.clone()))
+    }
 }
 
-fn not_answered(mut error: TrySendError<Outgoing>, trace: &mut Trace<'_>) -> Tried {
+/// Ends a connection of HTTP/2, with whatever is under way on it.
+pub(super) struct End(Option<Arc<Notify>>);
+
+impl End {
+    /// Nothing is under way any more: the connection ends in peace.
+    pub(super) fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(end) = &self.0 {
+            end.notify_one();
+        }
+    }
+}
+
+pub(super) fn not_answered(mut error: TrySendError<Outgoing>, trace: &mut Trace<'_>) -> Tried {
     let request = error.take_message();
     trace.sent = request.is_none();
     let error = of_http(&error.into_error(), trace.sent);
@@ -301,7 +351,7 @@ fn not_answered(mut error: TrySendError<Outgoing>, trace: &mut Trace<'_>) -> Tri
     }
 }
 
-type Polled = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
+pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
 
 /// The body up to the cap, and whether that is all of it. Copied out of hyper's buffer, which is used again that way.
 async fn read_body(

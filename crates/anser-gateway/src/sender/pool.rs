@@ -84,13 +84,16 @@ impl Pool {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The shared connection, or the one that was used last: it is the likeliest to be still open.
-    pub(super) fn take(&self, origin: &str, now: Duration) -> Option<Connection> {
+    /// The shared connection unless one is wanted `alone`, or the one that was used last: it is the likeliest to be still
+    /// open.
+    pub(super) fn take(&self, origin: &str, alone: bool, now: Duration) -> Option<Connection> {
         let mut discarded = Discarded::default();
         let mut inner = self.lock();
         let endpoint = inner.endpoints.get_mut(origin)?;
         let limit = now.checked_sub(self.idle_timeout);
-        if let Some((used, two)) = &mut endpoint.shared {
+        if let Some((used, two)) = &mut endpoint.shared
+            && !alone
+        {
             if !two.is_closed() && limit.is_none_or(|limit| *used > limit) {
                 *used = now;
                 return Some(Connection::Two(two.clone()));

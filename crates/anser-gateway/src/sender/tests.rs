@@ -1,7 +1,9 @@
 //! The sender against real peers on loopback: what it reports of every way in which an attempt can end.
 
+mod fetch;
 mod http2;
 mod peer;
+mod upload;
 
 use std::io;
 use std::net::SocketAddr;

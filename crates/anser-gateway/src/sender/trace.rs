@@ -3,11 +3,14 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anser_core::attempt::Timing;
 use anser_core::channel::{Exchange, Report, SendError, SendErrorKind};
 use anser_core::clock::Clock;
+
+use super::body::Progress;
 
 /// How far an attempt has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub(super) struct Trace<'a> {
     pub(super) shared: Option<u64>,
     pub(super) timing: Timing,
     pub(super) peer: Option<SocketAddr>,
+    /// How far a streamed body has come.
+    pub(super) progress: Option<Arc<Progress>>,
 }
 
 impl<'a> Trace<'a> {
@@ -61,6 +66,7 @@ impl<'a> Trace<'a> {
             shared: None,
             timing: Timing::default(),
             peer: None,
+            progress: None,
         }
     }
 
@@ -79,22 +85,51 @@ impl<'a> Trace<'a> {
         Timing::micros(self.elapsed().saturating_sub(mark))
     }
 
+    /// The request goes out over a connection to `peer`.
+    pub(super) fn begin_answer(&mut self, peer: SocketAddr) {
+        self.peer = Some(peer);
+        self.phase = Phase::Answer;
+        self.sent = true;
+    }
+
+    /// Nothing of a body is left to be sent.
+    pub(super) fn body_is_sent(&self) -> bool {
+        let progress = self.progress.as_ref();
+        progress.is_none_or(|progress| progress.is_complete())
+    }
+
     /// The head of the answer is here.
     pub(super) fn first_byte(&mut self) {
+        if let Some(progress) = &self.progress {
+            progress.note_answer();
+        }
         self.timing.first_byte_us = Timing::micros(self.elapsed());
         self.phase = Phase::Body;
     }
 
     /// The error of an attempt whose deadline has passed.
     pub(super) fn timed_out(&self) -> SendError {
+        self.given_up(&format!("{:?} passed", self.deadline))
+    }
+
+    /// The error of an attempt that is given up because of `why`.
+    pub(super) fn given_up(&self, why: &str) -> SendError {
         let peer = match self.peer {
             Some(peer) => format!(", {peer}"),
             None => String::new(),
         };
+        let phase = match &self.progress {
+            Some(progress) if self.phase == Phase::Answer && !self.body_is_sent() => format!(
+                "sending the body, of which {} of {} bytes went out",
+                progress.taken(),
+                progress.length()
+            ),
+            _ => self.phase.to_string(),
+        };
         SendError {
             kind: SendErrorKind::TimedOut,
             sent: self.sent,
-            detail: format!("{:?} passed while {}{peer}", self.deadline, self.phase),
+            detail: format!("{why} while {phase}{peer}"),
         }
     }
 

@@ -398,6 +398,8 @@ async fn start(
         }) as Box<dyn ChannelKind>
     };
     let parts = Parts {
+        blobs: crate::fixture::blobs(Arc::clone(store), clock.clone(), metrics.clone()),
+        links: None,
         store: Arc::clone(store),
         clock,
         random: Arc::new(SeededRandom::new(life)),

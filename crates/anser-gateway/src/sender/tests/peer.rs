@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivateKeyDer;
@@ -80,6 +80,24 @@ impl Peer {
                         answer_http2(request.uri().path().to_owned())
                     },
                 );
+                let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+            }
+        })
+        .await
+    }
+
+    /// HTTP/2 over TLS: reads the whole body and answers with its length; at `/refuse` with 413 and at `/early` with 200
+    /// before it reads any, and at `/silent` it does neither.
+    pub(super) async fn http2_taking(authority: &Authority) -> Self {
+        let acceptor = authority.acceptor(&[b"h2"]);
+        Self::start(move |peer, stream| {
+            let acceptor = acceptor.clone();
+            async move {
+                let stream = acceptor.accept(stream).await.unwrap();
+                let service =
+                    hyper::service::service_fn(move |request| take(peer.clone(), request));
                 let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                     .serve_connection(TokioIo::new(stream), service)
                     .await;
@@ -184,6 +202,40 @@ async fn answer_http2(path: String) -> Result<http::Response<Full<Bytes>>, Infal
     Ok(answer)
 }
 
+async fn take(
+    peer: Peer,
+    request: http::Request<hyper::body::Incoming>,
+) -> Result<http::Response<Full<Bytes>>, hyper::Error> {
+    let length = &request.headers()["content-length"];
+    peer.note(format!(
+        "{} of {}",
+        request.uri().path(),
+        length.to_str().unwrap()
+    ));
+    let mut status = http::StatusCode::OK;
+    let mut bytes = 0;
+    match request.uri().path() {
+        "/refuse" => status = http::StatusCode::PAYLOAD_TOO_LARGE,
+        "/early" => {}
+        "/silent" => std::future::pending().await,
+        _ => {
+            let mut body = request.into_body();
+            while let Some(frame) = body.frame().await {
+                match frame {
+                    Ok(frame) => bytes += frame.into_data().unwrap().len(),
+                    Err(error) => {
+                        peer.note("broken off".to_owned());
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+    let mut answer = http::Response::new(Full::new(Bytes::from(bytes.to_string())));
+    *answer.status_mut() = status;
+    Ok(answer)
+}
+
 async fn serve<S>(peer: Peer, mut stream: S, answer: &[u8], then: Then)
 where
     S: AsyncRead + AsyncWrite + Unpin + MaybeTcp,
@@ -206,17 +258,41 @@ where
     }
 }
 
+/// The head of a request.
+pub(super) struct Head {
+    pub(super) text: String,
+    /// Bytes of the body that came with it.
+    pub(super) surplus: usize,
+}
+
+/// Reads the head of a request, and what of its body comes with it.
+pub(super) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Option<Head> {
+    let mut bytes = Vec::new();
+    let end = read_to_head_end(stream, &mut bytes).await?;
+    Some(Head {
+        text: String::from_utf8(bytes[..end].to_vec()).unwrap(),
+        surplus: bytes.len() - end,
+    })
+}
+
+async fn read_to_head_end(
+    stream: &mut (impl AsyncRead + Unpin),
+    bytes: &mut Vec<u8>,
+) -> Option<usize> {
+    loop {
+        if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            return Some(at + 4);
+        }
+        if stream.read_buf(bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
 /// Reads a request with a `content-length` body, if any.
 pub(super) async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut bytes = Vec::new();
-    let head_end = loop {
-        if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            break at + 4;
-        }
-        if stream.read_buf(&mut bytes).await.ok()? == 0 {
-            return None;
-        }
-    };
+    let head_end = read_to_head_end(stream, &mut bytes).await?;
     let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
     let length: usize = head
         .lines()
