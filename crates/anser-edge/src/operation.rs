@@ -100,10 +100,7 @@ impl Operation {
     }
 
     /// As [`Operation::body`], but it may be left out.
-    pub(crate) fn optional_body<T: JsonSchema>(
-        self,
-        media_types: &'static [&'static str],
-    ) -> Self {
+    pub(crate) fn optional_body<T: JsonSchema>(self, media_types: &'static [&'static str]) -> Self {
         let mut operation = self.body::<T>(media_types);
         if let Some(body) = &mut operation.body {
             body.required = false;

@@ -4,6 +4,7 @@
 
 mod change;
 mod channel;
+mod check;
 mod endpoint;
 mod event_type;
 mod key;
@@ -19,6 +20,7 @@ mod view;
 mod tests;
 
 pub use channel::{ROTATION_GRACE_DEFAULT, ROTATION_GRACE_MAX};
+pub use check::ChannelCheck;
 pub use key::{ADMIN_KEY_BYTES_MAX, ADMIN_KEY_BYTES_MIN, ADMIN_KEY_NAME, create_key_offline};
 pub use list::ListQuery;
 pub use queue::DEAD_LETTER_SOURCES_MAX;

@@ -97,18 +97,7 @@ impl Slot {
     fn land(&mut self, answer: Result<Token, Refused>, asked: Duration, now: Duration) -> Answer {
         self.flight = None;
         match answer {
-            Ok(token) => {
-                let lifetime = token.lifetime();
-                let early = REPLACED_BEFORE.min(lifetime / 2);
-                let token = Arc::new(token);
-                self.failure = None;
-                self.held = Some(Held {
-                    token: token.clone(),
-                    replace_at: asked.saturating_add(lifetime - early),
-                    expires_at: asked.saturating_add(lifetime),
-                });
-                Ok(token)
-            }
+            Ok(token) => Ok(self.hold(token, asked)),
             Err(refused) => {
                 self.failure = Some((refused.clone(), now.saturating_add(FAILURE_KEPT)));
                 match self.held.as_ref().filter(|held| now < held.expires_at) {
@@ -117,6 +106,20 @@ impl Slot {
                 }
             }
         }
+    }
+
+    /// Keeps a token that was asked for at `asked`.
+    fn hold(&mut self, token: Token, asked: Duration) -> Arc<Token> {
+        let lifetime = token.lifetime();
+        let early = REPLACED_BEFORE.min(lifetime / 2);
+        let token = Arc::new(token);
+        self.failure = None;
+        self.held = Some(Held {
+            token: token.clone(),
+            replace_at: asked.saturating_add(lifetime - early),
+            expires_at: asked.saturating_add(lifetime),
+        });
+        token
     }
 
     fn is_spent(&self, now: Duration) -> bool {
@@ -149,6 +152,29 @@ impl Credentials {
         let deadline = Duration::from_secs(channel.spec.timeout).min(TIMEOUT_MAX);
         let asked = ask(sender, issuer, context, deadline);
         self.get(Key::of(channel), clock, asked).await.map(Some)
+    }
+
+    /// A token asked for now, for somebody who wants to know whether there is one to be had; it takes the place of the one
+    /// at hand. `None` when the channel needs none.
+    ///
+    /// # Errors
+    /// When there is none to be had: what that would mean for an attempt.
+    pub(crate) async fn fresh(
+        &self,
+        sender: &Sender,
+        clock: &dyn Clock,
+        channel: &ChannelEntry,
+        context: &Context<'_>,
+    ) -> Result<Option<Arc<Token>>, Refused> {
+        let Some(issuer) = channel.channel.token_issuer() else {
+            return Ok(None);
+        };
+        let deadline = Duration::from_secs(channel.spec.timeout).min(TIMEOUT_MAX);
+        let asked = clock.monotonic();
+        let token = ask(sender, issuer, context, deadline).await?;
+        let key = Key::of(channel);
+        let held = self.slot(key, clock.monotonic(), |slot, _| slot.hold(token, asked));
+        Ok(Some(held))
     }
 
     /// Forgets a token that the platform refuses, unless another one has taken its place.

@@ -7,7 +7,7 @@ use anser_core::attempt::Attempt;
 use anser_core::channel::Manifest;
 use anser_core::resource::{ChannelSpec, Scope};
 use anser_gateway::Gateway;
-use anser_gateway::admin::{ChannelView, RotatedSecret};
+use anser_gateway::admin::{ChannelCheck, ChannelView, RotatedSecret};
 use anser_gateway::auth::Principal;
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
@@ -39,6 +39,17 @@ fn action_routes() -> Vec<Route> {
             )
             .answer::<Attempt>(200, "The attempt, whatever became of it."),
             test,
+        ),
+        keyed(
+            &[Scope::Admin],
+            op(
+                Method::POST,
+                "/v1/channels/{channel}/check",
+                "checkChannel",
+                "Ask the platform whether a channel's credentials are good; nothing is sent to anybody",
+            )
+            .answer::<ChannelCheck>(200, "What it says of them, good or not."),
+            check,
         ),
         keyed(
             &[Scope::Admin],
@@ -154,6 +165,12 @@ async fn test(call: Call, principal: Principal) -> Handled {
     let name = call.param("channel")?;
     let attempt = call.edge.gateway.test_channel(&principal, &name).await?;
     Ok(answer::json(StatusCode::OK, &attempt))
+}
+
+async fn check(call: Call, principal: Principal) -> Handled {
+    let name = call.param("channel")?;
+    let check = call.edge.gateway.check_channel(&principal, &name).await?;
+    Ok(answer::json(StatusCode::OK, &check))
 }
 
 async fn enable(call: Call, principal: Principal) -> Handled {

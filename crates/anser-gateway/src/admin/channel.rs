@@ -300,7 +300,7 @@ impl Gateway {
         let held = held_after(snapshot, meta, held, now);
         let spec_changes = before.is_none_or(|entry| entry.spec != spec);
         if spec_changes {
-            let manifest = self.check_channel(snapshot, before, &spec)?;
+            let manifest = self.check_channel_spec(snapshot, before, &spec)?;
             let mut document = envelope(meta, name, spec, now);
             let context = secret_context(&fold(name), document.created_at);
             document.spec.settings =
@@ -317,7 +317,7 @@ impl Gateway {
         Ok(changes)
     }
 
-    fn check_channel<'g>(
+    fn check_channel_spec<'g>(
         &'g self,
         snapshot: &'g Snapshot,
         before: Option<&Arc<ChannelEntry>>,

@@ -350,7 +350,8 @@ impl Trial {
     }
 }
 
-fn reason(outcome: &Outcome) -> Option<String> {
+/// Why an attempt did not deliver, for people.
+pub(crate) fn reason(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Delivered { .. } => None,
         Outcome::Limited { wait } | Outcome::TargetLimited { wait } => {

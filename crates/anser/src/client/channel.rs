@@ -45,6 +45,11 @@ pub(crate) enum ChannelCommand {
         /// Its name.
         name: String,
     },
+    /// Ask the platform whether its credentials are good; nothing is sent to anybody.
+    Check {
+        /// Its name.
+        name: String,
+    },
     /// Make a new signing secret; the old one keeps signing for a while.
     Rotate {
         /// Its name.
@@ -105,6 +110,7 @@ impl ChannelCommand {
                 Ok(())
             }
             Self::Test { name } => test(api, output, &name).await,
+            Self::Check { name } => check(api, output, &name).await,
             Self::Rotate { name, kind, grace } => {
                 let mut body = Map::new();
                 put(&mut body, "kind", Some(kind));
@@ -143,6 +149,21 @@ async fn test(api: &Api, output: &Output, name: &str) -> Result<(), Failure> {
                 .unwrap_or("unknown")
         ))),
     }
+}
+
+/// The check fails when the platform does not take the credentials, or could not be asked.
+async fn check(api: &Api, output: &Output, name: &str) -> Result<(), Failure> {
+    let answer = api.act(&["v1", "channels", name, "check"]).await?;
+    output.result(&answer.text, |value| output.fields(value));
+    let check = answer.json()?;
+    if check.get("ok").and_then(Value::as_bool) == Some(true) {
+        return Ok(());
+    }
+    let error = check.get("error").and_then(Value::as_str);
+    Err(Failure::Here(anyhow::anyhow!(
+        "the credentials were not taken: {}",
+        error.unwrap_or("unknown")
+    )))
 }
 
 impl Create {

@@ -146,6 +146,29 @@ async fn a_wrong_secret_is_told_and_the_right_one_is_used_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn credentials_are_checked_without_a_message() {
+    let stage = Stage::with_secret("wrong").await;
+    let (status, check) = stage.api.act("/v1/channels/feishu/check").await;
+    assert_eq!((status, &check["ok"]), (200, &json!(false)), "{check}");
+    assert_eq!(check["outcome"], "rejected", "{check}");
+    let error = check["error"].as_str().unwrap();
+    assert!(error.contains("app secret invalid"), "{error}");
+    let change = json!({"settings": settings(&stage.sim, &secret())});
+    stage.api.patch("/v1/channels/feishu", &change).await;
+    let (status, check) = stage.api.act("/v1/channels/feishu/check").await;
+    assert_eq!((status, &check["ok"]), (200, &json!(true)), "{check}");
+    assert!(!check.to_string().contains("t-sim"), "{check}");
+    assert!(stage.sim.messages().is_empty());
+    let id = stage.send("with the token of the check", json!({})).await;
+    stage.delivered(&id).await;
+    assert_eq!(
+        stage.sim.counters().requests,
+        3,
+        "two for tokens, one for the message"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_token_is_renewed_within_the_attempt() {
     let stage = Stage::set().await;
     let id = stage.send("first", json!({})).await;

@@ -419,6 +419,17 @@ async fn a_test_message_answers_with_its_attempt() {
 }
 
 #[tokio::test]
+async fn a_kind_that_cannot_be_asked_about_its_credentials_says_what_to_do() {
+    let setup = Setup::with_orders().await;
+    let check = |name: &'static str| setup.gateway.check_channel(&setup.admin, name);
+    let problem = check("shop").await.unwrap_err();
+    assert_eq!(problem.code, "not_available");
+    assert!(problem.detail.contains("anser channel test shop"));
+    assert_eq!(check("none").await.unwrap_err().code, "channel_not_found");
+    setup.stop().await;
+}
+
+#[tokio::test]
 async fn a_limited_key_sees_and_changes_only_its_channels() {
     let setup = Setup::with_orders().await;
     setup.channel("ops", json!({"url": URL})).await.unwrap();

@@ -1,9 +1,13 @@
 //! Attachments from wherever they are, checked as they pass.
 
+use anser_core::clock::ManualClock;
+use anser_store::MemoryStore;
 use serde_json::{Value, json};
 
 use super::super::stand::{Stand, message, sender};
 use super::*;
+use crate::fixture::{self, START};
+use crate::metrics::Metrics;
 
 const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
@@ -78,6 +82,62 @@ async fn what_differs_from_the_message_is_refused() {
             .await
             .unwrap(),
         "abc"
+    );
+}
+
+#[tokio::test]
+async fn a_blob_is_read_and_what_comes_without_a_length_becomes_one() {
+    let (store, clock) = (
+        Arc::new(MemoryStore::new()),
+        Arc::new(ManualClock::at(START)),
+    );
+    let blobs = fixture::blobs(store, clock, Arc::new(Metrics::new()));
+    let sender = sender();
+    let media = Media {
+        sender: &sender,
+        blobs: Some(&blobs),
+    };
+    let in_blob = |hash: BlobHash| {
+        let blob = json!({"id": "a", "source": {"url": "http://placeholder/"}});
+        let mut message = message(&json!([blob]));
+        message.attachments[0].source = Source::Blob(hash.to_string());
+        message
+    };
+    let hash: BlobHash = ABC.parse().unwrap();
+    assert_gone(
+        media.load(&in_blob(hash), "a", 10).await,
+        "is not kept here",
+    );
+
+    let chunked =
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n";
+    let stand = Stand::start().await;
+    stand.answer_with("file", chunked);
+    let loaded = media
+        .load(&at(&stand, json!({"sha256": ABC})), "a", 10)
+        .await;
+    assert_eq!(loaded.unwrap(), "abc");
+    assert_eq!(media.load(&in_blob(hash), "a", 10).await.unwrap(), "abc");
+
+    stand.answer_with("file", chunked);
+    let wrong = at(&stand, json!({"sha256": ABC.replace('b', "c")}));
+    let loaded = media.load(&wrong, "a", 10).await;
+    assert!(
+        matches!(
+            loaded,
+            Err(Missing::Wrong {
+                code: "hash_mismatch",
+                ..
+            })
+        ),
+        "{loaded:?}"
+    );
+    let broken =
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n9\r\nab";
+    stand.answer_with("file", broken);
+    assert_gone(
+        media.load(&at(&stand, json!({})), "a", 10).await,
+        "cannot be fetched",
     );
 }
 
