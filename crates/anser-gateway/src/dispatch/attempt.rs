@@ -7,7 +7,7 @@ use std::time::Duration;
 use anser_core::attempt::{Attempt, Timing};
 use anser_core::channel::{Checkpoint, Context, Exchange, Links, Report, SendErrorKind};
 use anser_core::delivery::DeliveryState;
-use anser_core::id::{DeliveryId, Num};
+use anser_core::id::{DeliveryId, Num, ResourceId};
 use anser_core::limits::{RESPONSE_BYTES_KEPT_ON_SUCCESS, RESPONSE_BYTES_MAX};
 use anser_core::outcome::Outcome;
 use anser_core::resource::AttemptLog;
@@ -194,27 +194,7 @@ pub(crate) async fn probe(
     installation: u64,
 ) -> Attempt {
     let now = message.header.time;
-    let row = DeliveryRow {
-        id: DeliveryId::new(Num(0), 0),
-        topic: channel.meta.id,
-        group: channel.meta.id,
-        channel: channel.meta.id,
-        target,
-        lane: None,
-        state: DeliveryState::Pending,
-        due: now,
-        expires_at: None,
-        accepted: now,
-        first_attempt: None,
-        attempts: 0,
-        attempts_before: 0,
-        scheduled: false,
-        ordered: false,
-        possible_duplicate: None,
-        checkpoint: None,
-        bytes: 0,
-        rewindable: false,
-    };
+    let row = unstored(channel.meta.id, target, now);
     let destination = Destination {
         subscription: None,
         channel,
@@ -231,6 +211,31 @@ pub(crate) async fn probe(
         if !more && !matches!(outcome, Outcome::Degrade { .. }) {
             return trial.end(outcome, report).attempt;
         }
+    }
+}
+
+/// The delivery of a message that is kept nowhere.
+fn unstored(channel: ResourceId, target: Option<String>, now: Timestamp) -> DeliveryRow {
+    DeliveryRow {
+        id: DeliveryId::new(Num(0), 0),
+        topic: channel,
+        group: channel,
+        channel,
+        target,
+        lane: None,
+        state: DeliveryState::Pending,
+        due: now,
+        expires_at: None,
+        accepted: now,
+        first_attempt: None,
+        attempts: 0,
+        attempts_before: 0,
+        scheduled: false,
+        ordered: false,
+        possible_duplicate: None,
+        checkpoint: None,
+        bytes: 0,
+        rewindable: false,
     }
 }
 
@@ -391,4 +396,32 @@ fn body(exchange: Option<&Exchange>, delivered: bool) -> String {
         RESPONSE_BYTES_MAX
     };
     String::from_utf8_lossy(&response.body[..response.body.len().min(most)]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unlogged(platform_ids: &[&str], outcome: Outcome) -> bool {
+        let ids = platform_ids.iter().map(|&id| id.to_owned());
+        let trial = Trial {
+            row: unstored(ResourceId(1), None, Timestamp::EPOCH),
+            started: Timestamp::EPOCH,
+            log: AttemptLog::Failures,
+            walk: Walk {
+                platform_ids: ids.collect(),
+                ..Walk::default()
+            },
+        };
+        trial.end(outcome, None).unlogged
+    }
+
+    #[test]
+    fn ids_of_parts_are_logged_even_where_only_failures_are() {
+        let delivered = Outcome::Delivered { platform_id: None };
+        assert!(unlogged(&[], delivered.clone()));
+        assert!(!unlogged(&["om_1"], delivered));
+        let reason = String::new();
+        assert!(!unlogged(&[], Outcome::Retry { reason }));
+    }
 }
