@@ -1,6 +1,7 @@
 //! The native HTTP API, version 1: one module per noun, each with its rows of the route table and their handlers.
 //! Handlers read, call the gateway and answer; what is decided is decided in the gateway.
 
+mod blob;
 mod change;
 mod channel;
 mod cloud_event;
@@ -28,6 +29,7 @@ pub(crate) fn routes() -> Vec<Route> {
         event::routes(),
         look::routes(),
         change::routes(),
+        blob::routes(),
         topic::routes(),
         subscription::routes(),
         channel::routes(),

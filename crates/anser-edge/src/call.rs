@@ -131,6 +131,17 @@ impl Call {
         Ok(essence.into())
     }
 
+    /// The body as it comes, for those who read it piece by piece.
+    ///
+    /// # Errors
+    /// 415 for a compressed one.
+    pub(crate) fn into_body(self) -> Result<Body, Problem> {
+        match self.header(&CONTENT_ENCODING)? {
+            Some(coding) if !coding.eq_ignore_ascii_case("identity") => Err(compressed()),
+            _ => Ok(self.body),
+        }
+    }
+
     /// The body as it came.
     ///
     /// # Errors
@@ -139,10 +150,8 @@ impl Call {
         if let Some(coding) = self.header(&CONTENT_ENCODING)?
             && !coding.eq_ignore_ascii_case("identity")
         {
-            let problem = unsupported("unsupported_encoding", "bodies are taken uncompressed only")
-                .accepted("identity");
             body::discard(self.body).await;
-            return Err(problem);
+            return Err(compressed());
         }
         body::read(self.body, most, self.edge.options.body_timeout).await
     }
@@ -221,6 +230,10 @@ pub(crate) fn is_json(media_type: &str) -> bool {
 
 fn unsupported(code: &'static str, detail: &str) -> Problem {
     Problem::new(ProblemKind::MediaType, code, detail)
+}
+
+fn compressed() -> Problem {
+    unsupported("unsupported_encoding", "bodies are taken uncompressed only").accepted("identity")
 }
 
 fn invalid_header(name: &HeaderName, what: &str) -> Problem {

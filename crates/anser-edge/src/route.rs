@@ -90,13 +90,18 @@ where
     H: Fn(Call) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Handled> + Send,
 {
-    let template = operation.path;
+    let (template, with_query) = (operation.path, operation.query.is_some());
     let service = on(
         filter(&operation),
         move |State(edge): State<Arc<Edge>>, request: Request<Body>| async move {
             let _counted = edge.gateway.metrics().http_request();
             let (parts, body) = request.into_parts();
-            match query::none(parts.uri.query()) {
+            let known = if with_query {
+                Ok(())
+            } else {
+                query::none(parts.uri.query())
+            };
+            match known {
                 Ok(()) => settle(handler(Call::new(edge, parts, body, template)).await),
                 Err(problem) => answer::problem(&problem),
             }

@@ -153,3 +153,125 @@ async fn a_message_is_edited_and_taken_back() {
         stage.seen("nothing is left", <[Received]>::is_empty).await;
     }
 }
+
+/// Bytes of no pattern that a compressor or a repeated block could hide.
+fn noise(size: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = Vec::with_capacity(size + 8);
+    while bytes.len() < size {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes.truncate(size);
+    bytes
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_goes_from_its_upload_to_the_platform_unchanged() {
+    use base64::Engine as _;
+    use sha2::Digest as _;
+
+    let stage = Stage::set(Platform::Telegram).await;
+    let api = &stage.api;
+    let bytes = noise(20 * 1024 * 1024 + 7);
+    let hash = sha2::Sha256::digest(&bytes);
+    let digest = |hash: &[u8]| {
+        let text = base64::engine::general_purpose::STANDARD.encode(hash);
+        format!("sha-256=:{text}:")
+    };
+    let upload = |digest: String| {
+        let request = api.request(reqwest::Method::POST, "/v1/blobs");
+        let request = request.header("content-digest", digest);
+        api.try_send(request.body(bytes.clone()))
+    };
+    let (status, problem) = upload(digest(&[7; 32])).await.unwrap();
+    assert_eq!(
+        (status, &problem["code"]),
+        (422, &json!("integrity")),
+        "{problem}"
+    );
+    let unknown = json!({"header": {"to": ["chat"]}, "body": {"segments": [{"type": "file", "att": "f"}]},
+        "attachments": [{"id": "f", "name": "a.bin", "source": {"blob": hex(&hash)}}]});
+    let (status, problem) = api.post("/v1/messages", &unknown).await;
+    assert_eq!(
+        (status, &problem["code"]),
+        (422, &json!("unknown_blob")),
+        "{problem}"
+    );
+
+    let (status, blob) = upload(digest(&hash)).await.unwrap();
+    assert_eq!(status, 201, "{blob}");
+    assert_eq!(blob, json!({"hash": hex(&hash), "size": bytes.len()}));
+    let id = stage
+        .send(
+            unknown["body"]["segments"].clone(),
+            unknown["attachments"].clone(),
+        )
+        .await;
+    api.delivery_in(&id, "delivered").await;
+    let taken = stage.sim.uploads();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0].sha256, hex(&hash));
+
+    let path = format!("/v1/blobs/{}", hex(&hash));
+    let request = api.request(reqwest::Method::GET, &path);
+    let answer = request.header("range", "bytes=5-9").send().await.unwrap();
+    assert_eq!(answer.status(), 206);
+    let range = format!("bytes 5-9/{}", bytes.len());
+    assert_eq!(answer.headers()["content-range"], range.as_str());
+    assert_eq!(answer.bytes().await.unwrap(), &bytes[5..10]);
+    let request = api.request(reqwest::Method::GET, &path);
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    assert!(answer.bytes().await.unwrap() == bytes, "the blob as it was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_platform_cannot_take_is_sent_as_a_signed_link() {
+    let server = ServerOptions::default()
+        .set("public_url", "https://files.example/anser")
+        .start();
+    let api = server.api();
+    let sim = Sim::start(SimOptions::new(Platform::Feishu)).await.unwrap();
+    let app = Platform::Feishu.app(1).expect("it has apps");
+    // More than Feishu takes.
+    let bytes = noise(31 * 1024 * 1024);
+    let request = api.request(reqwest::Method::POST, "/v1/blobs");
+    let (status, blob) = api.try_send(request.body(bytes.clone())).await.unwrap();
+    assert_eq!(status, 201, "{blob}");
+    let settings = json!({"app_id": app.token, "app_secret": app.secret, "receive_id": "oc_e2e", "base_url": sim.base()});
+    let channel = json!({"name": "chat", "kind": "feishu-app", "settings": settings});
+    api.make("/v1/channels", &channel).await;
+    let item = json!({"header": {"to": ["chat"]}, "body": {"segments": [{"type": "file", "att": "f"}]},
+        "attachments": [{"id": "f", "name": "big report.bin", "source": {"blob": blob["hash"]}}]});
+    let id = api.make("/v1/messages", &item).await["id"].clone();
+    api.delivery_in(id.as_str().unwrap(), "delivered").await;
+    assert!(sim.uploads().is_empty());
+    let message = sim.messages()[0].body.to_string();
+    let from = message
+        .find("https://files.example/anser/b/")
+        .expect(&message);
+    let link: String = message[from..]
+        .chars()
+        .take_while(|c| !"\"\\ )".contains(*c))
+        .collect();
+    let path = link.strip_prefix("https://files.example/anser").unwrap();
+    let answer = api
+        .request(reqwest::Method::GET, path)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200, "{link}");
+    let disposition = answer.headers()["content-disposition"].to_str().unwrap();
+    assert!(disposition.contains("big"), "{disposition}");
+    assert!(answer.bytes().await.unwrap() == bytes, "the blob as it was");
+    let forged = path.replace("expires=1", "expires=2");
+    let (status, problem) = api.get(&forged).await;
+    assert_eq!(status, 403, "{problem}");
+}
