@@ -117,6 +117,9 @@ fn install_node(folder: &Path, lock: &Path) -> anyhow::Result<()> {
         std::fs::copy(from, folder.join(name))
             .with_context(|| format!("cannot copy {}", from.display()))?;
     }
+    if cargo::read(Command::new("npm").arg("--version")).is_err() && is_root() {
+        install_system(&["nodejs", "npm"])?;
+    }
     let mut command = Command::new("npm");
     command.args([
         "ci",
@@ -152,21 +155,20 @@ fn create(folder: &Path) -> anyhow::Result<()> {
              (Debian: apt-get install python3 python3-venv), or pass --skip-external"
         );
     }
+    install_system(&["python3", "python3-venv"])?;
+    create_with_any(folder)
+}
+
+/// Packages of the system, as the Debian release has them.
+fn install_system(packages: &[&str]) -> anyhow::Result<()> {
     cargo::run(Command::new("apt-get").args(["update", "-q"]))?;
-    let packages = [
-        "install",
-        "-y",
-        "-q",
-        "--no-install-recommends",
-        "python3",
-        "python3-venv",
-    ];
+    let options = ["install", "-y", "-q", "--no-install-recommends"];
     cargo::run(
         Command::new("apt-get")
+            .args(options)
             .args(packages)
             .env("DEBIAN_FRONTEND", "noninteractive"),
-    )?;
-    create_with_any(folder)
+    )
 }
 
 fn create_with_any(folder: &Path) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 //! their SDKs. `cargo xtask ci` brings Python's packages and Node's.
 
 mod cmq;
+mod mail;
 mod sdk;
 
 use std::io::Write as _;
