@@ -12,7 +12,8 @@ use anser_gateway::auth::Principal;
 use anser_gateway::blobs::{BlobBody, BlobLink, BlobView};
 use axum::body::Body;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use http::header::{
@@ -32,6 +33,14 @@ use crate::route::{Handled, Route, keyed, public};
 
 /// Says what the bytes must hash to (RFC 9530 §2).
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
+/// Bytes in a structured field: neither the padding nor the bits behind the last byte decide whether it is read (RFC 9651
+/// §4.2.7).
+const FIELD_BYTES: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 /// Any bytes.
 const OCTETS: &str = "application/octet-stream";
 
@@ -49,7 +58,7 @@ pub(super) fn routes() -> Vec<Route> {
                 .body_of_any_kind(&[OCTETS])
                 .header(
                     "Content-Digest",
-                    "^sha-256=:[A-Za-z0-9+/]{43}=:$",
+                    "^sha-256=:[A-Za-z0-9+/]{43}=?:$",
                     "What the bytes must hash to, else they are refused (RFC 9530).",
                 )
                 .answer::<BlobView>(201, "It is kept.")
@@ -162,7 +171,7 @@ fn digest(header: Option<&str>) -> Result<Option<BlobHash>, Problem> {
         .trim()
         .strip_prefix("sha-256=:")
         .and_then(|rest| rest.strip_suffix(':'));
-    let bytes = value.and_then(|value| STANDARD.decode(value).ok());
+    let bytes = value.and_then(|value| FIELD_BYTES.decode(value).ok());
     match bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) {
         Some(bytes) => Ok(Some(BlobHash(bytes))),
         None => Err(Problem::new(
@@ -306,12 +315,18 @@ mod tests {
 
     #[test]
     fn a_digest_names_a_hash() {
-        let text = "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:";
-        let hash = digest(Some(text)).unwrap().unwrap();
-        assert_eq!(
-            hash.to_string(),
-            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-        );
+        // As it should be written, without padding, and with something in the bits that mean nothing.
+        for text in [
+            "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:",
+            "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU:",
+            "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFV=:",
+        ] {
+            let hash = digest(Some(text)).unwrap().unwrap();
+            assert_eq!(
+                hash.to_string(),
+                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+            );
+        }
         assert_eq!(digest(None), Ok(None));
         for bad in ["", "sha-256=:AAAA:", "md5=:AAAA:", "sha-256=47DE"] {
             assert_eq!(
