@@ -1,6 +1,8 @@
 //! The resources that a user configures: topics, channels, subscriptions, event types and keys, as written. Their
 //! checks are here; what refers to other resources is checked by the gateway.
 
+mod robot;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,6 +10,8 @@ use serde_json::Value;
 use crate::filter::FilterSpec;
 use crate::problem::Problem;
 use crate::retry::RetrySpec;
+
+pub use robot::{ROBOT_ADDRESSES_MAX, ROBOT_DIALECTS_MAX, ROBOT_SECRET_BYTES_MAX, RobotSpec};
 
 /// Seconds in a day.
 const DAY: u64 = 24 * 3600;

@@ -1,4 +1,4 @@
-//! Administration: topics, channels, queues, subscriptions, event types and keys as users see and change them. Every change is
+//! Administration: topics, channels, queues, subscriptions, robots, event types and keys as users see and change them. Every change is
 //! checked whole, committed with the revision that it was made from, and in force before it is answered; one change at
 //! a time. Must not deliver anything, apart from the test message that an operator asks for.
 
@@ -12,6 +12,7 @@ mod list;
 mod patch;
 mod probe;
 mod queue;
+mod robot;
 mod subscription;
 mod topic;
 mod view;
@@ -26,5 +27,5 @@ pub use list::ListQuery;
 pub use queue::DEAD_LETTER_SOURCES_MAX;
 pub use view::{
     ChannelState, ChannelView, CmqKeyView, EventTypeView, KeyCreated, KeyView, Put, QueueView,
-    ResourceView, RotatedSecret, SubscriptionView, TopicView,
+    ResourceView, RobotView, RotatedSecret, SubscriptionView, TopicView,
 };

@@ -21,7 +21,9 @@ use crate::gateway::Gateway;
 
 /// What every generated key begins with, so that people and secret scanners recognise it.
 pub const KEY_PREFIX: &str = "ak_";
-/// Random bytes of a key.
+/// What every robot's token begins with.
+pub const TOKEN_PREFIX: &str = "rb_";
+/// Random bytes of a key, and of a robot's token.
 const KEY_BYTES: usize = 32;
 /// What every SecretId begins with (`cmq.md`: error 10450 exists for others).
 const SECRET_ID_PREFIX: &str = "AKID";
@@ -255,9 +257,18 @@ pub(crate) fn hash_key(text: &str) -> [u8; 32] {
 
 /// A new key's text: `ak_` and 43 characters of Base64 for URLs.
 pub(crate) fn generate_key(random: &dyn Random) -> String {
+    generate(KEY_PREFIX, random)
+}
+
+/// A new robot's token: `rb_` and 43 characters that can stand in a path as they are.
+pub(crate) fn generate_token(random: &dyn Random) -> String {
+    generate(TOKEN_PREFIX, random)
+}
+
+fn generate(prefix: &str, random: &dyn Random) -> String {
     let mut bytes = [0; KEY_BYTES];
     random.fill(&mut bytes);
-    format!("{KEY_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+    format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// Who a request of a CMQ client comes from, and what its signature is checked with. Never shown, never logged.

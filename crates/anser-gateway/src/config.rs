@@ -21,13 +21,14 @@ use anser_core::filter::Filter;
 use anser_core::id::ResourceId;
 use anser_core::name::fold;
 use anser_core::resource::{
-    ChannelSpec, EventTypeSpec, KeySpec, Ordering, QueueSpec, Rate, SubscriptionSpec, TopicSpec,
+    ChannelSpec, EventTypeSpec, KeySpec, Ordering, QueueSpec, Rate, RobotSpec, SubscriptionSpec,
+    TopicSpec,
 };
 use anser_core::retry::RetrySchedule;
 use anser_core::store::DeliveryRow;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use compile::{cmq_context, key as read_key, secret_context};
+pub(crate) use compile::{cmq_context, key as read_key, robot_context, secret_context};
 pub use document::LoadError;
 pub(crate) use document::{CmqSecret, Envelope, subscription_key, write};
 pub use held::{HELD_INTERVALS_MAX, Held};
@@ -189,6 +190,16 @@ pub struct CmqKey {
     pub secret_key: String,
 }
 
+/// A robot in force.
+pub struct Robot {
+    /// Name and numbers.
+    pub meta: Meta,
+    /// As configured, its secret decrypted: never shown, never logged.
+    pub spec: RobotSpec,
+    /// SHA-256 of its token.
+    pub token: [u8; 32],
+}
+
 /// An event type in force.
 pub struct EventType {
     /// Name and numbers.
@@ -220,6 +231,10 @@ pub struct Snapshot {
     pub cmq_keys: HashMap<String, Arc<CmqKey>>,
     /// By folded name.
     pub event_types: HashMap<String, Arc<EventType>>,
+    /// By folded name.
+    pub robots: HashMap<String, Arc<Robot>>,
+    /// By SHA-256 of the token.
+    pub robots_by_token: HashMap<[u8; 32], Arc<Robot>>,
     /// When subscriptions and channels were held, by number; those that never were are absent.
     pub held: HashMap<ResourceId, Held>,
     /// The manifest of every kind of channel and its place in the registry, by the kind's name.
@@ -267,6 +282,12 @@ impl Snapshot {
     #[must_use]
     pub fn event_type(&self, name: &str) -> Option<&Arc<EventType>> {
         self.event_types.get(&fold(name))
+    }
+
+    /// The robot of that name, whatever its case.
+    #[must_use]
+    pub fn robot(&self, name: &str) -> Option<&Arc<Robot>> {
+        self.robots.get(&fold(name))
     }
 
     /// The key of that name, whatever its case.

@@ -22,11 +22,13 @@ pub enum ConfigKind {
     Endpoint,
     /// Queues.
     Queue,
+    /// Robots.
+    Robot,
 }
 
 impl ConfigKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Topic,
         Self::Channel,
         Self::Subscription,
@@ -34,6 +36,7 @@ impl ConfigKind {
         Self::EventType,
         Self::Endpoint,
         Self::Queue,
+        Self::Robot,
     ];
 
     /// The name it is stored under.
@@ -47,6 +50,7 @@ impl ConfigKind {
             Self::EventType => "event_type",
             Self::Endpoint => "endpoint",
             Self::Queue => "queue",
+            Self::Robot => "robot",
         }
     }
 }

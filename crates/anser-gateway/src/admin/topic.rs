@@ -16,7 +16,7 @@ use super::list::{ListQuery, page};
 use super::patch::patched;
 use super::view::{self, Put, TopicView};
 use crate::auth::Principal;
-use crate::config::{Snapshot, Topic, compile_schema};
+use crate::config::{Robot, Snapshot, Topic, compile_schema};
 use crate::gateway::Gateway;
 use crate::look::Page;
 
@@ -125,8 +125,8 @@ impl Gateway {
     /// stay until retention removes them.
     ///
     /// # Errors
-    /// `in_use` when it has subscriptions and not `cascade`; `topic_not_found`, `system_topic`, `stale_revision`; the
-    /// store's.
+    /// `in_use` when a robot publishes to it, or it has subscriptions and not `cascade`; `topic_not_found`, `system_topic`,
+    /// `stale_revision`; the store's.
     pub async fn delete_topic(
         &self,
         principal: &Principal,
@@ -150,6 +150,11 @@ impl Gateway {
                 users.map(|user| user.meta.name.clone()).collect(),
                 "delete its subscriptions first, or give cascade=true",
             ));
+        }
+        let robots = robots(&snapshot, &topic.meta.name);
+        if !robots.is_empty() {
+            let remedy = "robots publish to it; delete them first, or give them another topic";
+            return Err(in_use("topic", &topic.meta.name, robots, remedy));
         }
         let mut changes = vec![delete(
             ConfigKind::Topic,
@@ -206,6 +211,16 @@ fn may_change(principal: &Principal, name: &str) -> Result<(), Problem> {
 fn may_read(principal: &Principal, name: &str) -> Result<(), Problem> {
     principal.require(Scope::Read)?;
     principal.require_topic(name)
+}
+
+/// The names of the robots that publish to a topic.
+fn robots(snapshot: &Snapshot, topic: &str) -> Vec<String> {
+    let publishes = |robot: &&Arc<Robot>| {
+        let named = robot.spec.topic.as_ref();
+        named.is_some_and(|name| name.eq_ignore_ascii_case(topic))
+    };
+    let robots = snapshot.robots.values().filter(publishes);
+    robots.map(|robot| robot.meta.name.clone()).collect()
 }
 
 pub(super) fn find<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s Arc<Topic>, Problem> {

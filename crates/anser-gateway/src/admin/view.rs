@@ -1,15 +1,17 @@
 //! Resources as users see them: what was configured, secrets masked, with name, revision and times.
 
+use std::collections::BTreeMap;
+
 use anser_core::Timestamp;
 use anser_core::id::ResourceId;
 use anser_core::resource::{
-    ChannelSpec, EventTypeSpec, QueueSpec, Scope, SubscriptionSpec, TopicSpec,
+    ChannelSpec, EventTypeSpec, QueueSpec, RobotSpec, Scope, SubscriptionSpec, TopicSpec,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::config::{ChannelEntry, EventType, Key, Meta, QueueEntry, Subscription, Topic};
-use crate::secrets::mask;
+use crate::config::{ChannelEntry, EventType, Key, Meta, QueueEntry, Robot, Subscription, Topic};
+use crate::secrets::{MASK, mask};
 
 /// A resource: what it carries beside its own fields, then these.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -97,6 +99,20 @@ pub struct QueueView {
     pub resource: ResourceView<QueueSpec>,
     /// The queues whose dead letters come here, by name.
     pub dead_letter_sources: Vec<String>,
+}
+
+/// A robot as users see it: its secret is masked.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct RobotView {
+    /// Name, numbers and what was configured.
+    #[serde(flatten)]
+    pub resource: ResourceView<RobotSpec>,
+    /// Its token, shown this once: when it is created, or got another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Where to post, by dialect; shown with the token, which is in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub urls: Option<BTreeMap<String, String>>,
 }
 
 /// A key as users see it: never its text.
@@ -206,6 +222,16 @@ pub(super) fn queue(queue: &QueueEntry, dead_letter_sources: Vec<String>) -> Que
     QueueView {
         resource: ResourceView::new(&queue.meta, queue.spec.clone()),
         dead_letter_sources,
+    }
+}
+
+pub(super) fn robot(robot: &Robot, token: Option<String>) -> RobotView {
+    let mut spec = robot.spec.clone();
+    spec.secret = spec.secret.map(|_| MASK.to_owned());
+    RobotView {
+        resource: ResourceView::new(&robot.meta, spec),
+        token,
+        urls: None,
     }
 }
 

@@ -7,7 +7,8 @@ use anser_core::channel::{ChannelKind, Manifest};
 use anser_core::filter::Filter;
 use anser_core::id::ResourceId;
 use anser_core::resource::{
-    ChannelSpec, EventTypeSpec, KeySpec, Ordering, QueueSpec, SubscriptionSpec, TopicSpec,
+    ChannelSpec, EventTypeSpec, KeySpec, Ordering, QueueSpec, RobotSpec, SubscriptionSpec,
+    TopicSpec,
 };
 use anser_core::retry::RetrySchedule;
 use anser_core::store::ConfigRow;
@@ -17,8 +18,8 @@ use super::document::{Envelope, LoadError, read, resource};
 use super::held::Held;
 use super::schema::compile_schema;
 use super::{
-    ChannelEntry, CmqKey, Destination, EndpointState, EventType, Key, Meta, QueueEntry, Snapshot,
-    Subscription, Topic,
+    ChannelEntry, CmqKey, Destination, EndpointState, EventType, Key, Meta, QueueEntry, Robot,
+    Snapshot, Subscription, Topic,
 };
 use crate::secrets::{Sealer, parse_hex};
 
@@ -222,11 +223,7 @@ pub(super) fn cmq_key(
 /// A key, without what CMQ clients sign with.
 pub(crate) fn key(row: &ConfigRow) -> Result<Key, LoadError> {
     let envelope: Envelope<KeySpec> = read(row)?;
-    let hash = envelope
-        .hash
-        .as_deref()
-        .and_then(parse_hex)
-        .and_then(|bytes| bytes.try_into().ok())
+    let hash = hash(&envelope)
         .ok_or_else(|| LoadError::damaged(row, "it has no SHA-256 of its secret"))?;
     Ok(Key {
         meta: meta(row, &envelope),
@@ -235,6 +232,34 @@ pub(crate) fn key(row: &ConfigRow) -> Result<Key, LoadError> {
         secret_id: envelope.cmq.map(|cmq| cmq.secret_id),
         spec: envelope.spec,
     })
+}
+
+/// The hash of what a caller of the resource presents.
+fn hash<S>(envelope: &Envelope<S>) -> Option<[u8; 32]> {
+    parse_hex(envelope.hash.as_deref()?)?.try_into().ok()
+}
+
+/// What the secret of a robot is bound to; `name` is the folded one.
+pub(crate) fn robot_context(name: &str, created_at: Timestamp) -> String {
+    format!("robot {name} {} secret", created_at.millis())
+}
+
+/// A robot.
+pub(super) fn robot(row: &ConfigRow, sealer: &Sealer) -> Result<Robot, LoadError> {
+    let envelope: Envelope<RobotSpec> = read(row)?;
+    let token =
+        hash(&envelope).ok_or_else(|| LoadError::damaged(row, "it has no SHA-256 of its token"))?;
+    let meta = meta(row, &envelope);
+    let mut spec = envelope.spec;
+    if let Some(sealed) = &spec.secret {
+        let plain = sealer.open(&robot_context(&row.key, meta.created_at), sealed);
+        let plain = plain.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        spec.secret = Some(plain.ok_or_else(|| LoadError::WrongMasterKey {
+            resource: resource(row),
+            field: "secret".to_owned(),
+        })?);
+    }
+    Ok(Robot { meta, spec, token })
 }
 
 /// An event type.

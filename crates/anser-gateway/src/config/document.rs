@@ -33,7 +33,7 @@ pub(crate) struct Envelope<S> {
     /// When a subscription, or the channel of an endpoint, was held.
     #[serde(default, skip_serializing_if = "is_never")]
     pub(crate) held: Held,
-    /// SHA-256 of a key's secret, in hexadecimal digits.
+    /// SHA-256 of a key's secret, or of a robot's token, in hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hash: Option<String>,
     /// A replacing key's lineage; absent: its own number.

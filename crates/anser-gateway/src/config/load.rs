@@ -151,6 +151,13 @@ impl Snapshot {
                     .insert(fold(&queue.meta.name), Arc::clone(&queue));
                 self.queues_by_id.insert(queue.meta.id, queue);
             }
+            ConfigKind::Robot => {
+                let robot = Arc::new(compile::robot(row, sealer)?);
+                self.robots_by_token
+                    .retain(|_, other| other.meta.id != row.id);
+                self.robots_by_token.insert(robot.token, Arc::clone(&robot));
+                self.robots.insert(fold(&robot.meta.name), robot);
+            }
             ConfigKind::EventType => {
                 let event_type = compile::event_type(row)?;
                 self.event_types
@@ -254,6 +261,11 @@ impl Snapshot {
                     self.queues_by_id.remove(&queue.meta.id);
                 }
             }
+            ConfigKind::Robot => {
+                if let Some(robot) = self.robots.remove(key) {
+                    self.robots_by_token.remove(&robot.token);
+                }
+            }
             ConfigKind::EventType => {
                 self.event_types.remove(key);
             }
@@ -299,6 +311,7 @@ const fn order(kind: ConfigKind) -> u8 {
         ConfigKind::Subscription => 4,
         ConfigKind::Key => 5,
         ConfigKind::EventType => 6,
+        ConfigKind::Robot => 7,
     }
 }
 
