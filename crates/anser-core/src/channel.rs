@@ -17,6 +17,7 @@ use url::Url;
 
 use crate::attempt::PossibleDuplicate;
 use crate::id::{DeliveryId, Num};
+use crate::inbound::Inbound;
 use crate::message::{Attachment, Message};
 use crate::outcome::Outcome;
 use crate::problem::Problem;
@@ -44,7 +45,7 @@ pub struct Manifest {
     pub settings: Value,
     /// Formats that a subscription may ask for; the first is the default.
     pub formats: Vec<&'static str>,
-    /// Segment types and operations it can show natively.
+    /// Segment types and operations it can show natively; `receive`: what the platform sends in is taken at `/in/CHANNEL`.
     pub capabilities: Vec<&'static str>,
     /// Not a chat platform: its name may appear outside its folder.
     pub generic: bool,
@@ -158,6 +159,11 @@ pub trait Channel: Send + Sync {
     /// How the platform is asked whether the credentials are good, without sending anything to anybody; `None`: it
     /// cannot be asked, or getting a token of [`Channel::token_issuer`] says it all.
     fn credential_check(&self) -> Option<&dyn CredentialCheck> {
+        None
+    }
+
+    /// What the platform sends in is read by this; `None`: it sends nothing, or the settings lack what verifies it.
+    fn inbound(&self) -> Option<&dyn Inbound> {
         None
     }
 

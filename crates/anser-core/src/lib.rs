@@ -1,5 +1,5 @@
 //! The vocabulary of Anser: the message format, ids, topics, filters, retry schedules, outcomes, limits and the
-//! contracts (`Channel`, `Store`) that every other crate is written against. Everything here is a value or a pure
+//! contracts (`Channel`, `Inbound`, `Store`) that every other crate is written against. Everything here is a value or a pure
 //! function: no I/O, no async runtime, no clock or randomness of its own (they come in through [`clock`] and [`random`]).
 
 pub mod attempt;
@@ -9,6 +9,7 @@ pub mod clock;
 pub mod delivery;
 pub mod filter;
 pub mod id;
+pub mod inbound;
 pub mod limits;
 pub mod message;
 pub mod name;

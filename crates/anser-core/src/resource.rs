@@ -171,6 +171,18 @@ pub struct ChannelSpec {
     /// Deliveries wait until it is resumed.
     #[serde(default)]
     pub paused: bool,
+    /// What is done with what its platform sends to `/in/CHANNEL`; absent: it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbound: Option<InboundSpec>,
+}
+
+/// What is done with what a platform sends in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InboundSpec {
+    /// The topic that its events are put on.
+    #[schemars(length(min = 1, max = 127))]
+    pub topic: String,
 }
 
 const fn default_timeout() -> u64 {
@@ -219,6 +231,7 @@ impl ChannelSpec {
             bucket: None,
             timeout: default_timeout(),
             paused: false,
+            inbound: None,
         }
     }
 
@@ -231,6 +244,9 @@ impl ChannelSpec {
         in_range("timeout", self.timeout, 1, 60)?;
         if let Some(rate) = &self.rate {
             rate.check("rate")?;
+        }
+        if let Some(inbound) = &self.inbound {
+            crate::name::check_name("inbound.topic", &inbound.topic)?;
         }
         self.bucket
             .as_deref()

@@ -58,6 +58,8 @@ impl OneShot<'_> {
                 account: None,
             },
             target_id: None,
+            origin: None,
+            hops: 0,
             blobs: BlobSizes::new(),
         };
         let message = Message::accept(item, stamp, &Limits::default())?;

@@ -10,6 +10,7 @@ pub(crate) mod discord;
 pub(crate) mod feishu;
 pub(crate) mod header;
 pub(crate) mod idempotency;
+pub(crate) mod inbound;
 pub(crate) mod media;
 pub(crate) mod multipart;
 pub(crate) mod plan;

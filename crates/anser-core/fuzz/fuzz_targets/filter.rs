@@ -32,9 +32,11 @@ static MESSAGE: LazyLock<Message> = LazyLock::new(|| {
             platform: None,
             account: None,
         },
-target_id: None,
-blobs: std::collections::HashMap::new(),
-};
+        target_id: None,
+        origin: None,
+        hops: 0,
+        blobs: std::collections::HashMap::new(),
+    };
     Message::accept(item, stamp, &Limits::default()).expect("is valid")
 });
 

@@ -26,6 +26,8 @@ fn message(item: &str) -> Message {
             account: None,
         },
         target_id: None,
+        origin: None,
+        hops: 0,
         blobs: std::collections::HashMap::new(),
     };
     let item = Item::from_json(item.as_bytes()).unwrap();

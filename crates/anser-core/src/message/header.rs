@@ -69,12 +69,23 @@ pub struct Header {
     /// The platform event it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// Set by the gateway: how many answers to answers led to it; absent: none. What answers itself is cut by it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hops: u8,
     /// Integrity of the payload bytes, RFC 9530 form: `sha-256=:BASE64:`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     /// Any custom fields, at most 8 KiB.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub ext: Map<String, Value>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_zero(hops: &u8) -> bool {
+    *hops == 0
 }
 
 /// What kind of message it is (RFC 6121 §5.2.2).

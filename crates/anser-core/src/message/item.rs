@@ -59,6 +59,10 @@ pub struct ItemHeader {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub target_id: Option<Value>,
+    /// Stamped by the gateway: refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub hops: Option<Value>,
     /// When it happened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<Timestamp>,

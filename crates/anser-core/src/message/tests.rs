@@ -27,6 +27,8 @@ fn stamp() -> Stamp {
             account: None,
         },
         target_id: None,
+        origin: None,
+        hops: 0,
         blobs: std::collections::HashMap::new(),
     }
 }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::attachment::{Attachment, Source};
 use super::body::{self, Body, Content};
-use super::header::{Header, Sender};
+use super::header::{Header, Origin, Sender};
 use super::item::{Item, ItemHeader};
 use super::segment::{Known, Segment};
 use super::{Message, VERSION};
@@ -35,6 +35,10 @@ pub struct Stamp {
     pub from: Sender,
     /// The message that this one edits or recalls.
     pub target_id: Option<MessageId>,
+    /// The platform event that it came from.
+    pub origin: Option<Origin>,
+    /// How many answers to answers led to it.
+    pub hops: u8,
     /// The blobs that attachments may refer to; others are not known here.
     pub blobs: BlobSizes,
 }
@@ -109,7 +113,8 @@ fn header(item: ItemHeader, stamp: Stamp, limits: &Limits) -> Result<Header, Pro
         delete_at: item.delete_at,
         locale: item.locale,
         traceparent: item.traceparent,
-        origin: None,
+        origin: stamp.origin,
+        hops: stamp.hops,
         digest: item.digest,
         ext: item.ext,
     })
@@ -122,6 +127,7 @@ fn refuse_stamped(item: &ItemHeader) -> Result<(), Problem> {
         (&item.from, "from"),
         (&item.origin, "origin"),
         (&item.target_id, "target_id"),
+        (&item.hops, "hops"),
     ] {
         if given.is_some() {
             let detail = "is stamped by the gateway; leave it out (your own id goes in dedupe_key or header.correlation_id, your own time in header.occurred_at)";

@@ -61,6 +61,8 @@ impl Gateway {
             topic: TOPIC_DIRECT.to_owned(),
             from: Principal::system().sender,
             target_id: None,
+            origin: None,
+            hops: 0,
             blobs: BlobSizes::new(),
         };
         Message::accept(item, stamp, &self.options.limits)

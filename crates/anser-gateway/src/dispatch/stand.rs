@@ -284,6 +284,8 @@ pub(super) fn message(attachments: &Value) -> Message {
         topic: "orders".to_owned(),
         from: fixture::anyone().sender.clone(),
         target_id: None,
+        origin: None,
+        hops: 0,
         blobs: BlobSizes::new(),
     };
     Message::accept(item, stamp, &Limits::default()).unwrap()

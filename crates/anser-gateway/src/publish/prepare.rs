@@ -154,6 +154,8 @@ impl Gateway {
             topic: request.topic.meta.name.clone(),
             from: request.principal.sender.clone(),
             target_id: request.linked.as_ref().map(|linked| linked.about),
+            origin: None,
+            hops: 0,
             blobs,
         }
     }
