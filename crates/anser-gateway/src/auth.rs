@@ -56,6 +56,17 @@ impl Principal {
         Self::unlimited(SenderKind::System, "anser")
     }
 
+    /// What a channel or a robot brings in by itself: the operator configured where that goes, so no pattern limits it. The
+    /// numbers of resources are unique among all kinds, so its dedupe keys are its own.
+    #[must_use]
+    pub(crate) fn of_resource(resource: ResourceId) -> Self {
+        Self {
+            lineage: resource.0,
+            scopes: vec![Scope::Publish],
+            ..Self::system()
+        }
+    }
+
     fn unlimited(kind: SenderKind, id: &str) -> Self {
         Self {
             key: None,

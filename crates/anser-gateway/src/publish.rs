@@ -4,6 +4,7 @@
 mod background;
 mod commit;
 mod confirm;
+mod inbound;
 mod linked;
 mod prepare;
 mod refer;
@@ -34,10 +35,11 @@ use crate::look::DeliveryView;
 use crate::refusal::store_problem;
 
 pub use crate::intake::WAITERS_MAX;
+pub(crate) use inbound::{Event, Source, may_pass};
 pub(crate) use linked::LinkedMessage;
 pub use room::QUEUE_DELAYED_MAX;
 
-use prepare::Request;
+use prepare::{Provenance, Request};
 use route::Budget;
 
 /// How a publish is confirmed.
@@ -144,6 +146,7 @@ impl Gateway {
             options: &options,
             blobs: self.known_blobs(&items).await?,
             linked: None,
+            remember: None,
         };
         self.publish_request(&request, items).await
     }
@@ -171,6 +174,7 @@ impl Gateway {
             options: &options,
             blobs: self.known_blobs(&items).await?,
             linked: None,
+            remember: None,
         };
         self.publish_request(&request, items).await
     }
@@ -197,9 +201,11 @@ impl Gateway {
             options: &options,
             blobs: self.known_blobs(&items).await?,
             linked: Some(linked),
+            remember: None,
         };
         let [item] = items;
-        let mut staged = self.stage(&request, item?, &mut Budget::new())?;
+        let said = Provenance::of(principal);
+        let mut staged = self.stage(&request, item?, said, &mut Budget::new())?;
         if bounded {
             let mut room = self.room(snapshot, topic, &[]).await?;
             staged = room.take(snapshot, topic, staged)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anser_core::blob::BlobSizes;
 use anser_core::limits::KEY_BYTES_MAX;
-use anser_core::message::{Fingerprint, Item, Stamp};
+use anser_core::message::{Fingerprint, Item, Origin, Sender, Stamp};
 use anser_core::name::check_text;
 use anser_core::store::{Dedupe, NewMessage};
 use anser_core::{Message, Problem, ProblemKind, Timestamp};
@@ -33,6 +33,30 @@ pub(super) struct Request<'a> {
     pub(super) blobs: BlobSizes,
     /// Its only item is about an earlier message.
     pub(super) linked: Option<LinkedMessage>,
+    /// It comes in by another way than the API: dedupe keys are remembered at least so long, and tell a repeat alone.
+    pub(super) remember: Option<Duration>,
+}
+
+/// Where a message comes from, as it is stamped.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Provenance<'a> {
+    /// Who sent it.
+    pub(super) from: &'a Sender,
+    /// The event it came from.
+    pub(super) origin: Option<&'a Origin>,
+    /// How many answers to answers led to it.
+    pub(super) hops: u8,
+}
+
+impl<'a> Provenance<'a> {
+    /// Of what a caller of the API publishes.
+    pub(super) fn of(principal: &'a Principal) -> Self {
+        Self {
+            from: &principal.sender,
+            origin: None,
+            hops: 0,
+        }
+    }
 }
 
 /// The items of a request after preparation: refused ones with their reason, the others in order.
@@ -43,6 +67,24 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
+    pub(super) fn with_capacity(items: usize) -> Self {
+        Self {
+            staged: Vec::with_capacity(items),
+            refused: Vec::with_capacity(items),
+        }
+    }
+
+    /// Adds the next item.
+    pub(super) fn add(&mut self, staged: Result<Staged, Problem>) {
+        match staged {
+            Ok(staged) => {
+                self.staged.push(staged);
+                self.refused.push(None);
+            }
+            Err(problem) => self.refused.push(Some(problem)),
+        }
+    }
+
     /// Refuses a request that would wait for more than `most` deliveries.
     pub(super) fn check_width(&self, most: usize) -> Result<(), Problem> {
         let width: usize = self
@@ -74,24 +116,18 @@ impl Gateway {
     ) -> Result<Prepared, Problem> {
         let mut budget = Budget::new();
         let batch = items.len() > 1;
-        let mut prepared = Prepared {
-            staged: Vec::with_capacity(items.len()),
-            refused: Vec::with_capacity(items.len()),
-        };
+        let said = Provenance::of(request.principal);
+        let mut prepared = Prepared::with_capacity(items.len());
         for (i, item) in items.into_iter().enumerate() {
             let staged = item
-                .and_then(|item| self.stage(request, item, &mut budget))
+                .and_then(|item| self.stage(request, item, said, &mut budget))
                 .and_then(|staged| room.take(request.snapshot, request.topic, staged));
             match staged {
-                Ok(staged) => {
-                    prepared.staged.push(staged);
-                    prepared.refused.push(None);
-                }
                 Err(problem) if problem.code == TOO_MANY_DELIVERIES => return Err(problem),
                 Err(problem) if request.options.atomic => {
                     return Err(in_batch(problem, batch, i));
                 }
-                Err(problem) => prepared.refused.push(Some(problem)),
+                staged => prepared.add(staged),
             }
         }
         Ok(prepared)
@@ -102,12 +138,13 @@ impl Gateway {
         &self,
         request: &Request<'_>,
         item: Item,
+        said: Provenance<'_>,
         budget: &mut Budget,
     ) -> Result<Staged, Problem> {
         let (topic, options) = (request.topic, request.options);
         let now = self.clock.now();
         let dedupe = dedupe(request, &item, now)?;
-        let stamp = self.stamp(request, now, refer::of_item(&item, &request.blobs));
+        let stamp = self.stamp(request, said, now, refer::of_item(&item, &request.blobs));
         let message = Message::accept(item, stamp, &self.options.limits)?;
         let linked = request.linked.as_ref();
         if let Some(schema) = &topic.schema
@@ -147,15 +184,21 @@ impl Gateway {
         })
     }
 
-    fn stamp(&self, request: &Request<'_>, now: Timestamp, blobs: BlobSizes) -> Stamp {
+    fn stamp(
+        &self,
+        request: &Request<'_>,
+        said: Provenance<'_>,
+        now: Timestamp,
+        blobs: BlobSizes,
+    ) -> Stamp {
         Stamp {
             id: self.ids.next(now, &*self.random),
             time: now,
             topic: request.topic.meta.name.clone(),
-            from: request.principal.sender.clone(),
+            from: said.from.clone(),
             target_id: request.linked.as_ref().map(|linked| linked.about),
-            origin: None,
-            hops: 0,
+            origin: said.origin.cloned(),
+            hops: said.hops,
             blobs,
         }
     }
@@ -175,20 +218,28 @@ fn dedupe(request: &Request<'_>, item: &Item, now: Timestamp) -> Result<Option<D
         return Ok(None);
     };
     check_text("invalid_text", "dedupe_key", key, KEY_BYTES_MAX)?;
-    let window = Duration::from_secs(request.topic.spec.dedupe_window);
+    let mut window = Duration::from_secs(request.topic.spec.dedupe_window);
+    if let Some(most) = request.options.dedupe_window_max {
+        window = window.min(most);
+    }
+    if let Some(least) = request.remember {
+        window = window.max(least);
+    }
     if window.is_zero() {
         return Ok(None);
     }
-    let most = request.options.dedupe_window_max.unwrap_or(window);
     Ok(Some(Dedupe {
         lineage: request.principal.lineage,
         key: key.clone(),
         fingerprint: fingerprint(request, item),
-        expires_at: now.plus(window.min(most)),
+        expires_at: now.plus(window),
     }))
 }
 
 fn fingerprint(request: &Request<'_>, item: &Item) -> Fingerprint {
+    if request.remember.is_some() {
+        return Fingerprint::default();
+    }
     let fingerprint = item.fingerprint();
     match &request.linked {
         Some(linked) => linked.fingerprint(fingerprint),

@@ -12,6 +12,9 @@ const PATH_BYTES_MAX: usize = 256;
 /// Longest text of a validator's message that is passed on.
 const DETAIL_CHARS_MAX: usize = 512;
 
+/// The code of what a schema refuses.
+pub(super) const VIOLATION: &str = "schema_violation";
+
 /// Checks `body.data` against the topic's schema.
 ///
 /// # Errors
@@ -37,7 +40,7 @@ pub(super) fn check(schema: &Validator, message: &Message) -> Result<(), Problem
 fn violation(field: String, detail: &str) -> Problem {
     let detail: String = detail.chars().take(DETAIL_CHARS_MAX).collect();
     Problem::invalid(
-        "schema_violation",
+        VIOLATION,
         field,
         format!("does not satisfy the topic's schema: {detail}"),
     )

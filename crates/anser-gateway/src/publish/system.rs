@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::PublishOptions;
-use super::prepare::Request;
+use super::prepare::{Provenance, Request};
 use super::route::Budget;
 use crate::auth::Principal;
 use crate::gateway::Gateway;
@@ -141,8 +141,11 @@ impl Gateway {
             options: &options,
             blobs: BlobSizes::new(),
             linked: None,
+            remember: None,
         };
-        let staged = self.stage(&request, item(r#type, data, key), &mut Budget::new())?;
+        let said = Provenance::of(&principal);
+        let item = item(r#type, data, key);
+        let staged = self.stage(&request, item, said, &mut Budget::new())?;
         if staged.new.deliveries.is_empty() {
             return Ok(None);
         }
