@@ -7,6 +7,7 @@ pub mod body;
 pub mod header;
 pub mod item;
 mod json;
+pub mod media_type;
 pub mod schema;
 pub mod segment;
 mod strict;

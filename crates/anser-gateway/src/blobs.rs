@@ -10,6 +10,7 @@
 
 mod gauge;
 mod link;
+mod local;
 mod place;
 mod read;
 mod sweep;
@@ -41,6 +42,8 @@ use crate::metrics::Metrics;
 use crate::refusal::store_problem;
 
 pub use link::{BlobLink, LinkedBlob, PublicUrl, SignedLinks};
+pub use local::LocalFiles;
+pub use read::file_pieces;
 
 use place::Place;
 use temporary::Temporaries;

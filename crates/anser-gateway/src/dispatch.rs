@@ -36,7 +36,7 @@ use crate::leasing::Leasing;
 use crate::metrics::Metrics;
 use crate::sender::Sender;
 
-pub(crate) use attempt::{probe, reason};
+pub(crate) use attempt::{preview, probe, reason};
 pub use inbox::Handle;
 pub use plan::{PlanOptions, Withdrawal};
 pub(crate) use walk::Wire;

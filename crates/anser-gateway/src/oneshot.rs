@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use anser_core::attempt::Attempt;
-use anser_core::blob::BlobSizes;
 use anser_core::channel::ChannelKind;
 use anser_core::clock::Clock;
 use anser_core::id::{IdGenerator, ResourceId};
@@ -16,6 +15,7 @@ use anser_core::resource::ChannelSpec;
 use anser_core::{Message, Problem};
 use serde_json::Value;
 
+use crate::blobs::LocalFiles;
 use crate::config::{ChannelEntry, EndpointState, Meta};
 use crate::credentials::Credentials;
 use crate::dispatch;
@@ -29,13 +29,31 @@ pub struct OneShot<'a> {
     pub clock: &'a dyn Clock,
     /// Randomness, for the message's id.
     pub random: &'a dyn Random,
+    /// The files that attachments may refer to as blobs.
+    pub files: &'a LocalFiles,
+}
+
+/// Rungs of the ladder that leave nothing of an attachment but a note.
+const LOST: [&str; 5] = [
+    "image->text",
+    "audio->text",
+    "voice->text",
+    "video->text",
+    "file->text",
+];
+
+/// Whether what was sent had notes in the place of attachments.
+#[must_use]
+pub fn lacks_attachments(degraded: &[String]) -> bool {
+    degraded.iter().any(|rung| LOST.contains(&rung.as_str()))
 }
 
 impl OneShot<'_> {
     /// Sends one item and answers with the attempt. That it is not delivered is no error: the attempt says why.
     ///
     /// # Errors
-    /// What refuses the item or the settings.
+    /// What refuses the item or the settings; `unsupported_attachment` when the platform, or this way of sending to it,
+    /// cannot bring an attachment: there is no gateway that a link could lead to.
     pub async fn send(
         &self,
         kind: &dyn ChannelKind,
@@ -60,7 +78,7 @@ impl OneShot<'_> {
             target_id: None,
             origin: None,
             hops: 0,
-            blobs: BlobSizes::new(),
+            blobs: self.files.sizes(),
         };
         let message = Message::accept(item, stamp, &Limits::default())?;
         let entry = ChannelEntry {
@@ -82,9 +100,24 @@ impl OneShot<'_> {
             credentials: &Credentials::default(),
             clock: self.clock,
             blobs: None,
+            files: Some(self.files),
             links: None,
             stopping: None,
         };
-        Ok(dispatch::probe(wire, Arc::new(entry), target, &message, 0).await)
+        let entry = Arc::new(entry);
+        let degraded = dispatch::preview(Arc::clone(&entry), target.clone(), &message, 0);
+        if lacks_attachments(&degraded) {
+            let detail = format!(
+                "cannot all be brought to {} this way, and without a server no link can lead to them; leave them out, \
+                 give them URLs, or send to another kind of channel",
+                entry.manifest.label
+            );
+            return Err(Problem::invalid(
+                "unsupported_attachment",
+                "attachments",
+                detail,
+            ));
+        }
+        Ok(dispatch::probe(wire, entry, target, &message, 0).await)
     }
 }

@@ -3,8 +3,9 @@
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::client::{
-    Api, ChannelCommand, DeliveryCommand, KeyCommand, MessageCommand, PublishArguments,
-    QueueCommand, Remote, SendArguments, SubscriptionCommand, TailArguments, TopicCommand,
+    Api, BlobCommand, ChannelCommand, DeliveryCommand, KeyCommand, MessageCommand,
+    PublishArguments, QueueCommand, Remote, SendArguments, SubscriptionCommand, TailArguments,
+    TopicCommand,
 };
 use crate::demo::DemoArguments;
 use crate::exit::{EXIT_CODES, Failure};
@@ -73,6 +74,9 @@ enum Ask {
     /// Queues: what consumers pull messages from.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Blobs: files that attachments of messages refer to.
+    #[command(subcommand)]
+    Blob(BlobCommand),
     /// API keys.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -132,6 +136,7 @@ impl Ask {
             Self::Channel(command) => command.run(api, output).await,
             Self::Subscription(command) => command.run(api, output).await,
             Self::Queue(command) => command.run(api, output).await,
+            Self::Blob(command) => command.run(api, output).await,
             Self::Key(command) => command.run(api, output).await,
             Self::Message(command) => command.run(api, output).await,
             Self::Delivery(command) => command.run(api, output).await,

@@ -3,6 +3,7 @@
 
 mod answer;
 mod api;
+mod blob;
 mod channel;
 mod delivery;
 mod key;
@@ -16,6 +17,7 @@ mod tail;
 mod topic;
 
 pub(crate) use api::{Api, Remote};
+pub(crate) use blob::BlobCommand;
 pub(crate) use channel::ChannelCommand;
 pub(crate) use delivery::DeliveryCommand;
 pub(crate) use key::KeyCommand;

@@ -1,6 +1,7 @@
 //! `anser`: the binary. Reads the command line, does what it says, and ends with a documented exit code. Everything else
 //! is in the modules.
 
+mod attach;
 mod cli;
 mod client;
 mod demo;

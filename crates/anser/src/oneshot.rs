@@ -9,7 +9,8 @@ use anser_core::channel::ChannelKind;
 use anser_core::clock::{Clock, SystemClock};
 use anser_core::message::item::parse_json;
 use anser_core::outcome::OutcomeClass;
-use anser_gateway::oneshot::OneShot;
+use anser_gateway::blobs::LocalFiles;
+use anser_gateway::oneshot::{OneShot, lacks_attachments};
 use anser_gateway::sender::{AddressGuard, GuardOptions, Sender, SenderOptions, SystemResolver};
 use anyhow::anyhow;
 use serde_json::json;
@@ -24,8 +25,13 @@ pub(crate) fn is_url(address: &str) -> bool {
     address.contains("://")
 }
 
-/// Sends `item` to each URL and shows what came of it.
-pub(crate) async fn send(urls: &[String], item: &str, output: &Output) -> Result<(), Failure> {
+/// Sends `item`, whose attachments may refer to `files`, to each URL and shows what came of it.
+pub(crate) async fn send(
+    urls: &[String],
+    item: &str,
+    files: &LocalFiles,
+    output: &Output,
+) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut options = SenderOptions::new(Arc::clone(&clock), Arc::new(SystemResolver::new()));
     // Whoever types the URL may reach what this machine reaches.
@@ -41,6 +47,7 @@ pub(crate) async fn send(urls: &[String], item: &str, output: &Output) -> Result
         sender: &sender,
         clock: &*clock,
         random: &OsRandom::default(),
+        files,
     };
     let mut failed = 0_usize;
     for text in urls {
@@ -49,12 +56,12 @@ pub(crate) async fn send(urls: &[String], item: &str, output: &Output) -> Result
         let item = parse_json("", item.as_bytes()).map_err(refused)?;
         let sent = one_shot.send(&*kind, settings, target, item).await;
         let attempt = sent.map_err(refused)?;
-        failed += usize::from(attempt.outcome != OutcomeClass::Delivered);
+        failed += usize::from(!is_whole(&attempt));
         show(kind.manifest().kind, &attempt, output);
     }
     if failed > 0 {
         return Err(Failure::Here(anyhow!(
-            "{failed} of {} did not take the message; nothing is kept or tried again without a server",
+            "{failed} of {} did not take the whole message; nothing is kept or tried again without a server",
             urls.len()
         )));
     }
@@ -84,10 +91,19 @@ fn parse(text: &str) -> Result<(Box<dyn ChannelKind>, Url), Failure> {
     Ok((kind, url))
 }
 
+/// Whether all of it arrived: what goes out without its attachments is not what was to be sent.
+fn is_whole(attempt: &Attempt) -> bool {
+    attempt.outcome == OutcomeClass::Delivered && !lacks_attachments(&attempt.degraded)
+}
+
 fn show(kind: &str, attempt: &Attempt, output: &Output) {
     let raw = json!({"kind": kind, "attempt": attempt}).to_string();
     output.result(&raw, |_| match (&attempt.error, attempt.outcome) {
-        (_, OutcomeClass::Delivered) => format!("{kind}: delivered"),
+        (_, OutcomeClass::Delivered) if is_whole(attempt) => format!("{kind}: delivered"),
+        (_, OutcomeClass::Delivered) => {
+            let lost = attempt.degraded.join(", ");
+            format!("{kind}: delivered without all of its attachments, which were refused: {lost}")
+        }
         (Some(error), _) => format!("{kind}: not delivered: {error}"),
         (None, _) => format!("{kind}: not delivered"),
     });

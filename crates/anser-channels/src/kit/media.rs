@@ -3,74 +3,21 @@
 
 use anser_core::Problem;
 use anser_core::channel::{Context, Step, StepKind};
-use anser_core::message::{Attachment, Source};
+use anser_core::message::{Attachment, Source, media_type};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::content::MediaKind;
 
+pub(crate) use anser_core::message::media_type::extension;
+
 /// The media type of a step with a body of ours.
 const STEP_MEDIA_TYPE: &str = "application/json; charset=utf-8";
-/// The media type of what has none.
-const UNKNOWN: &str = "application/octet-stream";
 /// Characters of a file's name, its extension among them.
 const NAME_CHARS_MAX: usize = 100;
-/// Characters of an extension that is kept when a name is too long.
-const EXTENSION_CHARS_MAX: usize = 16;
 /// The member that stands for an output in a body. No text of a user can make one by accident.
 const MARK: &str = "\0output";
-/// Extensions of names and the media types they stand for; of several for one type the first is written.
-const EXTENSIONS: [(&str, &str); 38] = [
-    ("jpg", "image/jpeg"),
-    ("jpeg", "image/jpeg"),
-    ("png", "image/png"),
-    ("gif", "image/gif"),
-    ("webp", "image/webp"),
-    ("bmp", "image/bmp"),
-    ("svg", "image/svg+xml"),
-    ("ico", "image/x-icon"),
-    ("tiff", "image/tiff"),
-    ("heic", "image/heic"),
-    ("mp3", "audio/mpeg"),
-    ("m4a", "audio/mp4"),
-    ("aac", "audio/aac"),
-    ("ogg", "audio/ogg"),
-    ("oga", "audio/ogg"),
-    ("opus", "audio/opus"),
-    ("wav", "audio/wav"),
-    ("flac", "audio/flac"),
-    ("amr", "audio/amr"),
-    ("mp4", "video/mp4"),
-    ("mov", "video/quicktime"),
-    ("webm", "video/webm"),
-    ("mkv", "video/x-matroska"),
-    ("pdf", "application/pdf"),
-    ("doc", "application/msword"),
-    (
-        "docx",
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    ),
-    ("xls", "application/vnd.ms-excel"),
-    (
-        "xlsx",
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ),
-    ("ppt", "application/vnd.ms-powerpoint"),
-    (
-        "pptx",
-        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-    ),
-    ("zip", "application/zip"),
-    ("gz", "application/gzip"),
-    ("json", "application/json"),
-    ("txt", "text/plain"),
-    ("md", "text/markdown"),
-    ("csv", "text/csv"),
-    ("html", "text/html"),
-    ("xml", "text/xml"),
-];
-
 /// The media type without parameters, lower case: as given, else by the extension of its name or URL, else that of bytes.
 pub(crate) fn media_type(attachment: &Attachment) -> String {
     let given = attachment.media_type.as_deref().unwrap_or_default();
@@ -87,23 +34,8 @@ pub(crate) fn media_type(attachment: &Attachment) -> String {
     {
         return given.to_ascii_lowercase();
     }
-    let extension = own_name(attachment).and_then(|name| extension(&name));
-    let known = extension.and_then(|extension| {
-        let mut known = EXTENSIONS.iter();
-        known.find(|(name, _)| *name == extension)
-    });
-    known
-        .map_or(UNKNOWN, |(_, media_type)| media_type)
-        .to_owned()
-}
-
-/// The extension of a name, lower case, without its dot.
-pub(crate) fn extension(name: &str) -> Option<String> {
-    let (stem, extension) = name.rsplit_once('.')?;
-    let good = !stem.is_empty()
-        && (1..=EXTENSION_CHARS_MAX).contains(&extension.len())
-        && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    good.then(|| extension.to_ascii_lowercase())
+    let named = own_name(attachment).and_then(|name| media_type::of_name(&name));
+    named.unwrap_or(media_type::UNKNOWN).to_owned()
 }
 
 /// A name for the file that every platform and system takes: its own, else the last part of its URL, else its id; without
@@ -120,8 +52,7 @@ pub(crate) fn file_name(attachment: &Attachment) -> String {
     let mut safe = if safe.is_empty() { "file" } else { safe }.to_owned();
     if extension(&safe).is_none() {
         let wanted = media_type(attachment);
-        let mut known = EXTENSIONS.iter();
-        if let Some((extension, _)) = known.find(|(_, media_type)| *media_type == wanted) {
+        if let Some(extension) = media_type::usual_extension(&wanted) {
             safe = format!("{safe}.{extension}");
         }
     }

@@ -41,6 +41,7 @@ impl Gateway {
             credentials: &self.credentials,
             clock: &*self.clock,
             blobs: Some(&self.blobs),
+            files: None,
             links: self.links.as_deref().map(|links| links as &dyn Links),
             stopping: None,
         };

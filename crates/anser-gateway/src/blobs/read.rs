@@ -2,14 +2,14 @@
 //! turn of the blocking threads. Must not read ahead.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 
 use anser_core::blob::BlobHash;
 use anser_core::{Problem, ProblemKind};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use object_store::{GetOptions, GetRange, GetResultPayload};
 
 use super::place::Place;
@@ -44,16 +44,19 @@ pub(super) async fn stream(
         Err(error) => return Err(place_problem(&error)),
     };
     Ok(match found.payload {
-        GetResultPayload::File(file, _) => pieces(file, hash, range).boxed(),
+        GetResultPayload::File(file, _) => {
+            let lost = move |error| {
+                tracing::error!(%error, blob = %hash, "a blob cannot be read");
+                lost(hash)
+            };
+            file_pieces(file, range).map_err(lost).boxed()
+        }
         GetResultPayload::Stream(stream) => stream.map_err(|error| place_problem(&error)).boxed(),
     })
 }
 
-fn pieces(
-    file: File,
-    hash: BlobHash,
-    range: Range<u64>,
-) -> impl futures_util::Stream<Item = Result<Bytes, Problem>> {
+/// The bytes of `range` of a file, in pieces; an error ends them.
+pub fn file_pieces(file: File, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send {
     stream::try_unfold((file, range), move |(file, left)| async move {
         if left.is_empty() {
             return Ok(None);
@@ -61,18 +64,13 @@ fn pieces(
         let piece = left.start..left.end.min(left.start + PIECE_BYTES);
         let rest = piece.end..left.end;
         let read = tokio::task::spawn_blocking(move || read(file, piece)).await;
-        match read.map_err(std::io::Error::other).and_then(|read| read) {
-            Ok((file, bytes)) => Ok(Some((bytes, (file, rest)))),
-            Err(error) => {
-                tracing::error!(%error, blob = %hash, "a blob cannot be read");
-                Err(lost(hash))
-            }
-        }
+        let (file, bytes) = read.map_err(io::Error::other)??;
+        Ok(Some((bytes, (file, rest))))
     })
 }
 
-fn read(mut file: File, piece: Range<u64>) -> std::io::Result<(File, Bytes)> {
-    let length = usize::try_from(piece.end - piece.start).map_err(std::io::Error::other)?;
+fn read(mut file: File, piece: Range<u64>) -> io::Result<(File, Bytes)> {
+    let length = usize::try_from(piece.end - piece.start).map_err(io::Error::other)?;
     let mut bytes = vec![0; length];
     file.seek(SeekFrom::Start(piece.start))?;
     file.read_exact(&mut bytes)?;

@@ -134,6 +134,7 @@ pub(super) async fn run(
         credentials: &parts.credentials,
         clock: &*parts.clock,
         blobs: Some(&parts.blobs),
+        files: None,
         links: parts.links.as_deref().map(|links| links as &dyn Links),
         stopping: Some(&parts.stopping),
     };
@@ -193,18 +194,7 @@ pub(crate) async fn probe(
     message: &Message,
     installation: u64,
 ) -> Attempt {
-    let now = message.header.time;
-    let row = unstored(channel.meta.id, target, now);
-    let destination = Destination {
-        subscription: None,
-        channel,
-    };
-    let mut trial = Trial {
-        row,
-        started: now,
-        log: AttemptLog::Full,
-        walk: Walk::default(),
-    };
+    let (mut trial, destination) = trial(channel, target, message);
     loop {
         let (outcome, report) = trial.send(wire, &destination, message, installation).await;
         let more = std::mem::take(&mut trial.walk.more);
@@ -212,6 +202,38 @@ pub(crate) async fn probe(
             return trial.end(outcome, report).attempt;
         }
     }
+}
+
+/// The rungs of the ladder that [`probe`] would begin with; none where it would end at once.
+pub(crate) fn preview(
+    channel: Arc<ChannelEntry>,
+    target: Option<String>,
+    message: &Message,
+    installation: u64,
+) -> Vec<String> {
+    let (trial, destination) = trial(channel, target, message);
+    let context = context(&trial.row, trial.started, &destination, installation);
+    let plan = destination.channel.channel.render(message, &context);
+    plan.map_or_else(|_| Vec::new(), |plan| plan.degraded)
+}
+
+fn trial(
+    channel: Arc<ChannelEntry>,
+    target: Option<String>,
+    message: &Message,
+) -> (Trial, Destination) {
+    let now = message.header.time;
+    let trial = Trial {
+        row: unstored(channel.meta.id, target, now),
+        started: now,
+        log: AttemptLog::Full,
+        walk: Walk::default(),
+    };
+    let destination = Destination {
+        subscription: None,
+        channel,
+    };
+    (trial, destination)
 }
 
 /// The delivery of a message that is kept nowhere.
@@ -239,6 +261,36 @@ fn unstored(channel: ResourceId, target: Option<String>, now: Timestamp) -> Deli
     }
 }
 
+/// What the channel may know of an attempt.
+fn context<'a>(
+    row: &'a DeliveryRow,
+    started: Timestamp,
+    destination: &'a Destination,
+    installation: u64,
+) -> Context<'a> {
+    let subscription = destination.subscription.as_deref();
+    Context {
+        now: started,
+        delivery: row.id,
+        num: row.id.num(),
+        attempt: row.attempts + 1,
+        possible_duplicate: row.possible_duplicate,
+        subscription: subscription.map(|subscription| subscription.meta.name.as_str()),
+        format: subscription.and_then(|subscription| subscription.spec.format.as_deref()),
+        target: row.target.as_deref(),
+        installation,
+        rung: 0,
+        step: 0,
+        media_refused: false,
+        links: None,
+        outputs: &[],
+        media: None,
+        token: None,
+        fail_fast_4xx: subscription.is_some_and(|subscription| subscription.spec.fail_fast_4xx),
+        cmq_policy: subscription.is_some_and(|subscription| subscription.retry.is_cmq()),
+    }
+}
+
 impl Trial {
     async fn send(
         &mut self,
@@ -247,28 +299,7 @@ impl Trial {
         message: &Message,
         installation: u64,
     ) -> (Outcome, Option<Report>) {
-        let subscription = destination.subscription.as_deref();
-        let row = &self.row;
-        let context = Context {
-            now: self.started,
-            delivery: row.id,
-            num: row.id.num(),
-            attempt: row.attempts + 1,
-            possible_duplicate: row.possible_duplicate,
-            subscription: subscription.map(|subscription| subscription.meta.name.as_str()),
-            format: subscription.and_then(|subscription| subscription.spec.format.as_deref()),
-            target: row.target.as_deref(),
-            installation,
-            rung: 0,
-            step: 0,
-            media_refused: false,
-            links: None,
-            outputs: &[],
-            media: None,
-            token: None,
-            fail_fast_4xx: subscription.is_some_and(|subscription| subscription.spec.fail_fast_4xx),
-            cmq_policy: subscription.is_some_and(|subscription| subscription.retry.is_cmq()),
-        };
+        let context = context(&self.row, self.started, destination, installation);
         let entry = &destination.channel;
         self.walk.go(wire, entry, message, &context).await
     }

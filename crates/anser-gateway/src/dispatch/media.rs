@@ -21,7 +21,7 @@ use http::StatusCode;
 use http::header::CONTENT_ENCODING;
 use url::Url;
 
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, LocalFiles};
 use crate::sender::{BodyStream, Fetched, Sender};
 
 /// How long an attachment that is wanted whole may take to come.
@@ -37,6 +37,8 @@ pub(crate) struct Media<'a> {
     pub(crate) sender: &'a Sender,
     /// Has the blobs, and keeps for a while what a URL gives without telling its length; `None`: there are none.
     pub(crate) blobs: Option<&'a Blobs>,
+    /// Files that stand for blobs; `None`: there are none.
+    pub(crate) files: Option<&'a LocalFiles>,
 }
 
 /// Why the bytes of an attachment cannot be sent.
@@ -245,6 +247,17 @@ impl Media<'_> {
         attachment: &Attachment,
         hash: Option<BlobHash>,
     ) -> Result<Opened, Missing> {
+        if let (Some(files), Some(hash)) = (self.files, hash) {
+            let found = files.open(hash).await;
+            let found = found.map_err(|error| Missing::Later(cannot_read(attachment, &error)))?;
+            if let Some((length, stream)) = found {
+                return Ok(Opened {
+                    length,
+                    stream,
+                    own: true,
+                });
+            }
+        }
         let (Some(blobs), Some(hash)) = (self.blobs, hash) else {
             return Err(gone(attachment, "is a blob, and there are none here"));
         };
@@ -288,6 +301,11 @@ fn find<'m>(message: &'m Message, id: &str) -> Result<&'m Attachment, Missing> {
 
 fn gone(attachment: &Attachment, why: &str) -> Missing {
     Missing::Gone(format!("attachment {} {why}", attachment.id))
+}
+
+fn cannot_read(attachment: &Attachment, error: &io::Error) -> String {
+    let name = attachment.name.as_deref().unwrap_or(&attachment.id);
+    format!("the file of attachment {name} cannot be read: {error}")
 }
 
 fn check_size(attachment: &Attachment, size: u64) -> Result<(), Missing> {

@@ -344,6 +344,7 @@ impl Way {
             credentials: &self.credentials,
             clock: &self.clock,
             blobs: None,
+            files: None,
             links: None,
             stopping: Some(&self.stopping),
         };

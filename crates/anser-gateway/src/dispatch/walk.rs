@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use super::change::{self, Course};
 use super::media::{Media, Missing};
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, LocalFiles};
 use crate::config::ChannelEntry;
 use crate::credentials::{Credentials, Refused};
 use crate::sender::{MailFiles, Sender, Upload};
@@ -42,6 +42,8 @@ pub(crate) struct Wire<'a> {
     pub(crate) clock: &'a dyn Clock,
     /// Where attachments are that are blobs; `None`: there are none.
     pub(crate) blobs: Option<&'a Blobs>,
+    /// Files in the place of blobs; `None`: there are none.
+    pub(crate) files: Option<&'a LocalFiles>,
     /// Links to what the gateway keeps; `None`: it has no public address.
     pub(crate) links: Option<&'a dyn Links>,
     /// Turns true when the gateway stops: uploads that nobody has seen anything of do not go on.
@@ -298,6 +300,7 @@ impl<'a> Wire<'a> {
         Media {
             sender: self.sender,
             blobs: self.blobs,
+            files: self.files,
         }
     }
 }

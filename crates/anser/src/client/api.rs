@@ -1,10 +1,16 @@
 //! The one HTTP client of the command line: where the server is, the key, time limits, and how an answer becomes a result
 //! or a failure. Must not know any single resource.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anser_core::blob::BlobHash;
+use anser_gateway::blobs::file_pieces;
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use clap::Args;
 use reqwest::Method;
 use serde_json::Value;
@@ -17,6 +23,8 @@ use crate::exit::{Failure, Refusal};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A request and its answer take no longer; above `wait_timeout`'s longest, 60 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(75);
+/// A file on its way takes no longer: 512 MiB at a megabit a second, and some.
+const TRANSFER_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
 /// An answer is read no further: a page of the default size, full of the largest messages, fits.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -123,16 +131,63 @@ impl Api {
         query: &[(&str, String)],
         body: Option<Vec<u8>>,
     ) -> Result<Answer, Failure> {
-        let mut request = self.http.request(method, self.address(path)).query(query);
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key);
-        }
+        let mut request = self.request(method, path).query(query);
         if let Some(body) = body {
             request = request
                 .header(reqwest::header::CONTENT_TYPE, "application/json")
                 .body(body);
         }
-        let mut response = request.send().await.map_err(|error| self.lost(&error))?;
+        let response = request.send().await.map_err(|error| self.lost(&error))?;
+        self.read(response).await
+    }
+
+    /// Uploads the first `size` bytes of a file as the blob that they are, as a stream.
+    pub(crate) async fn upload(
+        &self,
+        file: File,
+        size: u64,
+        hash: BlobHash,
+    ) -> Result<Answer, Failure> {
+        let digest = format!("sha-256=:{}:", STANDARD.encode(hash.as_bytes()));
+        let request = self
+            .request(Method::POST, &["v1", "blobs"])
+            .timeout(TRANSFER_TIMEOUT)
+            .header(reqwest::header::CONTENT_TYPE, "application/octet-stream")
+            .header("content-digest", digest)
+            .body(reqwest::Body::wrap_stream(file_pieces(file, 0..size)));
+        let response = request.send().await.map_err(|error| self.lost(&error))?;
+        self.read(response).await
+    }
+
+    /// `GET`s what is read as it comes.
+    pub(crate) async fn download(&self, path: &[&str]) -> Result<Download<'_>, Failure> {
+        let request = self.request(Method::GET, path).timeout(TRANSFER_TIMEOUT);
+        let response = request.send().await.map_err(|error| self.lost(&error))?;
+        if response.status().is_success() {
+            return Ok(Download {
+                api: self,
+                response,
+            });
+        }
+        let status = response.status();
+        match self.read(response).await {
+            Err(failure) => Err(failure),
+            Ok(_) => Err(Failure::Here(anyhow::anyhow!(
+                "the server answered {status}"
+            ))),
+        }
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, self.address(path));
+        match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
+    }
+
+    /// The whole answer, if it is none that is a refusal.
+    async fn read(&self, mut response: reqwest::Response) -> Result<Answer, Failure> {
         let status = response.status().as_u16();
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(&error))? {
@@ -179,6 +234,20 @@ impl Api {
         };
         let why = format!("{} {what}: {cause}; {remedy}", self.server);
         Failure::Unreachable { why }
+    }
+}
+
+/// An answer that is read as it comes.
+pub(crate) struct Download<'a> {
+    api: &'a Api,
+    response: reqwest::Response,
+}
+
+impl Download<'_> {
+    /// The next bytes; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        let piece = self.response.chunk().await;
+        piece.map_err(|error| self.api.lost(&error))
     }
 }
 

@@ -11,6 +11,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::api::Api;
+use super::blob;
+use crate::attach::{self, Attached};
 use crate::exit::Failure;
 use crate::oneshot;
 use crate::output::Output;
@@ -32,7 +34,7 @@ pub(crate) struct SendArguments {
 
 /// A message to send.
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).args(["text", "json"])))]
+#[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["text", "json", "attach"])))]
 pub(crate) struct Outgoing {
     /// Event type; default `message`.
     #[arg(long = "type", value_name = "TYPE")]
@@ -47,8 +49,12 @@ pub(crate) struct Outgoing {
     #[arg(long, value_name = "KEY")]
     dedupe_key: Option<String>,
     /// Send the JSON in this file (`-`: standard input) as data, byte for byte, instead of a text.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "text")]
     json: Option<PathBuf>,
+    /// A file that goes along, shown after the text as what it is: a picture, a sound, a video or a file; may be repeated.
+    /// Larger ones than 64 KiB are uploaded as blobs first.
+    #[arg(long, value_name = "FILE")]
+    attach: Vec<PathBuf>,
     /// The text.
     text: Option<String>,
 }
@@ -76,7 +82,11 @@ impl SendArguments {
             return Err(Failure::Usage(text.to_owned()));
         }
         // A whole attempt is in it; boxed, the other commands' futures stay small.
-        Box::pin(oneshot::send(&self.to, &self.message.item(&[])?, output)).await
+        let files = attach::look_at(&self.message.attach)?;
+        let (attached, outside) = attach::attach(&files)?;
+        let item = self.message.item(&[], &attached)?;
+        let local = attach::local(&outside);
+        Box::pin(oneshot::send(&self.to, &item, &local, output)).await
     }
 }
 
@@ -89,7 +99,12 @@ impl Outgoing {
         path: &[&str],
         to: &[String],
     ) -> Result<(), Failure> {
-        let body = Some(self.item(to)?.into_bytes());
+        let files = attach::look_at(&self.attach)?;
+        let (attached, outside) = attach::attach(&files)?;
+        let body = Some(self.item(to, &attached)?.into_bytes());
+        for file in outside {
+            blob::upload(api, file).await?;
+        }
         let answer = api.call(Method::POST, path, &[], body).await?;
         output.result(&answer.text, |value| {
             let id = value.get("id").and_then(Value::as_str).unwrap_or("?");
@@ -106,12 +121,10 @@ impl Outgoing {
     }
 
     /// The item as JSON. Data goes in as the bytes of the file, which a `Value` would not keep.
-    fn item(&self, to: &[String]) -> Result<String, Failure> {
+    fn item(&self, to: &[String], attached: &[Attached]) -> Result<String, Failure> {
         let mut header = Map::new();
-        let kind = self
-            .kind
-            .clone()
-            .or_else(|| self.text.as_ref().map(|_| "message".to_owned()));
+        let usual = self.json.is_none().then(|| "message".to_owned());
+        let kind = self.kind.clone().or(usual);
         let texts = [("type", kind), ("key", self.key_order.clone())];
         for (name, value) in texts {
             header.extend(value.map(|value| (name.to_owned(), Value::String(value))));
@@ -122,13 +135,21 @@ impl Outgoing {
         if !self.tags.is_empty() {
             header.insert("tags".to_owned(), json!(self.tags));
         }
-        let body = body(self.json.as_deref(), self.text.as_deref())?;
+        let body = match &self.json {
+            Some(path) => data(path)?,
+            None => content(self.text.as_deref(), attached),
+        };
+        let attachments: Vec<&Value> = attached.iter().map(|file| &file.attachment).collect();
+        let attachments = match attachments.as_slice() {
+            [] => String::new(),
+            some => format!(",\"attachments\":{}", json!(some)),
+        };
         let dedupe = match &self.dedupe_key {
             Some(key) => format!(",\"dedupe_key\":{}", Value::String(key.clone())),
             None => String::new(),
         };
         Ok(format!(
-            "{{\"header\":{},\"body\":{body}{dedupe}}}",
+            "{{\"header\":{},\"body\":{body}{attachments}{dedupe}}}",
             Value::Object(header)
         ))
     }
@@ -136,12 +157,21 @@ impl Outgoing {
 
 /// The body of a message as JSON: the data in a file, else a text.
 pub(crate) fn body(json: Option<&Path>, text: Option<&str>) -> Result<String, Failure> {
-    Ok(match json {
-        Some(path) => format!("{{\"data\":{}}}", read_json(path)?.get()),
-        None => {
-            json!({"segments": [{"type": "text", "text": text.unwrap_or_default()}]}).to_string()
-        }
-    })
+    match json {
+        Some(path) => data(path),
+        None => Ok(content(Some(text.unwrap_or_default()), &[])),
+    }
+}
+
+fn data(path: &Path) -> Result<String, Failure> {
+    Ok(format!("{{\"data\":{}}}", read_json(path)?.get()))
+}
+
+fn content(text: Option<&str>, attached: &[Attached]) -> String {
+    let text = text.map(|text| json!({"type": "text", "text": text}));
+    let files = attached.iter().map(|file| file.segment.clone());
+    let segments: Vec<Value> = text.into_iter().chain(files).collect();
+    json!({"segments": segments}).to_string()
 }
 
 /// The JSON in a file, or in standard input for `-`, as its bytes.

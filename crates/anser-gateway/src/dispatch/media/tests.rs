@@ -28,7 +28,11 @@ fn at(stand: &Stand, more: Value) -> Message {
 
 fn media(sender: &Sender) -> Media<'_> {
     let blobs = None;
-    Media { sender, blobs }
+    Media {
+        sender,
+        blobs,
+        files: None,
+    }
 }
 
 async fn load(message: &Message, max: u64) -> Result<Bytes, Missing> {
@@ -96,6 +100,7 @@ async fn a_blob_is_read_and_what_comes_without_a_length_becomes_one() {
     let media = Media {
         sender: &sender,
         blobs: Some(&blobs),
+        files: None,
     };
     let in_blob = |hash: BlobHash| {
         let blob = json!({"id": "a", "source": {"url": "http://placeholder/"}});
