@@ -106,7 +106,7 @@ impl House {
             }
             Some(FaultKind::Refuse { code }) => {
                 book.refused(code);
-                return (stand.refusal(code, FAULT_WAIT), None);
+                return (stand.refusal_to(call, code, FAULT_WAIT), None);
             }
             _ => {}
         }
@@ -117,6 +117,7 @@ impl House {
             limiter,
             shelf,
             number: book.next_number(),
+            base: &self.base,
             exceeded: None,
         };
         let answer = match stand.judge(call, &mut desk) {
@@ -239,6 +240,7 @@ async fn show(State(house): Shared) -> Response {
         platform: house.platform,
         base: &house.base,
         robots: &house.robots,
+        chats: &house.chats,
         messages: &messages,
         uploads: &uploads,
         counters: &counters,

@@ -15,6 +15,8 @@ pub enum Counted {
     Chat,
     /// The messages to one chat that is a group; other chats are not counted.
     Group,
+    /// The calls of one method of an API by one app, where messages have windows of their own.
+    Method,
 }
 
 /// How a limit counts.

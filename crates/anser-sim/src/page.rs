@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::book::{Counters, Edit, Received};
-use crate::platform::{Platform, Robot};
+use crate::platform::{Chat, Platform, Robot};
 use crate::shelf::Upload;
 
 /// How often the page loads itself again, in seconds.
@@ -39,6 +39,7 @@ pub(crate) struct View<'a> {
     pub(crate) platform: Platform,
     pub(crate) base: &'a str,
     pub(crate) robots: &'a [Robot],
+    pub(crate) chats: &'a [Chat],
     /// Newest first.
     pub(crate) messages: &'a [Received],
     /// The files that they show, by their keys.
@@ -77,6 +78,11 @@ fn robots(page: &mut String, view: &View<'_>) {
         for (name, value) in view.platform.credentials(robot) {
             row(page, name, &value);
         }
+    }
+    for chat in view.chats {
+        let id = view.platform.chat_id(chat);
+        let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
+        row(page, "chat", &format!("{id} ({})", chat.title));
     }
     page.push_str("</table>");
 }
@@ -269,6 +275,7 @@ mod tests {
             platform: Platform::Feishu,
             base: "http://127.0.0.1:1",
             robots: &[robot],
+            chats: &[],
             messages: &[message],
             uploads: &HashMap::from([(hostile.to_owned(), upload)]),
             counters: &counters,

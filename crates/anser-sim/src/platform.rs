@@ -28,6 +28,9 @@ use crate::intake::Part;
 use crate::limit::{Counted, Limit, Limiter, Over};
 use crate::shelf::Shelf;
 
+/// What `anser sim` calls the token of a bot beside that of a webhook.
+const BOT_TOKEN: &str = "bot_token";
+
 /// A platform with a stand-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Platform {
@@ -37,9 +40,9 @@ pub enum Platform {
     DingTalk,
     /// WeCom: robots of a group, and self-built apps.
     WeCom,
-    /// Slack: incoming webhooks.
+    /// Slack: incoming webhooks, and apps by the Web API.
     Slack,
-    /// Discord: webhooks.
+    /// Discord: webhooks and bots.
     Discord,
     /// Telegram: bots.
     Telegram,
@@ -66,6 +69,19 @@ impl Platform {
             Self::Slack => "slack",
             Self::Discord => "discord",
             Self::Telegram => "telegram",
+        }
+    }
+
+    /// Who can send to it: its doors, in a few words.
+    #[must_use]
+    pub const fn doors(self) -> &'static str {
+        match self {
+            Self::Feishu => "Robots of a group, and self-built apps; Lark too",
+            Self::DingTalk => "Robots of a group",
+            Self::WeCom => "Robots of a group, and self-built apps",
+            Self::Slack => "Incoming webhooks, and apps by the Web API",
+            Self::Discord => "Webhooks, and bots by the API v10",
+            Self::Telegram => "Bots",
         }
     }
 
@@ -115,6 +131,8 @@ impl Platform {
         match self {
             Self::Feishu => Some(feishu_app::app(number)),
             Self::WeCom => Some(wecom_app::app(number)),
+            Self::Slack => Some(slack::app(number)),
+            Self::Discord => Some(discord::bot(number)),
             _ => None,
         }
     }
@@ -137,10 +155,33 @@ impl Platform {
                 ],
                 None => Vec::new(),
             },
+            Self::Slack if slack::is_app(robot) => vec![(BOT_TOKEN, robot.token.clone())],
+            Self::Discord if discord::is_bot(robot) => vec![(BOT_TOKEN, robot.token.clone())],
             _ => secret
                 .map(|secret| ("secret", secret))
                 .into_iter()
                 .collect(),
+        }
+    }
+
+    /// The chats that there are where robots are told a chat that must exist.
+    #[must_use]
+    pub fn chats(self) -> Vec<Chat> {
+        match self {
+            Self::Slack => slack::chats(),
+            Self::Discord => discord::chats(),
+            Self::Telegram => telegram::chats(),
+            Self::Feishu | Self::DingTalk | Self::WeCom => Vec::new(),
+        }
+    }
+
+    /// The id that messages name a chat by, as their JSON has it.
+    #[must_use]
+    pub fn chat_id(self, chat: &Chat) -> Value {
+        match self {
+            Self::Slack => slack::chat_id(chat).into(),
+            Self::Discord => chat.id.to_string().into(),
+            _ => chat.id.into(),
         }
     }
 
@@ -154,7 +195,9 @@ impl Platform {
             Self::DingTalk => format!("/robot/send?access_token={token}"),
             Self::WeCom if wecom_app::ids(robot).is_some() => wecom_app::SEND.to_owned(),
             Self::WeCom => format!("/cgi-bin/webhook/send?key={token}"),
+            Self::Slack if slack::is_app(robot) => slack::POST_MESSAGE.to_owned(),
             Self::Slack => format!("/services/{token}"),
+            Self::Discord if discord::is_bot(robot) => discord::messages_path(),
             Self::Discord => format!("/api/webhooks/{token}"),
             Self::Telegram => format!("/bot{token}/sendMessage"),
         }
@@ -165,7 +208,7 @@ impl Platform {
             Self::Feishu => Box::<feishu::Feishu>::default(),
             Self::DingTalk => Box::new(dingtalk::DingTalk),
             Self::WeCom => Box::<wecom::WeCom>::default(),
-            Self::Slack => Box::new(slack::Slack),
+            Self::Slack => Box::<slack::Slack>::default(),
             Self::Discord => Box::<discord::Discord>::default(),
             Self::Telegram => Box::<telegram::Telegram>::default(),
         }
@@ -176,9 +219,10 @@ impl Platform {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Robot {
     /// What its URL names it by: a token or key; `T…/B…/…` for Slack, `ID/TOKEN` for Discord, `ID:TOKEN` for Telegram.
-    /// A Feishu app has its id here, and its secret below.
+    /// An app of Feishu or WeCom has its id here, and its secret below; an app of Slack and a bot of Discord have their bot's
+    /// token.
     pub token: String,
-    /// The secret that its requests must be signed with; only Feishu and DingTalk have one.
+    /// The secret that its requests must be signed with, or that opens it.
     pub secret: Option<String>,
     /// One of these words must be in every message; none asks for nothing. Only Feishu and DingTalk have them.
     pub keywords: Vec<String>,
@@ -195,10 +239,10 @@ pub enum ChatKind {
     Channel,
 }
 
-/// A chat that a Telegram bot may write to.
+/// A chat that a bot of Telegram or Discord or an app of Slack may write to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chat {
-    /// Its id.
+    /// Its id; those of Slack are made of it, see [`Platform::chat_id`].
     pub id: i64,
     /// What it is.
     pub kind: ChatKind,
@@ -383,6 +427,11 @@ pub(crate) trait Stand: Send {
     /// what a refusal for the rate names.
     fn refusal(&self, code: &str, wait: Duration) -> Answer;
 
+    /// The same for a request whose path tells in which form it is refused.
+    fn refusal_to(&self, _call: &Call, code: &str, wait: Duration) -> Answer {
+        self.refusal(code, wait)
+    }
+
     /// What every answer carries, such as the state of a rate window.
     fn finish(&self, _call: &Call, _desk: &Desk<'_>, answer: Answer) -> Answer {
         answer
@@ -399,6 +448,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) shelf: &'a mut Shelf,
     /// The number that the next message will have.
     pub(crate) number: u64,
+    /// What stands for the platform's own base URL.
+    pub(crate) base: &'a str,
     /// The chat or robot whose limit this request exceeded.
     pub(crate) exceeded: Option<String>,
 }

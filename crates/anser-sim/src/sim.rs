@@ -18,7 +18,7 @@ use crate::book::{Counters, Received};
 use crate::door::{House, Withheld, router};
 use crate::fault::{Fault, InvalidFault};
 use crate::limit::{Limit, Limiter};
-use crate::platform::{Chat, ChatKind, Platform, Robot};
+use crate::platform::{Chat, Platform, Robot};
 use crate::shelf::Upload;
 
 /// Connections that are open at once.
@@ -45,15 +45,9 @@ pub struct SimOptions {
 
 impl SimOptions {
     /// A stand-in on a free port of loopback with the platform's own limits, one robot and one app where it has apps, on the machine's clock. Its
-    /// chats are a private one, a group and a channel.
+    /// chats are the platform's, see [`Platform::chats`].
     #[must_use]
     pub fn new(platform: Platform) -> Self {
-        let chat = |id, kind, title: &str, username: Option<&str>| Chat {
-            id,
-            kind,
-            title: title.to_owned(),
-            username: username.map(str::to_owned),
-        };
         Self {
             platform,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -62,11 +56,7 @@ impl SimOptions {
             robots: std::iter::once(platform.robot(1))
                 .chain(platform.app(1))
                 .collect(),
-            chats: vec![
-                chat(1_001, ChatKind::Private, "Tom", Some("tom")),
-                chat(-1_001_000_000_001, ChatKind::Group, "Operations", None),
-                chat(-1_001_000_000_002, ChatKind::Channel, "News", Some("news")),
-            ],
+            chats: platform.chats(),
         }
     }
 }

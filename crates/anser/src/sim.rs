@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use anser_sim::{Platform, Sim, SimOptions};
 use anyhow::Context as _;
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
@@ -25,7 +25,9 @@ pub(crate) struct SimArguments {
 }
 
 fn platform_parser() -> impl clap::builder::TypedValueParser<Value = Platform> {
-    let known = PossibleValuesParser::new(Platform::ALL.map(Platform::name));
+    let known =
+        Platform::ALL.map(|platform| PossibleValue::new(platform.name()).help(platform.doors()));
+    let known = PossibleValuesParser::new(known);
     known.try_map(|name| Platform::of_name(&name).ok_or("is no platform with a stand-in"))
 }
 
@@ -47,8 +49,9 @@ impl SimArguments {
                     told[name] = value.into();
                 }
             }
-            if self.platform == Platform::Telegram {
-                told["chats"] = chats.iter().map(|chat| chat.id).collect();
+            if !chats.is_empty() {
+                let ids = chats.iter().map(|chat| self.platform.chat_id(chat));
+                told["chats"] = ids.collect();
             }
             output.result(&told.to_string(), describe);
             tokio::signal::ctrl_c()

@@ -173,7 +173,9 @@ fn take(
     keys.extend(chat.map(|chat| (Counted::Chat, chat)));
     desk.take(call, &keys)
         .map_err(|Over { counted, wait }| match counted {
-            Counted::App | Counted::Robot => refuse_for("99991400", Breach::Rate, wait),
+            Counted::App | Counted::Robot | Counted::Method => {
+                refuse_for("99991400", Breach::Rate, wait)
+            }
             Counted::Chat | Counted::Group => refuse("230020", Breach::Rate),
         })
 }

@@ -47,6 +47,21 @@ pub(super) fn credentials(number: u32) -> (String, Option<String>) {
     )
 }
 
+/// A private chat, a group and a channel.
+pub(super) fn chats() -> Vec<Chat> {
+    let chat = |id, kind, title: &str, username: Option<&str>| Chat {
+        id,
+        kind,
+        title: title.to_owned(),
+        username: username.map(str::to_owned),
+    };
+    vec![
+        chat(1_001, ChatKind::Private, "Tom", Some("tom")),
+        chat(-1_001_000_000_001, ChatKind::Group, "Operations", None),
+        chat(-1_001_000_000_002, ChatKind::Channel, "News", Some("news")),
+    ]
+}
+
 fn bot_id(number: u32) -> u64 {
     7_000_000_000 + u64::from(number)
 }

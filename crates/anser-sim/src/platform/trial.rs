@@ -15,6 +15,8 @@ use crate::limit::Limiter;
 use crate::shelf::Shelf;
 use crate::sim::SimOptions;
 
+/// Where a trial's stand-in is.
+pub(super) const BASE: &str = "http://sim";
 /// When trials begin.
 pub(super) const NOW: i64 = 1_700_000_000_000;
 
@@ -27,6 +29,8 @@ pub(super) struct Trial {
     chats: Vec<Chat>,
     monotonic: Duration,
     pub(super) authorization: Option<HeaderValue>,
+    /// Sent with every request.
+    pub(super) headers: Vec<(&'static str, String)>,
     pub(super) letters: Vec<Letter>,
     pub(super) changes: Vec<Change>,
     pub(super) gone: Vec<Gone>,
@@ -63,6 +67,7 @@ impl Trial {
             chats: SimOptions::new(platform).chats,
             monotonic: Duration::from_secs(1_000),
             authorization: None,
+            headers: Vec::new(),
             letters: Vec::new(),
             changes: Vec::new(),
             gone: Vec::new(),
@@ -111,13 +116,12 @@ impl Trial {
 
     /// Posts a form with files.
     pub(super) fn upload(&mut self, target: &str, parts: Vec<Part>) -> Answer {
-        self.request(
-            Method::POST,
-            target,
-            "multipart/form-data",
-            Bytes::new(),
-            parts,
-        )
+        self.send_form(Method::POST, target, parts)
+    }
+
+    /// Sends a form with files.
+    pub(super) fn send_form(&mut self, method: Method, target: &str, parts: Vec<Part>) -> Answer {
+        self.request(method, target, "multipart/form-data", Bytes::new(), parts)
     }
 
     fn request(
@@ -136,6 +140,9 @@ impl Trial {
                 .clone()
                 .map(|value| (header::AUTHORIZATION, value)),
         );
+        for (name, value) in &self.headers {
+            headers.insert(*name, value.parse().unwrap());
+        }
         let call = Call {
             method,
             path: path.to_owned(),
@@ -155,6 +162,7 @@ impl Trial {
             limiter: &mut self.limiter,
             shelf: &mut self.shelf,
             number: self.letters.len() as u64 + 1,
+            base: BASE,
             exceeded: None,
         };
         let answer = match self.stand.judge(&call, &mut desk) {

@@ -1,4 +1,6 @@
-//! The webhook's answers, headers, limits of embeds, and the ban.
+//! The webhook's answers, headers, limits of embeds, and the ban; bots are in `bots`.
+
+mod bots;
 
 use std::time::Duration;
 
@@ -83,7 +85,7 @@ fn what_is_not_known_has_its_code() {
         code(&trial.send(http::Method::POST, &path, "application/json", "{".into())),
         (400, 50_109)
     );
-    let shown = trial.send(http::Method::GET, &path, "", bytes::Bytes::new());
+    let shown = trial.send(http::Method::GET, &path, "", Bytes::new());
     assert_eq!((shown.status, &shown.value()["id"]), (200, &json!(id)));
 }
 

@@ -1,4 +1,6 @@
-//! The webhook's answers, limits of blocks and its window.
+//! The webhook's answers, limits of blocks and its window; apps are in `apps`.
+
+mod apps;
 
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ fn success_is_a_text() {
     let path = trial.platform.path(&trial.robot);
     let form = "payload=%7B%22text%22%3A%22hi%22%7D";
     let answer = trial.send(
-        http::Method::POST,
+        Method::POST,
         &path,
         "application/x-www-form-urlencoded",
         form.into(),
@@ -45,7 +47,10 @@ fn what_is_not_known_is_told_in_a_word() {
         ("rollup_error", 500),
         ("action_prohibited", 403),
     ] {
-        assert_eq!(told(&Slack.refusal(code, Duration::ZERO)), (status, code));
+        assert_eq!(
+            told(&Slack::default().refusal(code, Duration::ZERO)),
+            (status, code)
+        );
     }
 }
 
