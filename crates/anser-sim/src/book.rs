@@ -67,6 +67,8 @@ pub struct Edit {
 /// What was counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
+    /// Connections that were accepted, those to the stand-in's own pages among them.
+    pub connections: u64,
     /// Requests to the platform's API.
     pub requests: u64,
     /// Messages that were taken.

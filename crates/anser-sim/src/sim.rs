@@ -85,7 +85,7 @@ impl Sim {
             options.clock,
         ));
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, router(Arc::clone(&house))));
+        tasks.spawn(accept(listener, Arc::clone(&house)));
         Ok(Self {
             address,
             house,
@@ -161,7 +161,8 @@ impl std::fmt::Display for Closed {
 
 impl std::error::Error for Closed {}
 
-async fn accept(listener: TcpListener, router: Router) {
+async fn accept(listener: TcpListener, house: Arc<House>) {
+    let router = router(Arc::clone(&house));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -172,6 +173,7 @@ async fn accept(listener: TcpListener, router: Router) {
             }
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((stream, _)) => {
+                    house.inside().book.counters.connections += 1;
                     connections.spawn(serve(stream, router.clone()));
                 }
                 Err(error) => {

@@ -22,6 +22,9 @@ pub(crate) struct SimArguments {
     /// Where to listen. Whoever reaches it can read what was sent: there is no key.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// No rate limits: to see how fast a bot is. Sizes, tokens and signatures are checked as ever.
+    #[arg(long)]
+    unlimited: bool,
 }
 
 fn platform_parser() -> impl clap::builder::TypedValueParser<Value = Platform> {
@@ -38,6 +41,9 @@ impl SimArguments {
         runtime.block_on(async {
             let mut options = SimOptions::new(self.platform);
             options.listen = self.listen;
+            if self.unlimited {
+                options.limits = Vec::new();
+            }
             let chats = options.chats.clone();
             let sim = Sim::start(options).await;
             let sim = sim.with_context(|| format!("cannot listen on {}", self.listen))?;
