@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::inbound::ReportedState;
 use crate::outcome::OutcomeClass;
 use crate::time::Timestamp;
 
@@ -37,6 +38,9 @@ pub struct Attempt {
     /// Why it may have repeated an earlier one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub possible_duplicate: Option<PossibleDuplicate>,
+    /// No try, but what the platform said later of the one with this number: how far the message got.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportedState>,
     /// When the next one is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Timestamp>,

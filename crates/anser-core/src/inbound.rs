@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::channel::HttpResponse;
 use crate::id::DeliveryId;
@@ -124,7 +126,10 @@ pub struct DeliveryReport {
 }
 
 /// How far a message got on its platform. A later state in this order replaces an earlier one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum ReportedState {
     /// It left the platform's servers.
     Sent,
@@ -134,6 +139,11 @@ pub enum ReportedState {
     Read,
     /// It will not arrive.
     Failed,
+}
+
+impl ReportedState {
+    /// Every state, in the order of the numbers that they are stored as; never reordered.
+    pub const ALL: [Self; 4] = [Self::Sent, Self::Delivered, Self::Read, Self::Failed];
 }
 
 /// Why a request is not taken. Nothing of it is stored.

@@ -286,6 +286,8 @@ pub enum Settle {
     },
     /// Its scheduled time has come: it goes to the end of its lane, and is its head if the lane is empty.
     Join,
+    /// It stays as it is, whatever its state: something became known of it, which the log is to have.
+    Note,
 }
 
 /// One change of one delivery, with the attempt that caused it.
@@ -297,7 +299,7 @@ pub struct Settlement {
     pub to: Settle,
     /// When this happened.
     pub at: Timestamp,
-    /// The attempt, to be logged; counts unless `to` is `Park` or `Join`.
+    /// The attempt, to be logged; counts unless `to` is `Park`, `Join` or `Note`.
     pub attempt: Option<Attempt>,
     /// Whether the attempt is only counted, not logged (`attempt_log`).
     pub unlogged: bool,

@@ -2,6 +2,7 @@
 //! does not run, so that a test sees exactly what publishing and looking do.
 
 mod faults;
+pub(crate) mod platform;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -10,6 +11,7 @@ use anser_core::channel::{Channel, Context, Exchange, Manifest, Plan, Request, S
 use anser_core::clock::{Clock, ManualClock};
 use anser_core::filter::Filter;
 use anser_core::id::{IdGenerator, ResourceId};
+use anser_core::inbound::Inbound;
 use anser_core::limits::Limits;
 use anser_core::message::{Item, Sender as From, SenderKind};
 use anser_core::outcome::Outcome;
@@ -33,6 +35,7 @@ use crate::config::{
 };
 use crate::dispatch;
 use crate::gateway::{Gateway, GatewayOptions, Phase};
+use crate::inbound::RefusalJournal;
 use crate::intake::Intake;
 use crate::leasing::Leasing;
 use crate::metrics::Metrics;
@@ -104,6 +107,7 @@ impl Fixture {
             dispatch: dispatch::Handle::default(),
             leasing,
             intake: Intake::default(),
+            refusals: RefusalJournal::default(),
             admin_lock: tokio::sync::Mutex::new(()),
             tasks: std::sync::Mutex::new(Vec::new()),
             phase: watch::Sender::new(Phase::Running),
@@ -405,5 +409,9 @@ impl Channel for Fake {
 
     fn classify(&self, _: &Step, _: &Exchange, _: &Context<'_>) -> Outcome {
         unreachable!("the dispatcher does not run")
+    }
+
+    fn inbound(&self) -> Option<&dyn Inbound> {
+        Some(&platform::FakePlatform)
     }
 }

@@ -18,6 +18,7 @@ use crate::blobs::{Blobs, SignedLinks};
 use crate::config::{LoadError, Snapshot};
 use crate::credentials::Credentials;
 use crate::dispatch;
+use crate::inbound::RefusalJournal;
 use crate::intake::Intake;
 use crate::leasing::Leasing;
 use crate::metrics::Metrics;
@@ -116,6 +117,8 @@ pub struct Gateway {
     /// Bounds of what publishing has under way; closed before the dispatcher is stopped, and
     /// `commit_unconfirmed` (publish/background.rs) runs until then.
     pub(crate) intake: Intake,
+    /// Which refusals of platforms' requests are logged.
+    pub(crate) refusals: RefusalJournal,
     /// One configuration change at a time; held across the commit on purpose.
     pub(crate) admin_lock: tokio::sync::Mutex<()>,
     /// What runs beside the requests, in the order in which it is waited for at the end.

@@ -14,6 +14,7 @@ mod files;
 #[cfg(test)]
 mod fixture;
 pub mod gateway;
+pub mod inbound;
 mod intake;
 pub mod lane;
 mod leasing;

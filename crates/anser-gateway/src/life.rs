@@ -19,6 +19,7 @@ use crate::config::{self, QueueEntry, Snapshot, Topic};
 use crate::credentials::Credentials;
 use crate::dispatch::{self, EndpointEvent, Notice};
 use crate::gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};
+use crate::inbound::RefusalJournal;
 use crate::intake::Intake;
 use crate::leasing::Leasing;
 
@@ -86,6 +87,7 @@ impl Gateway {
             dispatch: handle,
             leasing: leasing.clone(),
             intake: Intake::default(),
+            refusals: RefusalJournal::default(),
             admin_lock: tokio::sync::Mutex::new(()),
             tasks: std::sync::Mutex::new(Vec::new()),
             phase: watch::Sender::new(Phase::Running),

@@ -15,6 +15,7 @@ mod tests;
 
 use anser_core::attempt::{Attempt, PossibleDuplicate};
 use anser_core::id::{DeliveryId, MessageId};
+use anser_core::inbound::ReportedState;
 use anser_core::limits::{PAGE_DEFAULT, PAGE_MAX};
 use anser_core::{Problem, ProblemKind, Timestamp};
 use schemars::JsonSchema;
@@ -75,9 +76,24 @@ pub struct DeliveryView {
     pub ordered: bool,
     /// Why the next attempt may repeat an earlier one.
     pub possible_duplicate: Option<PossibleDuplicate>,
+    /// How far it got by what its platform said after it took the message, where that is known and asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<ReportedView>,
     /// The attempts, where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt_log: Option<Vec<Attempt>>,
+}
+
+/// What a platform said of a message that it had taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportedView {
+    /// How far it got: the furthest that was reported.
+    pub state: ReportedState,
+    /// When that happened, or was reported.
+    pub at: Timestamp,
+    /// Why it failed, in the platform's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The state of a delivery as users see it: the stored one, or `held`.

@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anser_core::id::ResourceId;
+use anser_core::inbound::RefusalKind;
 use anser_core::outcome::OutcomeClass;
 use anser_core::store::{BlobTotals, CommitObserver};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -29,6 +30,15 @@ const CLASSES: [OutcomeClass; 8] = [
     OutcomeClass::Gone,
 ];
 
+/// Why platforms' requests are refused, in the order of their counters.
+const REFUSALS: [RefusalKind; 5] = [
+    RefusalKind::Unsigned,
+    RefusalKind::Forged,
+    RefusalKind::Stale,
+    RefusalKind::Malformed,
+    RefusalKind::Method,
+];
+
 /// Everything the gateway counts since its start.
 #[derive(Debug)]
 pub struct Metrics {
@@ -36,6 +46,7 @@ pub struct Metrics {
     routes: Counters<Route, RouteCounters>,
     attempts: Counters<ResourceId, [AtomicU64; CLASSES.len()]>,
     queues: Counters<ResourceId, QueueCounters>,
+    inbound: Counters<ResourceId, InboundCounters>,
     commits: Histogram,
     groups: Histogram,
     latency: Histogram,
@@ -67,6 +78,15 @@ struct QueueCounters {
     acknowledged: AtomicU64,
     dead_lettered: AtomicU64,
     expired: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct InboundCounters {
+    received: AtomicU64,
+    duplicates: AtomicU64,
+    lost: AtomicU64,
+    deferred: AtomicU64,
+    refused: [AtomicU64; REFUSALS.len()],
 }
 
 #[derive(Debug, Default)]
@@ -129,6 +149,7 @@ impl Metrics {
             routes: Counters::default(),
             attempts: Counters::default(),
             queues: Counters::default(),
+            inbound: Counters::default(),
             // 50 µs to 1.6 s: from a commit without fsync to a disk in trouble.
             commits: Histogram::new(exponential_buckets(0.000_05, 2.0, 16)),
             groups: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
@@ -223,6 +244,37 @@ impl Metrics {
                 counter(counters).fetch_add(messages as u64, Ordering::Relaxed);
             });
         }
+    }
+
+    /// So many events came in for a channel and were stored; so many more had come before.
+    pub fn inbound_received(&self, channel: ResourceId, stored: u64, duplicates: u64) {
+        self.inbound.with(channel, |counters| {
+            counters.received.fetch_add(stored, Ordering::Relaxed);
+            counters.duplicates.fetch_add(duplicates, Ordering::Relaxed);
+        });
+    }
+
+    /// An event that came in for a channel can never be stored.
+    pub fn inbound_lost(&self, channel: ResourceId) {
+        self.inbound.with(channel, |counters| {
+            counters.lost.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    /// A request to a channel could not be taken now.
+    pub fn inbound_deferred(&self, channel: ResourceId) {
+        self.inbound.with(channel, |counters| {
+            counters.deferred.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    /// A request to a channel was refused.
+    pub fn inbound_refused(&self, channel: ResourceId, kind: RefusalKind) {
+        self.inbound.with(channel, |counters| {
+            if let Some(place) = REFUSALS.iter().position(|known| *known == kind) {
+                counters.refused[place].fetch_add(1, Ordering::Relaxed);
+            }
+        });
     }
 
     /// A blob of so many bytes was uploaded.

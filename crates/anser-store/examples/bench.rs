@@ -131,6 +131,7 @@ impl Bench {
             degraded: Vec::new(),
             platform_ids: Vec::new(),
             possible_duplicate: None,
+            report: None,
             next: None,
             request_headers: Vec::new(),
             response_headers: Vec::new(),

@@ -79,7 +79,13 @@ pub(crate) fn settled(
     row: &DeliveryRow,
     settlement: &Settlement,
 ) -> Option<(DeliveryRow, LaneMove)> {
-    if row.token() != settlement.token || row.state.is_final() {
+    if row.token() != settlement.token {
+        return None;
+    }
+    if settlement.to == Settle::Note {
+        return Some((row.clone(), LaneMove::Stay));
+    }
+    if row.state.is_final() {
         return None;
     }
     let mut next = row.clone();
@@ -129,7 +135,7 @@ pub(crate) fn settled(
                 LaneMove::Stay
             }
         }
-        Settle::Retry { .. } | Settle::Park { .. } | Settle::Join => return None,
+        Settle::Retry { .. } | Settle::Park { .. } | Settle::Join | Settle::Note => return None,
     };
     Some((next, moved))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anser_core::Problem;
-use anser_core::channel::{ChannelKind, Manifest};
+use anser_core::channel::{Channel, ChannelKind, Manifest};
 use anser_core::name::{check_name, fold};
 use anser_core::resource::{ChannelSpec, Scope};
 use anser_core::store::{ConfigChange, ConfigKind};
@@ -29,6 +29,9 @@ pub const ROTATION_GRACE_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 /// How long a replaced secret goes on signing at most.
 pub const ROTATION_GRACE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// The capability of kinds that take in what their platform sends.
+const RECEIVE: &str = "receive";
+
 impl Gateway {
     /// Every kind of channel, by name.
     ///
@@ -47,7 +50,8 @@ impl Gateway {
     ///
     /// # Errors
     /// `already_exists` when there is one with other settings; `invalid_name`, `unknown_kind`, `out_of_range`,
-    /// `missing_secret`, `address_not_allowed`, and what the kind refuses; 403 without the right; the store's.
+    /// `missing_secret`, `unknown_topic`, `not_available`, `address_not_allowed`, and what the kind refuses; 403 without
+    /// the right; the store's.
     pub async fn create_channel(
         &self,
         principal: &Principal,
@@ -55,6 +59,7 @@ impl Gateway {
         spec: ChannelSpec,
     ) -> Result<Put<ChannelView>, Problem> {
         may_change(principal, name)?;
+        may_receive(principal, &spec)?;
         let _one_at_a_time = self.admin_lock.lock().await;
         let snapshot = self.config.load_full();
         if let Some(entry) = snapshot.channel(name) {
@@ -85,6 +90,7 @@ impl Gateway {
         expected: Option<u64>,
     ) -> Result<Put<ChannelView>, Problem> {
         may_change(principal, name)?;
+        may_receive(principal, &spec)?;
         check_name("name", name)?;
         let _one_at_a_time = self.admin_lock.lock().await;
         let snapshot = self.config.load_full();
@@ -113,6 +119,7 @@ impl Gateway {
         let before = find(&snapshot, name)?;
         check_revision(Some(&before.meta), expected)?;
         let spec = patched(&before.spec, &patch)?;
+        may_receive(principal, &spec)?;
         let spec = with_secrets(&snapshot, Some(before), spec, Absent::Remove)?;
         let enable = patch.get("paused") == Some(&Value::Bool(false));
         let put = self
@@ -326,6 +333,7 @@ impl Gateway {
         spec.check()?;
         let (kind, manifest) = self.kind(snapshot, &spec.kind)?;
         let channel = kind.open(&spec.settings)?;
+        check_inbound(snapshot, spec, &*channel, manifest)?;
         let known = before.and_then(|entry| entry.channel.endpoint());
         if let Some(url) = channel.endpoint()
             && known != Some(url)
@@ -342,6 +350,47 @@ impl Gateway {
 pub(super) fn may_change(principal: &Principal, name: &str) -> Result<(), Problem> {
     principal.require(Scope::Admin)?;
     principal.require_target("name", name)
+}
+
+/// What comes in is published, so whoever lets it in needs the right to.
+fn may_receive(principal: &Principal, spec: &ChannelSpec) -> Result<(), Problem> {
+    spec.inbound.as_ref().map_or(Ok(()), |inbound| {
+        principal
+            .require_topic(&inbound.topic)
+            .map_err(|problem| problem.field("inbound.topic"))
+    })
+}
+
+/// The topic of what comes in must be there, and the channel able to verify it.
+fn check_inbound(
+    snapshot: &Snapshot,
+    spec: &ChannelSpec,
+    channel: &dyn Channel,
+    manifest: &Manifest,
+) -> Result<(), Problem> {
+    let Some(inbound) = &spec.inbound else {
+        return Ok(());
+    };
+    let topic = &inbound.topic;
+    if snapshot.topic(topic).is_none() {
+        let detail = format!("there is no topic {topic:?}; create it first");
+        return Err(Problem::invalid("unknown_topic", "inbound.topic", detail));
+    }
+    if !manifest.capabilities.contains(&RECEIVE) {
+        let what = format!("taking in what is sent to a channel of kind {}", spec.kind);
+        return Err(Problem::not_available("inbound", &what));
+    }
+    if channel.inbound().is_none() {
+        return Err(Problem::invalid(
+            "missing_secret",
+            "settings",
+            format!(
+                "what comes in could not be verified: give the settings of the kind {} that are for it, such as its signing secret; GET /v1/channel-kinds describes them",
+                spec.kind
+            ),
+        ));
+    }
+    Ok(())
 }
 
 pub(super) fn find<'s>(

@@ -16,7 +16,7 @@ use super::list::{ListQuery, page};
 use super::patch::patched;
 use super::view::{self, Put, TopicView};
 use crate::auth::Principal;
-use crate::config::{Robot, Snapshot, Topic, compile_schema};
+use crate::config::{ChannelEntry, Robot, Snapshot, Topic, compile_schema};
 use crate::gateway::Gateway;
 use crate::look::Page;
 
@@ -125,8 +125,8 @@ impl Gateway {
     /// stay until retention removes them.
     ///
     /// # Errors
-    /// `in_use` when a robot publishes to it, or it has subscriptions and not `cascade`; `topic_not_found`, `system_topic`,
-    /// `stale_revision`; the store's.
+    /// `in_use` when a robot or a channel publishes to it, or it has subscriptions and not `cascade`; `topic_not_found`,
+    /// `system_topic`, `stale_revision`; the store's.
     pub async fn delete_topic(
         &self,
         principal: &Principal,
@@ -155,6 +155,11 @@ impl Gateway {
         if !robots.is_empty() {
             let remedy = "robots publish to it; delete them first, or give them another topic";
             return Err(in_use("topic", &topic.meta.name, robots, remedy));
+        }
+        let channels = receivers(&snapshot, &topic.meta.name);
+        if !channels.is_empty() {
+            let remedy = "what comes in through these channels goes to it; delete them first, or change their `inbound`";
+            return Err(in_use("topic", &topic.meta.name, channels, remedy));
         }
         let mut changes = vec![delete(
             ConfigKind::Topic,
@@ -221,6 +226,16 @@ fn robots(snapshot: &Snapshot, topic: &str) -> Vec<String> {
     };
     let robots = snapshot.robots.values().filter(publishes);
     robots.map(|robot| robot.meta.name.clone()).collect()
+}
+
+/// The names of the channels whose platforms' events go to a topic.
+fn receivers(snapshot: &Snapshot, topic: &str) -> Vec<String> {
+    let receives = |entry: &&Arc<ChannelEntry>| {
+        let inbound = entry.spec.inbound.as_ref();
+        inbound.is_some_and(|inbound| inbound.topic.eq_ignore_ascii_case(topic))
+    };
+    let channels = snapshot.channels.values().filter(receives);
+    channels.map(|entry| entry.meta.name.clone()).collect()
 }
 
 pub(super) fn find<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s Arc<Topic>, Problem> {

@@ -353,6 +353,7 @@ impl Trial {
             degraded: walk.degraded,
             platform_ids: walk.platform_ids,
             possible_duplicate: self.row.possible_duplicate,
+            report: None,
             next: None,
             request_headers: if full {
                 shown(&walk.headers)

@@ -202,7 +202,8 @@ fn shown(row: &DeliveryRow, attempts: &[Attempt]) -> Vec<String> {
 
 /// Why something of a delivery may be out although it did not end as delivered.
 fn doubt(attempts: &[Attempt]) -> Option<PossibleDuplicate> {
-    let last = attempts.last()?;
+    let mut tries = attempts.iter().filter(|attempt| attempt.report.is_none());
+    let last = tries.next_back()?;
     match last.outcome {
         OutcomeClass::Unknown => Some(PossibleDuplicate::Unknown),
         _ => last.possible_duplicate,

@@ -14,11 +14,13 @@ use super::cursor::List;
 use super::sight::Sight;
 use super::view::Names;
 use super::{
-    DeliveryQuery, DeliveryView, Page, ViewState, missing, no_delivery, no_topic, page_limit,
+    DeliveryQuery, DeliveryView, Page, ReportedView, ViewState, missing, no_delivery, no_topic,
+    page_limit,
 };
 use crate::auth::Principal;
 use crate::config::Snapshot;
 use crate::gateway::Gateway;
+use crate::inbound;
 use crate::refusal::store_problem;
 
 /// Messages whose ids are looked up at a time: with the largest messages 64 MiB.
@@ -38,6 +40,11 @@ impl Gateway {
         let row = self.visible_delivery(principal, id).await?;
         let attempts = self.store.attempts(id).await.map_err(store_problem)?;
         let mut view = self.delivery_view(row).await?;
+        view.reported = inbound::reported(&attempts).map(|reported| ReportedView {
+            state: reported.state,
+            at: reported.at,
+            reason: reported.reason,
+        });
         view.attempt_log = Some(attempts);
         Ok(view)
     }

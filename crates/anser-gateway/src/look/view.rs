@@ -149,6 +149,7 @@ impl DeliveryView {
             attempts: row.attempts,
             ordered: row.ordered,
             possible_duplicate: row.possible_duplicate,
+            reported: None,
             attempt_log: None,
         }
     }

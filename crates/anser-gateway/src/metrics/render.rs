@@ -16,7 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::{CLASSES, Metrics, QueueCounters, RouteCounters};
+use super::{CLASSES, InboundCounters, Metrics, QueueCounters, REFUSALS, RouteCounters};
 
 /// The media type of [`Metrics::render`]'s text (OpenMetrics 1.0, "Overall Structure").
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -65,6 +65,7 @@ impl Metrics {
         self.attempts(&mut registry, gauges);
         queues(&mut registry, gauges);
         self.consumed(&mut registry, gauges);
+        self.inbound(&mut registry, gauges);
         self.blobs(&mut registry);
         self.process(&mut registry, gauges);
         let mut text = String::new();
@@ -179,6 +180,58 @@ impl Metrics {
             "receives_waiting",
             "Receives that wait for a message",
             waiting,
+        );
+    }
+
+    fn inbound(&self, registry: &mut Registry, gauges: &Gauges) {
+        type Pick = fn(&InboundCounters) -> &AtomicU64;
+        let shown: [(&str, &str, Pick); 4] = [
+            (
+                "inbound_received",
+                "Events that platforms sent in and that were stored",
+                |channel| &channel.received,
+            ),
+            (
+                "inbound_duplicates",
+                "Events that platforms sent in again",
+                |channel| &channel.duplicates,
+            ),
+            (
+                "inbound_lost",
+                "Events that platforms sent in and that can never be stored",
+                |channel| &channel.lost,
+            ),
+            (
+                "inbound_deferred",
+                "Requests of platforms that could not be taken at their time",
+                |channel| &channel.deferred,
+            ),
+        ];
+        let channels = self
+            .inbound
+            .retain(|channel| gauges.channels.contains_key(channel));
+        for (metric, help, pick) in shown {
+            let family = CounterFamily::default();
+            for (channel, counters) in &channels {
+                let labels = vec![("channel", name(&gauges.channels, *channel))];
+                add(&family, &labels, pick(counters));
+            }
+            registry.register(metric, format!("{help}, by channel"), family);
+        }
+        let refused = CounterFamily::default();
+        for (channel, counters) in &channels {
+            for (kind, counter) in REFUSALS.iter().zip(&counters.refused) {
+                let labels = vec![
+                    ("channel", name(&gauges.channels, *channel)),
+                    ("reason", kind.code().to_owned()),
+                ];
+                add(&refused, &labels, counter);
+            }
+        }
+        registry.register(
+            "inbound_refused",
+            "Requests of platforms that were refused, by channel and reason",
+            refused,
         );
     }
 
@@ -319,6 +372,7 @@ const fn class_name(class: OutcomeClass) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anser_core::inbound::RefusalKind;
     use anser_core::store::{BlobTotals, CommitObserver as _};
 
     fn gauges() -> Gauges {
@@ -354,6 +408,8 @@ mod tests {
         metrics.retried(ResourceId(1), ResourceId(2));
         metrics.attempt(ResourceId(2), OutcomeClass::Retry);
         metrics.queue_received(ResourceId(3), 3);
+        metrics.inbound_received(ResourceId(2), 7, 1);
+        metrics.inbound_refused(ResourceId(2), RefusalKind::Forged);
         metrics.committed(5, Duration::from_millis(2));
         metrics.blob_stored(7);
         metrics.blobs_kept(BlobTotals { count: 2, bytes: 9 });
@@ -375,6 +431,9 @@ mod tests {
             "anser_receives_waiting 6",
             "anser_queue_received_total{queue=\"jobs\"} 3",
             "anser_queue_expired_total{queue=\"jobs\"} 0",
+            "anser_inbound_received_total{channel=\"shop\"} 7",
+            "anser_inbound_duplicates_total{channel=\"shop\"} 1",
+            "anser_inbound_refused_total{channel=\"shop\",reason=\"wrong_signature\"} 1",
             "anser_blobs_stored_bytes_total 7",
             "anser_blobs_swept_total 0",
             "anser_blobs_kept 2",

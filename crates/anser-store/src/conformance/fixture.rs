@@ -212,6 +212,7 @@ pub(super) fn attempt(number: u32, seconds: u64) -> Attempt {
         degraded: Vec::new(),
         platform_ids: Vec::new(),
         possible_duplicate: None,
+        report: None,
         next: Some(at(seconds + 1)),
         request_headers: vec![("webhook-id".into(), "1".into())],
         response_headers: Vec::new(),
@@ -220,7 +221,7 @@ pub(super) fn attempt(number: u32, seconds: u64) -> Attempt {
 }
 
 pub(super) fn settlement(row: &DeliveryRow, to: Settle, seconds: u64) -> Settlement {
-    let counts = !matches!(to, Settle::Park { .. } | Settle::Join);
+    let counts = !matches!(to, Settle::Park { .. } | Settle::Join | Settle::Note);
     Settlement {
         token: row.token(),
         to,

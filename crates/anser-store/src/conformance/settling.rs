@@ -171,6 +171,12 @@ pub(super) async fn stale_tokens_are_fenced(store: &dyn Store) {
             "what is final stays final"
         );
     }
+    let (noted, promoted) = settle(store, &ended, Settle::Note, 4).await;
+    assert_eq!(
+        (noted, promoted),
+        (ended, None),
+        "what is noted changes nothing"
+    );
     let mut unknown = settlement(&row, Settle::Delivered, 1);
     unknown.token.delivery = DeliveryId::from_u64(1 << 40);
     // One stale member spoils no other.
@@ -187,7 +193,7 @@ pub(super) async fn stale_tokens_are_fenced(store: &dyn Store) {
             .await
             .expect("attempts are read")
             .len(),
-        1
+        2
     );
 }
 

@@ -6,10 +6,11 @@
 use anser_core::Timestamp;
 use anser_core::attempt::{Attempt, PossibleDuplicate, Timing};
 use anser_core::id::DeliveryId;
+use anser_core::inbound::ReportedState;
 use anser_core::outcome::OutcomeClass;
 
-/// The form of an attempt; a new field means a new number. Form 1 had no platform ids.
-const FORM: u64 = 2;
+/// The form of an attempt; a new field means a new number. Form 1 had no platform ids, form 2 no report.
+const FORM: u64 = 3;
 /// The classes in the order of their numbers; never reordered.
 const OUTCOMES: [OutcomeClass; 8] = [
     OutcomeClass::Delivered,
@@ -104,6 +105,11 @@ fn encode(out: &mut Vec<u8>, attempt: &Attempt) {
     for id in &attempt.platform_ids {
         put_text(out, id);
     }
+    let report = attempt.report.and_then(|report| {
+        let mut all = ReportedState::ALL.iter();
+        all.position(|state| *state == report)
+    });
+    put(out, report.map_or(0, |place| place as u64 + 1));
 }
 
 fn decode(rest: &mut &[u8]) -> Option<Attempt> {
@@ -154,7 +160,16 @@ fn decode(rest: &mut &[u8]) -> Option<Attempt> {
         } else {
             take_list(rest, take_text)?
         },
+        report: if form < 3 { None } else { take_report(rest)? },
     })
+}
+
+fn take_report(rest: &mut &[u8]) -> Option<Option<ReportedState>> {
+    let Some(place) = take(rest)?.checked_sub(1) else {
+        return Some(None);
+    };
+    let state = ReportedState::ALL.get(usize::try_from(place).ok()?)?;
+    Some(Some(*state))
 }
 
 fn put(out: &mut Vec<u8>, mut value: u64) {
@@ -245,6 +260,7 @@ mod tests {
             degraded: vec!["card".into()],
             platform_ids: vec!["om_1".into()],
             possible_duplicate: Some(PossibleDuplicate::Unknown),
+            report: Some(ReportedState::Read),
             next: Some(Timestamp::EPOCH),
             request_headers: vec![("a".into(), "b".into())],
             response_headers: vec![("c".into(), String::new())],
@@ -265,14 +281,19 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_of_the_first_form_is_read() {
+    fn attempts_of_earlier_forms_are_read() {
         let attempt = Attempt {
             platform_ids: Vec::new(),
+            report: None,
             ..attempt(1)
         };
         let mut old = Vec::new();
         encode(&mut old, &attempt);
-        // It began with another number and ended before the platform's ids.
+        // It began with another number and ended before the report.
+        old[0] = 2;
+        old.pop();
+        assert_eq!(decode(&mut old.as_slice()), Some(attempt.clone()));
+        // And before the platform's ids.
         old[0] = 1;
         old.pop();
         assert_eq!(decode(&mut old.as_slice()), Some(attempt));

@@ -111,7 +111,7 @@ fn item() -> impl Strategy<Value = Item> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let picks = prop::collection::vec((any::<usize>(), 0..9_u8, prop::bool::weighted(0.1)), 1..5);
+    let picks = prop::collection::vec((any::<usize>(), 0..10_u8, prop::bool::weighted(0.1)), 1..5);
     let changes = prop::collection::vec((0..2_u8, 0..3_u8, any::<Option<bool>>()), 1..4);
     prop_oneof![
         4 => (any::<bool>(), prop::collection::vec(item(), 1..4)).prop_map(|(atomic, items)| Step::Append { atomic, items }),
@@ -317,6 +317,7 @@ impl Pair {
                 checkpoint: Some(Bytes::from_static(b"half")),
             },
             6 if row.scheduled => Settle::Join,
+            9 => Settle::Note,
             _ => Settle::Retry {
                 at: self.later(2),
                 possible_duplicate: (kind == 7).then_some(PossibleDuplicate::Restart),
@@ -334,6 +335,7 @@ impl Pair {
             degraded: Vec::new(),
             platform_ids: Vec::new(),
             possible_duplicate: None,
+            report: None,
             next: None,
             request_headers: Vec::new(),
             response_headers: Vec::new(),

@@ -19,6 +19,7 @@ fn attempt() -> Attempt {
         degraded: Vec::new(),
         platform_ids: Vec::new(),
         possible_duplicate: None,
+        report: None,
         next: None,
         request_headers: Vec::new(),
         response_headers: Vec::new(),
