@@ -2,6 +2,7 @@
 //! own rules are in its module below. Must not do I/O or read a clock: a call brings its time along.
 
 mod dingtalk;
+mod dingtalk_app;
 mod discord;
 mod feishu;
 mod feishu_app;
@@ -12,6 +13,7 @@ mod slack;
 mod telegram;
 mod wecom;
 mod wecom_app;
+mod whatsapp;
 
 use std::time::Duration;
 
@@ -36,7 +38,7 @@ const BOT_TOKEN: &str = "bot_token";
 pub enum Platform {
     /// Feishu and Lark: robots of a group, and self-built apps.
     Feishu,
-    /// DingTalk: robots of a group.
+    /// DingTalk: robots of a group, and self-built apps.
     DingTalk,
     /// WeCom: robots of a group, and self-built apps.
     WeCom,
@@ -46,17 +48,20 @@ pub enum Platform {
     Discord,
     /// Telegram: bots.
     Telegram,
+    /// WhatsApp: numbers of businesses, by the Cloud API.
+    WhatsApp,
 }
 
 impl Platform {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Feishu,
         Self::DingTalk,
         Self::WeCom,
         Self::Slack,
         Self::Discord,
         Self::Telegram,
+        Self::WhatsApp,
     ];
 
     /// Its name, in lower case.
@@ -69,6 +74,7 @@ impl Platform {
             Self::Slack => "slack",
             Self::Discord => "discord",
             Self::Telegram => "telegram",
+            Self::WhatsApp => "whatsapp",
         }
     }
 
@@ -77,11 +83,12 @@ impl Platform {
     pub const fn doors(self) -> &'static str {
         match self {
             Self::Feishu => "Robots of a group, and self-built apps; Lark too",
-            Self::DingTalk => "Robots of a group",
+            Self::DingTalk => "Robots of a group, and self-built apps",
             Self::WeCom => "Robots of a group, and self-built apps",
             Self::Slack => "Incoming webhooks, and apps by the Web API",
             Self::Discord => "Webhooks, and bots by the API v10",
             Self::Telegram => "Bots",
+            Self::WhatsApp => "Numbers of the Cloud API",
         }
     }
 
@@ -103,6 +110,7 @@ impl Platform {
             Self::Slack => slack::limits(),
             Self::Discord => discord::limits(),
             Self::Telegram => telegram::limits(),
+            Self::WhatsApp => whatsapp::limits(),
         }
     }
 
@@ -117,6 +125,7 @@ impl Platform {
             Self::Slack => slack::credentials(number),
             Self::Discord => discord::credentials(number),
             Self::Telegram => telegram::credentials(number),
+            Self::WhatsApp => whatsapp::credentials(number),
         };
         Robot {
             token,
@@ -130,6 +139,7 @@ impl Platform {
     pub fn app(self, number: u32) -> Option<Robot> {
         match self {
             Self::Feishu => Some(feishu_app::app(number)),
+            Self::DingTalk => Some(dingtalk_app::app(number)),
             Self::WeCom => Some(wecom_app::app(number)),
             Self::Slack => Some(slack::app(number)),
             Self::Discord => Some(discord::bot(number)),
@@ -147,6 +157,14 @@ impl Platform {
                 let secret = secret.map(|secret| ("app_secret", secret));
                 id.into_iter().chain(secret).collect()
             }
+            Self::DingTalk if dingtalk_app::is_app(robot) => vec![
+                ("app_key", robot.token.clone()),
+                ("app_secret", secret.unwrap_or_default()),
+            ],
+            Self::WhatsApp => vec![
+                ("phone_number_id", robot.token.clone()),
+                ("access_token", secret.unwrap_or_default()),
+            ],
             Self::WeCom => match wecom_app::ids(robot) {
                 Some((corp, agent)) => vec![
                     ("corp_id", corp.to_owned()),
@@ -171,7 +189,7 @@ impl Platform {
             Self::Slack => slack::chats(),
             Self::Discord => discord::chats(),
             Self::Telegram => telegram::chats(),
-            Self::Feishu | Self::DingTalk | Self::WeCom => Vec::new(),
+            Self::Feishu | Self::DingTalk | Self::WeCom | Self::WhatsApp => Vec::new(),
         }
     }
 
@@ -192,6 +210,7 @@ impl Platform {
         match self {
             Self::Feishu if feishu_app::is_app(robot) => feishu_app::MESSAGES.to_owned(),
             Self::Feishu => format!("/open-apis/bot/v2/hook/{token}"),
+            Self::DingTalk if dingtalk_app::is_app(robot) => dingtalk_app::TO_USERS.to_owned(),
             Self::DingTalk => format!("/robot/send?access_token={token}"),
             Self::WeCom if wecom_app::ids(robot).is_some() => wecom_app::SEND.to_owned(),
             Self::WeCom => format!("/cgi-bin/webhook/send?key={token}"),
@@ -200,17 +219,19 @@ impl Platform {
             Self::Discord if discord::is_bot(robot) => discord::messages_path(),
             Self::Discord => format!("/api/webhooks/{token}"),
             Self::Telegram => format!("/bot{token}/sendMessage"),
+            Self::WhatsApp => whatsapp::path(token),
         }
     }
 
     pub(crate) fn stand(self) -> Box<dyn Stand> {
         match self {
             Self::Feishu => Box::<feishu::Feishu>::default(),
-            Self::DingTalk => Box::new(dingtalk::DingTalk),
+            Self::DingTalk => Box::<dingtalk::DingTalk>::default(),
             Self::WeCom => Box::<wecom::WeCom>::default(),
             Self::Slack => Box::<slack::Slack>::default(),
             Self::Discord => Box::<discord::Discord>::default(),
             Self::Telegram => Box::<telegram::Telegram>::default(),
+            Self::WhatsApp => Box::new(whatsapp::WhatsApp),
         }
     }
 }
@@ -219,8 +240,8 @@ impl Platform {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Robot {
     /// What its URL names it by: a token or key; `T…/B…/…` for Slack, `ID/TOKEN` for Discord, `ID:TOKEN` for Telegram.
-    /// An app of Feishu or WeCom has its id here, and its secret below; an app of Slack and a bot of Discord have their bot's
-    /// token.
+    /// An app of Feishu, DingTalk or WeCom has its id or key here, and its secret below; an app of Slack and a bot of Discord
+    /// have their bot's token, a number of WhatsApp its id, and its token below.
     pub token: String,
     /// The secret that its requests must be signed with, or that opens it.
     pub secret: Option<String>,

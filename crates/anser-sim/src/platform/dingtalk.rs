@@ -1,10 +1,11 @@
 //! DingTalk, robots of a group: `POST /robot/send?access_token=T[&timestamp=MS&sign=S]`. Answers 200 to every refusal,
-//! with `errcode` in the body, and blocks a robot that sent too fast for ten minutes.
+//! with `errcode` in the body, and blocks a robot that sent too fast for ten minutes. Apps have a module of their own.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::dingtalk_app;
 use super::fields::{gist, list, text};
 use super::{Answer, Breach, Call, Desk, Letter, Refusal, Robot, Stand, Verdict};
 use super::{hmac_base64, is_near, same_text};
@@ -20,10 +21,13 @@ const SIGN_WRONG: &str = "description:机器人发送签名不匹配;solution:�
 const SIGN_OLD: &str = "description:机器人发送签名过期;solution:签名生成时间和发送时间请保持在 timestampms 以内;link:请参考本接口对应文档获得具体要求，或者在https://open.dingtalk.com/document/  搜索相关文档;";
 const NO_KEYWORD: &str = "description:关键词不匹配;solution:请联系群管理员查看此机器人的关键词，并在发送的信息中包含此关键词;link:请参考本接口对应文档获得具体要求，或者在https://open.dingtalk.com/document/  搜索相关文档;";
 
-/// 20 a minute for each robot, then nothing for ten minutes.
+/// 20 a minute for each robot, then nothing for ten minutes; and those of apps.
 pub(super) fn limits() -> Vec<Limit> {
     let minute = Duration::from_secs(60);
-    vec![Limit::sliding(Counted::Robot, 20, minute).with_penalty(10 * minute)]
+    let robot = Limit::sliding(Counted::Robot, 20, minute).with_penalty(10 * minute);
+    std::iter::once(robot)
+        .chain(dingtalk_app::limits())
+        .collect()
 }
 
 pub(super) fn credentials(number: u32) -> (String, Option<String>) {
@@ -31,12 +35,15 @@ pub(super) fn credentials(number: u32) -> (String, Option<String>) {
 }
 
 /// The stand-in.
-pub(super) struct DingTalk;
+#[derive(Default)]
+pub(super) struct DingTalk {
+    apps: dingtalk_app::Apps,
+}
 
 impl Stand for DingTalk {
     fn judge(&mut self, call: &Call, desk: &mut Desk<'_>) -> Result<Verdict, Box<Refusal>> {
         if call.path != SEND || call.method != http::Method::POST {
-            return Ok(Verdict::Answered(Answer::text(404, "Not Found")));
+            return self.apps.judge(call, desk);
         }
         if call.media_type() != "application/json" {
             return Err(refuse("43004", Breach::Content));
@@ -44,6 +51,7 @@ impl Stand for DingTalk {
         let token = call.parameter("access_token").unwrap_or_default();
         let robot = desk
             .robot(token)
+            .filter(|robot| !dingtalk_app::is_app(robot))
             .ok_or_else(|| refuse("300001", Breach::Credentials))?;
         if call.body.len() > BODY_MAX {
             return Err(refuse("460101", Breach::Size));
@@ -92,7 +100,10 @@ impl Stand for DingTalk {
             "460101" => "消息长度过长",
             _ => "error",
         };
-        let number: Value = code.parse::<i64>().map_or_else(|_| code.into(), Into::into);
+        // Apps have words for codes.
+        let Ok(number) = code.parse::<i64>() else {
+            return dingtalk_app::refusal(code);
+        };
         let mut body = json!({"errcode": number, "errmsg": message});
         if code == "130101" {
             body["status"] = 1111.into();
@@ -107,7 +118,7 @@ fn refuse(code: &str, breach: Breach) -> Box<Refusal> {
     Box::new(Refusal {
         code: code.to_owned(),
         breach,
-        answer: DingTalk.refusal(code, Duration::ZERO),
+        answer: DingTalk::default().refusal(code, Duration::ZERO),
     })
 }
 

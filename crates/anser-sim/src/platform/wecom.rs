@@ -35,9 +35,10 @@ const ARTICLES_MAX: usize = 8;
 /// What a template card may be.
 const CARDS: &[&str] = &["text_notice", "news_notice"];
 
-/// 20 a minute for each robot.
+/// 20 a minute for each robot; and those of apps.
 pub(super) fn limits() -> Vec<Limit> {
-    vec![Limit::sliding(Counted::Robot, 20, Duration::from_secs(60))]
+    let robot = Limit::sliding(Counted::Robot, 20, Duration::from_secs(60));
+    std::iter::once(robot).chain(wecom_app::limits()).collect()
 }
 
 pub(super) fn credentials(number: u32) -> (String, Option<String>) {
@@ -94,6 +95,11 @@ impl Stand for WeCom {
             "40056" => "invalid agentid",
             "41001" => "access_token missing",
             "42001" => "access_token expired",
+            "86001" => "invalid chatid",
+            "86003" => "chatid not exist",
+            "86006" => "invalid member count",
+            "86008" => "not allow to operate chat not created by self",
+            "86215" => "chatid already exist",
             "81013" => "user & party & tag all invalid",
             "93000" => "invalid webhook url",
             "45009" => "api freq out of limit",

@@ -1,5 +1,8 @@
-//! WeCom, self-built apps: a token for the app's secret, messages to members, files and recalls. Answers 200 to every
-//! refusal, with `errcode` in the body. From the developer centre's server API. Must not know robots of a group.
+//! WeCom, self-built apps: a token for the app's secret, messages to members and groups, files and recalls. Answers 200 to
+//! every refusal, with `errcode` in the body, and to what it drops. From the developer centre's server API. Must not know
+//! robots of a group.
+
+mod chats;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -10,12 +13,18 @@ use serde_json::{Value, json};
 
 use super::fields::{gist, text};
 use super::{Answer, Breach, Call, Desk, Gone, Letter, Refusal, Robot, Verdict, same_text};
+use crate::limit::{Counted, Limit};
 use crate::shelf::Parcel;
+use chats::Chats;
 
 const TOKEN: &str = "/cgi-bin/gettoken";
 pub(super) const SEND: &str = "/cgi-bin/message/send";
 const UPLOAD: &str = "/cgi-bin/media/upload";
 const RECALL: &str = "/cgi-bin/message/recall";
+const CHAT_CREATE: &str = "/cgi-bin/appchat/create";
+const CHAT_SEND: &str = "/cgi-bin/appchat/send";
+/// What the id of nobody begins with.
+const NOBODY: &str = "nobody";
 /// What a company's id begins with.
 const CORP: &str = "ww";
 /// How long a token is valid.
@@ -48,6 +57,18 @@ const OTHERS: [&str; 5] = [
 /// Messages that can be recalled.
 const SENT_MAX: usize = 100_000;
 
+/// One member gets 30 a minute and 1,000 an hour of an app, one group 200 a minute and 10,000 a day; what is above that is
+/// dropped, and nobody is told.
+pub(super) fn limits() -> Vec<Limit> {
+    let minute = Duration::from_secs(60);
+    vec![
+        Limit::sliding(Counted::Chat, 30, minute),
+        Limit::sliding(Counted::Chat, 1_000, 60 * minute),
+        Limit::sliding(Counted::Group, 200, minute),
+        Limit::sliding(Counted::Group, 10_000, 24 * 60 * minute),
+    ]
+}
+
 /// An app that exists: its company's id and its own, and its secret.
 pub(super) fn app(number: u32) -> Robot {
     Robot {
@@ -74,6 +95,7 @@ pub(super) struct Apps {
     sent: BTreeMap<u64, (String, String, Timestamp)>,
     /// Messages that are not to be sent twice, with when that ends.
     repeats: HashMap<String, Timestamp>,
+    chats: Chats,
 }
 
 /// How this API refuses.
@@ -89,7 +111,7 @@ impl Apps {
     ) -> Result<Verdict, Box<Refusal>> {
         match (&call.method, &*call.path) {
             (&Method::GET, TOKEN) => return self.give_token(call, desk, refuse),
-            (&Method::POST, SEND | UPLOAD | RECALL) => {}
+            (&Method::POST, SEND | UPLOAD | RECALL | CHAT_CREATE | CHAT_SEND) => {}
             _ => return Ok(Verdict::Answered(Answer::text(404, ""))),
         }
         let token = call.parameter("access_token").unwrap_or_default();
@@ -108,6 +130,8 @@ impl Apps {
             serde_json::from_slice(&call.body).map_err(|_| refuse("47001", Breach::Content))?;
         match &*call.path {
             RECALL => self.recall(call, &app, &body, refuse),
+            CHAT_CREATE => self.chats.create(&app, &body, refuse),
+            CHAT_SEND => self.chats.send(call, desk, &app, body, refuse),
             _ => self.send(call, desk, &app, body, refuse),
         }
     }
@@ -154,7 +178,7 @@ impl Apps {
     fn send(
         &mut self,
         call: &Call,
-        desk: &Desk<'_>,
+        desk: &mut Desk<'_>,
         app: &str,
         body: Value,
         refuse: Refuse,
@@ -166,16 +190,16 @@ impl Apps {
         if app.split_once('/').is_none_or(|(_, known)| known != agent) {
             return Err(refuse("40056", Breach::Credentials));
         }
-        let target = ["touser", "toparty", "totag"];
-        let target = target
-            .iter()
-            .find_map(|name| text(&body, &format!("/{name}")));
-        let target = target
-            .ok_or_else(|| refuse("81013", Breach::Content))?
-            .to_owned();
+        let mut reach = Reach::of(&body);
+        let target = reach
+            .target()
+            .ok_or_else(|| refuse("81013", Breach::Content))?;
         let uploads = check(call, desk, app, &body, refuse)?;
         let msgid = format!("SimWeComMsg{:040}", desk.number);
-        let done = json!({"errcode": 0, "errmsg": "ok", "msgid": msgid});
+        let mut done = json!({"errcode": 0, "errmsg": "ok", "msgid": msgid});
+        if !reach.strangers.is_empty() {
+            done["invaliduser"] = reach.strangers.join("|").into();
+        }
         self.repeats.retain(|_, end| call.now < *end);
         if body["enable_duplicate_check"] == 1 {
             let seconds = body["duplicate_check_interval"]
@@ -188,6 +212,9 @@ impl Apps {
             if self.repeats.insert(format!("{app} {body}"), end).is_some() {
                 return Ok(Verdict::Answered(Answer::json(200, &done)));
             }
+        }
+        if !reach.shows(call, desk, app) {
+            return Err(dropped(Answer::json(200, &done)));
         }
         self.sent
             .insert(desk.number, (app.to_owned(), target.clone(), call.now));
@@ -230,6 +257,50 @@ impl Apps {
         let done = json!({"errcode": 0, "errmsg": "ok"});
         Ok(Verdict::Recalled(vec![gone], Answer::json(200, &done)))
     }
+}
+
+/// Whom of those that a message names it reaches.
+struct Reach {
+    /// Members, and departments and tags as one each.
+    met: Vec<String>,
+    strangers: Vec<String>,
+}
+
+impl Reach {
+    fn of(body: &Value) -> Self {
+        let users = text(body, "/touser").unwrap_or_default().split('|');
+        let (strangers, mut met): (Vec<String>, Vec<String>) = users
+            .filter(|user| !user.is_empty())
+            .map(str::to_owned)
+            .partition(|user| user.starts_with(NOBODY));
+        for name in ["toparty", "totag"] {
+            met.extend(text(body, &format!("/{name}")).map(|ids| format!("{name}/{ids}")));
+        }
+        Self { met, strangers }
+    }
+
+    /// What stands for all of them; `None` where there is nobody.
+    fn target(&self) -> Option<String> {
+        (!self.met.is_empty()).then(|| self.met.join("|"))
+    }
+
+    /// Counts the message for each that it reaches; whether anybody is shown it.
+    fn shows(&mut self, call: &Call, desk: &mut Desk<'_>, app: &str) -> bool {
+        self.met.retain(|member| {
+            let member = format!("{app} {member}");
+            desk.take(call, &[(Counted::Chat, &member)]).is_ok()
+        });
+        !self.met.is_empty()
+    }
+}
+
+/// A message that was answered like any other and that nobody is shown.
+fn dropped(answer: Answer) -> Box<Refusal> {
+    Box::new(Refusal {
+        code: "dropped".to_owned(),
+        breach: Breach::Rate,
+        answer,
+    })
 }
 
 /// Takes a file; answers the id that messages of that type name it by.

@@ -14,9 +14,11 @@ use serde_json::{Value, json};
 use crate::harness::{Api, Server, ServerOptions};
 
 /// The channels that there are, by the platform that takes what they send.
-const PLATFORMS: [Platform; 6] = Platform::ALL;
+const PLATFORMS: [Platform; 7] = Platform::ALL;
 /// The chat that a bot which needs one writes to.
 const CHAT: i64 = 1_001;
+/// The person whom a number that needs one writes to.
+const PERSON: &str = "15550001001";
 
 /// The kind of channel for a platform.
 fn kind(platform: Platform) -> &'static str {
@@ -27,6 +29,7 @@ fn kind(platform: Platform) -> &'static str {
         Platform::Slack => "slack-webhook",
         Platform::Discord => "discord-webhook",
         Platform::Telegram => "telegram-bot",
+        Platform::WhatsApp => "whatsapp-cloud",
     }
 }
 
@@ -39,6 +42,7 @@ fn host(platform: Platform) -> &'static str {
         Platform::Slack => "https://hooks.slack.com",
         Platform::Discord => "https://discord.com",
         Platform::Telegram => "https://api.telegram.org",
+        Platform::WhatsApp => "https://graph.facebook.com",
     }
 }
 
@@ -46,6 +50,9 @@ fn host(platform: Platform) -> &'static str {
 fn settings(platform: Platform, sim: &Sim, robot: &Robot) -> Value {
     if platform == Platform::Telegram {
         return json!({"token": robot.token, "chat_id": CHAT.to_string(), "base_url": sim.base()});
+    }
+    if platform == Platform::WhatsApp {
+        return json!({"phone_number_id": robot.token, "access_token": robot.secret, "to": PERSON, "base_url": sim.base()});
     }
     let address = format!("{}{}", host(platform), platform.path(robot));
     let mut settings = json!({"webhook_url": address, "base_url": sim.base()});

@@ -102,3 +102,66 @@ fn the_same_message_is_not_sent_twice_where_it_asks_for_that() {
     assert_eq!(send(&mut trial, &token, &body)["errcode"], 0);
     assert_eq!(trial.letters.len(), 2);
 }
+
+#[test]
+fn a_member_is_shown_thirty_a_minute_and_nobody_is_told_of_the_rest() {
+    let (mut trial, token) = trial();
+    for _ in 0..31 {
+        assert_eq!(send(&mut trial, &token, &text("hi"))["errcode"], 0);
+    }
+    assert_eq!(
+        (trial.letters.len(), &*trial.breaches),
+        (30, &[Breach::Rate][..])
+    );
+    let mut both = text("hi");
+    both["touser"] = "u1|u2".into();
+    assert_eq!(send(&mut trial, &token, &both)["errcode"], 0);
+    assert_eq!(trial.letters.len(), 31, "the other is shown it");
+    trial.advance(Duration::from_secs(60));
+    send(&mut trial, &token, &text("hi"));
+    assert_eq!(trial.letters.len(), 32);
+}
+
+#[test]
+fn who_is_not_reached_is_named_in_a_success() {
+    let (mut trial, token) = trial();
+    let mut body = text("hi");
+    body["touser"] = "u1|nobody7".into();
+    let answer = send(&mut trial, &token, &body);
+    assert_eq!(
+        (&answer["errcode"], &answer["invaliduser"]),
+        (&json!(0), &json!("nobody7"))
+    );
+    assert_eq!(trial.letters[0].conversation, "u1");
+    body["touser"] = "nobody7".into();
+    assert_eq!(send(&mut trial, &token, &body)["errcode"], 81_013);
+}
+
+#[test]
+fn groups_are_made_first_and_take_no_template_card() {
+    let (mut trial, token) = trial();
+    let mut post = |path: &str, body: &Value| {
+        let path = format!("{path}?access_token={token}");
+        trial.post_to(&path, body).value()["errcode"]
+            .as_i64()
+            .unwrap()
+    };
+    let said = |chat: &str| json!({"chatid": chat, "msgtype": "text", "text": {"content": "hi"}});
+    let chat = json!({"name": "Ops", "owner": "u1", "userlist": ["u1", "u2"], "chatid": "ops1"});
+    assert_eq!(post(CHAT_SEND, &said("ops1")), 86_003);
+    assert_eq!(post(CHAT_CREATE, &json!({"userlist": ["u1"]})), 86_006);
+    assert_eq!(post(CHAT_CREATE, &chat), 0);
+    assert_eq!(post(CHAT_CREATE, &chat), 86_215);
+    assert_eq!(post(CHAT_SEND, &said("ops1")), 0);
+    assert_eq!(post(CHAT_SEND, &said(chats::FIRST)), 0);
+    assert_eq!(
+        post(
+            CHAT_SEND,
+            &json!({"msgtype": "text", "text": {"content": "hi"}})
+        ),
+        86_001
+    );
+    let card = json!({"chatid": "ops1", "msgtype": "template_card", "template_card": {}});
+    assert_eq!(post(CHAT_SEND, &card), 40_008);
+    assert_eq!(trial.letters[0].conversation, "ops1");
+}

@@ -42,8 +42,14 @@ fn url(platform: Platform, told: &Value, secret: Option<&str>) -> String {
     if platform == Platform::Telegram {
         token = format!("{}/{}", token.replace(':', "/"), super::CHAT);
     }
+    if platform == Platform::WhatsApp {
+        token = format!("{token}/{}", super::PERSON);
+    }
     let (scheme, base) = (platform.name(), text("base_url"));
     let mut url = format!("{scheme}://{token}?base_url={base}");
+    if platform == Platform::WhatsApp {
+        url.push_str(&format!("&access_token={}", text("access_token")));
+    }
     if let Some(secret) = secret {
         url.push_str(&format!("&secret={secret}"));
     }

@@ -31,6 +31,7 @@ fn busy(platform: Platform) -> FaultKind {
         Platform::Feishu => "2200",
         Platform::DingTalk | Platform::WeCom => "-1",
         Platform::Slack => "rollup_error",
+        Platform::WhatsApp => "131000",
         Platform::Discord | Platform::Telegram => return FaultKind::ServerError { status: 500 },
     };
     FaultKind::Refuse {

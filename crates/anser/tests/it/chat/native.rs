@@ -113,6 +113,7 @@ fn native(platform: Platform, messages: &[Received]) {
             "tg://user?id=1234567890123456",
             "<b>&",
         ),
+        Platform::WhatsApp => (kinds.contains(&"interactive"), "@Tom", "*now*"),
     };
     let name = platform.name();
     assert!(card, "{name}: {all}");

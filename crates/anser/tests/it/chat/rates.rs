@@ -24,6 +24,9 @@ fn text(platform: Platform) -> Value {
         Platform::Slack => json!({"text": "hi"}),
         Platform::Discord => json!({"content": "hi"}),
         Platform::Telegram => json!({"chat_id": 1001, "text": "hi"}),
+        Platform::WhatsApp => {
+            json!({"messaging_product": "whatsapp", "to": super::PERSON, "text": {"body": "hi"}})
+        }
     }
 }
 
@@ -54,7 +57,10 @@ async fn a_channel_with_more_to_send_than_it_may_stays_within_the_platforms_wind
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_700_000_000_000)));
         let mut options = SimOptions::new(platform);
         options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
-        options.robots[0].secret = None;
+        let token = options.robots[0].secret.clone().unwrap_or_default();
+        if platform != Platform::WhatsApp {
+            options.robots[0].secret = None;
+        }
         let sim = Sim::start(options).await.unwrap();
         let url = sim.url(&sim.robots()[0]);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -62,10 +68,12 @@ async fn a_channel_with_more_to_send_than_it_may_stays_within_the_platforms_wind
         for at in departures(&rate) {
             clock.advance(at - before);
             before = at;
-            let sent = client.post(&url).json(&text(platform)).send().await;
+            let request = client.post(&url).bearer_auth(&token);
+            let sent = request.json(&text(platform)).send().await;
             sent.unwrap();
         }
         let counters = sim.counters();
+        assert!(counters.accepted > 0, "{}: {counters:?}", platform.name());
         assert_eq!(
             counters.rate_violations,
             0,

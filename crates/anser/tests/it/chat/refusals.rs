@@ -31,6 +31,12 @@ const REFUSALS: &[(Platform, &str, &str)] = &[
     (Platform::Telegram, "403", "rejected"),
     (Platform::Telegram, "500", "retry"),
     (Platform::Telegram, "429", "limited"),
+    (Platform::WhatsApp, "190", "rejected"),
+    (Platform::WhatsApp, "100", "rejected"),
+    (Platform::WhatsApp, "131026", "rejected"),
+    (Platform::WhatsApp, "131047", "rejected"),
+    (Platform::WhatsApp, "131000", "retry"),
+    (Platform::WhatsApp, "130429", "limited"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
