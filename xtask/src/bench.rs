@@ -19,6 +19,7 @@ mod receiver;
 mod scenario;
 mod setup;
 mod signed;
+mod stand_in;
 mod stats;
 mod table;
 mod usage;
@@ -66,6 +67,7 @@ enum Name {
     Hanging,
     Blocked,
     Queue,
+    Chat,
 }
 
 impl Name {
@@ -80,6 +82,7 @@ impl Name {
             Self::Hanging => scenario::hanging::run(plan).await,
             Self::Blocked => scenario::blocked::run(plan).await,
             Self::Queue => scenario::queue::run(plan, named).await,
+            Self::Chat => scenario::chat::run(plan).await,
         }
     }
 
@@ -100,6 +103,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         "--package",
         "anser",
     ]))?;
+    if options.only.is_empty() || options.only.contains(&Name::Chat) {
+        scenario::chat::build()?;
+    }
     raise_descriptor_limit()?;
     let target = cargo::root().join("target");
     let (binary, folder) = (target.join("release/anser"), target.join("bench"));

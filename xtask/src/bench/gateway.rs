@@ -111,7 +111,7 @@ impl Drop for Gateway {
 }
 
 /// The first line, read on a thread of its own, which also keeps the pipe empty until the gateway ends.
-fn first_line(stdout: ChildStdout) -> Option<String> {
+pub(crate) fn first_line(stdout: ChildStdout) -> Option<String> {
     let (send, lines) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
