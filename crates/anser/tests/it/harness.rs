@@ -8,5 +8,5 @@ mod wait;
 
 pub(crate) use api::Api;
 pub(crate) use receiver::{Answer, Received, Receiver};
-pub(crate) use server::{Server, ServerOptions, anser};
+pub(crate) use server::{Ran, Server, ServerOptions, anser};
 pub(crate) use wait::{DEADLINE, eventually};

@@ -5,12 +5,15 @@
     reason = "a test that finds what it did not expect stops there, also in what the tests share"
 )]
 
+mod apps;
 mod attachments;
 mod bad_input;
+mod blobs_cli;
 mod chat;
 mod cli;
 mod crash;
 mod demo;
+mod discord_bot;
 #[cfg(feature = "external")]
 mod external;
 mod feishu_app;
@@ -21,3 +24,4 @@ mod life;
 mod outcomes;
 mod queues;
 mod readme;
+mod slack_app;

@@ -1,4 +1,4 @@
-//! The lines of the README, and of the guide for CMQ, work as written: their shell blocks are taken from the file and run.
+//! The lines of the README, and of the guides for CMQ and files, work as written: their shell blocks are taken from the file and run.
 //! By default the `curl` lines are carried out by a small stand-in, so that a Rust toolchain is all that is needed; with
 //! the feature `external` by the real shell and the real `curl`.
 
@@ -13,6 +13,7 @@ const BINARY: &str = "./target/release/anser";
 
 const README: &str = "README.md";
 const CMQ: &str = "docs/guide/cmq-migration.md";
+const FILES: &str = "docs/guide/files.md";
 
 /// The lines of the shell blocks behind the mark in a page, apart from those that build and serve.
 fn lines(page: &str) -> Vec<String> {
@@ -103,6 +104,7 @@ fn here(line: &str, server: &Server) -> String {
 async fn the_lines_work_as_written() {
     check(&by_stand_in(README).await);
     check_cmq(&by_stand_in(CMQ).await);
+    check_files(&by_stand_in(FILES).await);
 }
 
 /// Each line with its answer.
@@ -129,6 +131,7 @@ async fn by_stand_in(page: &str) -> Vec<(String, String)> {
 async fn the_lines_work_in_a_real_shell() {
     check(&by_shell(README));
     check_cmq(&by_shell(CMQ));
+    check_files(&by_shell(FILES));
 }
 
 #[cfg(feature = "external")]
@@ -172,6 +175,39 @@ fn check_cmq(answers: &[(String, String)]) {
         .find(|(line, _)| line.contains("queue receive"))
         .expect("the line");
     assert!(received.contains("tagged"), "{received}");
+}
+
+/// What was uploaded comes back, and the messages have their attachments.
+fn check_files(answers: &[(String, String)]) {
+    let (_, blob) = answers
+        .iter()
+        .find(|(line, _)| line.ends_with("9824"))
+        .expect("the line");
+    assert!(blob.contains("hello"), "{blob}");
+    let (_, range) = answers
+        .iter()
+        .find(|(line, _)| line.contains("range:"))
+        .expect("the line");
+    assert!(
+        range.contains("hell") && !range.contains("hello"),
+        "{range}"
+    );
+    let (_, messages) = answers
+        .iter()
+        .find(|(line, _)| line.contains("topic=reports"))
+        .expect("the line");
+    let messages: Value = serde_json::from_str(messages).unwrap();
+    let names: Vec<&str> = messages["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|item| item["message"]["attachments"][0]["name"].as_str())
+        .collect();
+    assert_eq!(
+        names,
+        ["hello.txt", "Cargo.toml", "Cargo.toml"],
+        "{messages}"
+    );
 }
 
 /// The answers say what the README says they do.
