@@ -16,6 +16,7 @@ mod payload;
 mod publish;
 mod queue;
 mod resource;
+mod robot;
 mod subscription;
 mod system;
 mod topic;
@@ -35,6 +36,7 @@ pub(crate) fn routes() -> Vec<Route> {
         channel::routes(),
         queue::routes(),
         lease::routes(),
+        robot::routes(),
         event_type::routes(),
         key::routes(),
         system::routes(),

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::state::Edge;
-use crate::{body, query};
+use crate::{body, guard, query};
 
 /// The body of a request that creates or changes a resource: room for the largest JSON Schema and the largest settings.
 const RESOURCE_BYTES_MAX: usize = 1024 * 1024;
@@ -61,6 +61,19 @@ impl Call {
             )
             .field(name)
         })
+    }
+
+    /// Where the caller reaches the gateway: its public URL, or the host that the request is for.
+    pub(crate) fn base(&self) -> String {
+        if let Some(url) = self.edge.gateway.public_url() {
+            return url.trim_end_matches('/').to_owned();
+        }
+        let scheme = match self.edge.options.tls {
+            Some(_) => "https",
+            None => "http",
+        };
+        let host = guard::host(&self.parts).unwrap_or("localhost");
+        format!("{scheme}://{host}")
     }
 
     /// The segment of the path as an id.

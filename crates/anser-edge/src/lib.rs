@@ -15,6 +15,7 @@ mod openapi;
 mod operation;
 mod options;
 mod query;
+pub mod robot;
 mod route;
 mod server;
 mod state;
@@ -56,6 +57,7 @@ pub async fn serve(
     for route in api::routes() {
         router = router.route(route.operation.path, route.service);
     }
+    router = robot::attach(router);
     if options.cmq.enabled {
         router = cmq::attach(router);
     }

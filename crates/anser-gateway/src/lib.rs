@@ -25,6 +25,7 @@ pub mod oneshot;
 pub mod publish;
 pub mod queues;
 mod refusal;
+pub mod robots;
 pub mod secrets;
 pub mod sender;
 

@@ -4,8 +4,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::client::{
     Api, BlobCommand, ChannelCommand, DeliveryCommand, KeyCommand, MessageCommand,
-    PublishArguments, QueueCommand, Remote, SendArguments, SubscriptionCommand, TailArguments,
-    TopicCommand,
+    PublishArguments, QueueCommand, Remote, RobotCommand, SendArguments, SubscriptionCommand,
+    TailArguments, TopicCommand,
 };
 use crate::demo::DemoArguments;
 use crate::exit::{EXIT_CODES, Failure};
@@ -77,6 +77,9 @@ enum Ask {
     /// Blobs: files that attachments of messages refer to.
     #[command(subcommand)]
     Blob(BlobCommand),
+    /// Robots: URLs that programs post to as they would to a group robot.
+    #[command(subcommand)]
+    Robot(RobotCommand),
     /// API keys.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -137,6 +140,7 @@ impl Ask {
             Self::Subscription(command) => command.run(api, output).await,
             Self::Queue(command) => command.run(api, output).await,
             Self::Blob(command) => command.run(api, output).await,
+            Self::Robot(command) => command.run(api, output).await,
             Self::Key(command) => command.run(api, output).await,
             Self::Message(command) => command.run(api, output).await,
             Self::Delivery(command) => command.run(api, output).await,

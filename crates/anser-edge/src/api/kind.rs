@@ -96,6 +96,11 @@ pub(super) trait Kind: 'static {
 
     /// The name of one, in the case it was created with.
     fn name(view: &Self::View) -> &str;
+
+    /// Adds what the gateway cannot know to one that was just made; `base` is where the caller reaches the gateway.
+    fn complete(view: &mut Self::View, base: &str) {
+        let _ = (view, base);
+    }
 }
 
 /// All of [`Kind`] that differs between kinds only in the names of the gateway's use cases.
@@ -200,9 +205,10 @@ async fn list_all<K: Kind>(call: Call, principal: Principal) -> Handled {
 }
 
 async fn create_one<K: Kind>(call: Call, principal: Principal) -> Handled {
-    let edge = call.edge.clone();
+    let (edge, base) = (call.edge.clone(), call.base());
     let (name, spec) = call.named().await?;
-    let put = K::create(&edge.gateway, &principal, &name, spec).await?;
+    let mut put = K::create(&edge.gateway, &principal, &name, spec).await?;
+    K::complete(&mut put.view, &base);
     Ok(resource::put(&put, &path::<K>(&put.view)))
 }
 
@@ -213,9 +219,11 @@ async fn show_one<K: Kind>(call: Call, principal: Principal) -> Handled {
 
 async fn replace_one<K: Kind>(call: Call, principal: Principal) -> Handled {
     let (edge, expected) = (call.edge.clone(), call.if_match()?);
+    let base = call.base();
     let name = call.param(K::NAME)?.into_owned();
     let spec = call.json().await?;
-    let put = K::replace(&edge.gateway, &principal, &name, spec, expected).await?;
+    let mut put = K::replace(&edge.gateway, &principal, &name, spec, expected).await?;
+    K::complete(&mut put.view, &base);
     Ok(resource::put(&put, &path::<K>(&put.view)))
 }
 

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use anser_core::Problem;
-use anser_core::resource::{ChannelSpec, EventTypeSpec, QueueSpec, SubscriptionSpec, TopicSpec};
+use anser_core::resource::{
+    ChannelSpec, EventTypeSpec, QueueSpec, RobotSpec, SubscriptionSpec, TopicSpec,
+};
 use anser_gateway::admin::{ListQuery, Put};
 use anser_gateway::look::Page;
 use http::{Method, StatusCode};
@@ -137,6 +139,7 @@ pub(super) trait Grammar: JsonSchema {
 impl Grammar for TopicSpec {}
 impl Grammar for ChannelSpec {}
 impl Grammar for QueueSpec {}
+impl Grammar for RobotSpec {}
 impl Grammar for SubscriptionSpec {}
 impl Grammar for EventTypeSpec {
     const NAME: &'static str = "^[A-Za-z0-9_.-]{1,128}$";

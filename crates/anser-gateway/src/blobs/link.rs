@@ -124,6 +124,12 @@ impl SignedLinks {
         }
     }
 
+    /// The address that every link begins with; its path ends with `/`.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        self.base.as_str()
+    }
+
     /// When a link made now expires, in seconds.
     fn expiry(&self) -> i64 {
         let end = self.clock.now().plus(self.lifetime).millis();

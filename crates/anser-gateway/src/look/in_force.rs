@@ -52,6 +52,12 @@ impl Gateway {
         self.info.installation
     }
 
+    /// The address under which platforms and people reach the gateway, if the settings name one.
+    #[must_use]
+    pub fn public_url(&self) -> Option<&str> {
+        self.links.as_ref().map(|links| links.base())
+    }
+
     /// The time by the gateway's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
