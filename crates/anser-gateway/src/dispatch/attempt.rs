@@ -129,7 +129,15 @@ pub(super) async fn run(
         Err(halt) => return trial.halt(&halt),
     }
     let owner = owner(&config, &trial.row).unwrap_or(installation);
-    let wire = Wire {
+    let (outcome, report) = trial
+        .send(wire(&parts), &destination, &accepted.message, owner)
+        .await;
+    trial.end(outcome, report)
+}
+
+/// What attempts of this gateway go out with.
+fn wire(parts: &Parts) -> Wire<'_> {
+    Wire {
         sender: &parts.sender,
         credentials: &parts.credentials,
         clock: &*parts.clock,
@@ -137,11 +145,7 @@ pub(super) async fn run(
         files: None,
         links: parts.links.as_deref().map(|links| links as &dyn Links),
         stopping: Some(&parts.stopping),
-    };
-    let (outcome, report) = trial
-        .send(wire, &destination, &accepted.message, owner)
-        .await;
-    trial.end(outcome, report)
+    }
 }
 
 /// Whose topic a message is on, as CMQ pushes show it: the APPID of the key that made the topic. `None`: the
