@@ -144,6 +144,11 @@ impl Call {
         Ok(essence.into())
     }
 
+    /// What it is made of, for those who hand it on as it came.
+    pub(crate) fn into_parts(self) -> (Arc<Edge>, Parts, Body) {
+        (self.edge, self.parts, self.body)
+    }
+
     /// The body as it comes, for those who read it piece by piece.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
-//! The doors of Anser: the native HTTP API, and the one that clients of Tencent CMQ call. [`serve`] takes a bound listener
-//! and a running gateway and answers until it is told to stop. Whatever comes in passes the same way: read within limits,
-//! authenticate, call the gateway, answer. Must not decide anything that a caller through another door would want decided
-//! the same way.
+//! The doors of Anser: the native HTTP API, the one that platforms call, and the one that clients of Tencent CMQ call.
+//! [`serve`] takes a bound listener and a running gateway and answers until it is told to stop. Whatever comes in passes the
+//! same way: read within limits, authenticate, call the gateway, answer. Must not decide anything that a caller through
+//! another door would want decided the same way.
 
 mod activity;
 mod answer;
@@ -9,6 +9,7 @@ mod api;
 mod batch;
 mod body;
 mod call;
+mod callback;
 mod cmq;
 mod guard;
 mod openapi;
@@ -54,7 +55,7 @@ pub async fn serve(
     };
     let edge = Arc::new(state::Edge::new(gateway, options.clone(), document_bytes));
     let mut router = Router::new();
-    for route in api::routes() {
+    for route in routes() {
         router = router.route(route.operation.path, route.service);
     }
     router = robot::attach(router);
@@ -71,8 +72,15 @@ pub async fn serve(
 /// The OpenAPI 3.1 document of everything that [`serve`] answers.
 #[must_use]
 pub fn openapi() -> Value {
-    let routes = api::routes();
+    let routes = routes();
     openapi::document(routes.iter().map(|route| &route.operation))
+}
+
+/// The route table of what the OpenAPI document describes.
+fn routes() -> Vec<route::Route> {
+    let mut routes = api::routes();
+    routes.extend(callback::routes());
+    routes
 }
 
 fn document_bytes() -> Bytes {

@@ -8,6 +8,7 @@ mod inbound;
 mod linked;
 mod prepare;
 mod refer;
+mod reply;
 mod room;
 mod route;
 mod schema;
@@ -151,10 +152,12 @@ impl Gateway {
         self.publish_request(&request, items).await
     }
 
-    /// Publishes items that have only direct addresses, on `$direct`.
+    /// Publishes items that have only direct addresses, on `$direct`. One without any goes to its `header.conversation`, or
+    /// to that of the stored message whose id its `header.reply_to` is.
     ///
     /// # Errors
-    /// As [`Gateway::publish`]; an item without `header.to` is refused as `missing_to`.
+    /// As [`Gateway::publish`]; an item that names nowhere is refused as `missing_to`, `unknown_message` or
+    /// `no_conversation`.
     pub async fn publish_direct(
         &self,
         principal: &Principal,
@@ -166,7 +169,7 @@ impl Gateway {
         let topic = snapshot
             .topic(TOPIC_DIRECT)
             .ok_or_else(|| not_found(TOPIC_DIRECT))?;
-        let items: Vec<_> = items.into_iter().map(with_address).collect();
+        let items = self.addressed(principal, items).await;
         let request = Request {
             snapshot: &snapshot,
             topic,
@@ -275,18 +278,6 @@ fn not_found(topic: &str) -> Problem {
         "topic_not_found",
         format!("there is no topic {topic}; create it first"),
     )
-}
-
-fn with_address(item: Result<Item, Problem>) -> Result<Item, Problem> {
-    let item = item?;
-    if item.header.to.is_empty() {
-        return Err(Problem::invalid(
-            "missing_to",
-            "header.to",
-            "a message without a topic needs at least one address, CHANNEL, CHANNEL/TARGET or queue:NAME",
-        ));
-    }
-    Ok(item)
 }
 
 fn check_count(count: usize, most: usize) -> Result<(), Problem> {

@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod callback;
 mod change;
 mod client;
 mod cmq;
@@ -15,6 +16,7 @@ mod documents;
 mod events;
 mod harness;
 mod look;
+mod platform;
 mod publish;
 mod queues;
 mod resources;

@@ -5,6 +5,7 @@ mod blobs;
 mod dedupe;
 mod failing;
 mod queues;
+mod reply;
 mod routing;
 mod system;
 mod waiting;

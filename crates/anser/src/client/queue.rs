@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::api::Api;
 use super::resource::{self, Assignment, Usual, assign, put};
-use super::send::Outgoing;
+use super::send::{Outgoing, Place};
 use super::tail::content;
 use crate::exit::{Failure, Refusal};
 use crate::output::{self, Column, Output, lookup};
@@ -161,7 +161,7 @@ impl QueueCommand {
             Self::Create(create) => create.run(api, output).await,
             Self::Send { name, message } => {
                 let to = [format!("queue:{name}")];
-                message.send(api, output, &["v1", "messages"], &to).await
+                message.send(api, output, &["v1", "messages"], Place::to(&to)).await
             }
             Self::Receive(receive) => receive.run(api, output).await,
             Self::Ack(held) => held.call(api, output, "ack", Map::new()).await,

@@ -19,7 +19,7 @@ use crate::output::Output;
 
 /// A message to send, and where.
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("where").required(true).args(["topic", "to"])))]
+#[command(group(clap::ArgGroup::new("where").required(true).args(["topic", "to", "reply_to"])))]
 pub(crate) struct SendArguments {
     /// Its topic.
     #[arg(long)]
@@ -28,6 +28,9 @@ pub(crate) struct SendArguments {
     /// channel (`anser channel kinds`) is sent to at once, with no server.
     #[arg(long, value_name = "ADDRESS")]
     to: Vec<String>,
+    /// The id of a message, instead of a topic or an address: it is answered in its chat and thread.
+    #[arg(long, value_name = "ID")]
+    reply_to: Option<String>,
     #[command(flatten)]
     message: Outgoing,
 }
@@ -59,6 +62,22 @@ pub(crate) struct Outgoing {
     text: Option<String>,
 }
 
+/// Where a message goes beside its path.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place<'a> {
+    /// Direct addresses.
+    to: &'a [String],
+    /// The id of the message that it answers.
+    reply_to: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    /// These addresses.
+    pub(crate) const fn to(to: &'a [String]) -> Self {
+        Self { to, reply_to: None }
+    }
+}
+
 impl SendArguments {
     /// Publishes it and shows the answer.
     pub(crate) async fn run(self, api: &Api, output: &Output) -> Result<(), Failure> {
@@ -69,7 +88,11 @@ impl SendArguments {
             Some(topic) => vec!["v1", "topics", topic.as_str(), "messages"],
             None => vec!["v1", "messages"],
         };
-        self.message.send(api, output, &path, &self.to).await
+        let place = Place {
+            to: &self.to,
+            reply_to: self.reply_to.as_deref(),
+        };
+        self.message.send(api, output, &path, place).await
     }
 
     async fn send_once(&self, output: &Output) -> Result<(), Failure> {
@@ -84,7 +107,7 @@ impl SendArguments {
         // A whole attempt is in it; boxed, the other commands' futures stay small.
         let files = attach::look_at(&self.message.attach)?;
         let (attached, outside) = attach::attach(&files)?;
-        let item = self.message.item(&[], &attached)?;
+        let item = self.message.item(Place::default(), &attached)?;
         let local = attach::local(&outside);
         Box::pin(oneshot::send(&self.to, &item, &local, output)).await
     }
@@ -97,11 +120,11 @@ impl Outgoing {
         api: &Api,
         output: &Output,
         path: &[&str],
-        to: &[String],
+        place: Place<'_>,
     ) -> Result<(), Failure> {
         let files = attach::look_at(&self.attach)?;
         let (attached, outside) = attach::attach(&files)?;
-        let body = Some(self.item(to, &attached)?.into_bytes());
+        let body = Some(self.item(place, &attached)?.into_bytes());
         for file in outside {
             blob::upload(api, file).await?;
         }
@@ -121,16 +144,20 @@ impl Outgoing {
     }
 
     /// The item as JSON. Data goes in as the bytes of the file, which a `Value` would not keep.
-    fn item(&self, to: &[String], attached: &[Attached]) -> Result<String, Failure> {
+    fn item(&self, place: Place<'_>, attached: &[Attached]) -> Result<String, Failure> {
         let mut header = Map::new();
         let usual = self.json.is_none().then(|| "message".to_owned());
         let kind = self.kind.clone().or(usual);
-        let texts = [("type", kind), ("key", self.key_order.clone())];
+        let texts = [
+            ("type", kind),
+            ("key", self.key_order.clone()),
+            ("reply_to", place.reply_to.map(str::to_owned)),
+        ];
         for (name, value) in texts {
             header.extend(value.map(|value| (name.to_owned(), Value::String(value))));
         }
-        if !to.is_empty() {
-            header.insert("to".to_owned(), json!(to));
+        if !place.to.is_empty() {
+            header.insert("to".to_owned(), json!(place.to));
         }
         if !self.tags.is_empty() {
             header.insert("tags".to_owned(), json!(self.tags));
