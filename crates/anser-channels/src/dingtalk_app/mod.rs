@@ -1,7 +1,8 @@
 //! An app of a DingTalk company, by its robot: text, Markdown, action cards and media to people and groups, with the app's own
-//! token; and what it sent is taken back. Must not edit, nor receive anything.
+//! token; what it sent is taken back, and what DingTalk sends to it is read. Must not edit anything.
 
 mod answer;
+mod inbound;
 mod media;
 mod render;
 mod settings;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use anser_core::channel::{
     Channel, ChannelKind, Context, Exchange, Manifest, Plan, Request, Step, StepKind, TokenIssuer,
 };
+use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
 use anser_core::{Message, Problem, Timestamp};
@@ -25,6 +27,7 @@ use crate::kit::plan::{FORMAT, json as bytes_of, plan};
 use crate::kit::post::post;
 use crate::kit::reach::mark_last;
 use crate::kit::settings::{url_settings, url_words};
+use inbound::Callback;
 use render::App;
 use settings::{Endpoint, Settings};
 use target::Target;
@@ -43,7 +46,10 @@ everybody of a target, it is sent again later; when only some are missed, the de
 and says who: do not send it again to all. Mentions are names as text. Pictures that have a URL go by it in Markdown; others, \
 and files (xlsx, pdf, zip, rar, doc, docx), speech (AMR or Ogg, with its duration) and videos (MP4, with duration and cover), are \
 uploaded: 20 MiB, speech 2 MiB. Messages can be recalled for 24 hours. DingTalk takes 20 requests a second of an app, and \
-15,000 bytes of a message.";
+15,000 bytes of a message. To receive, give the channel `inbound: {\"topic\": …}` and set the robot's message receiving to \
+HTTP mode with the address `https://THIS-SERVER/in/CHANNEL`; it must be HTTPS, for DingTalk signs the time of a message and not its \
+text. The same address takes pushed events with `aes_key` and `token` from the page Event Subscription. Files that are received \
+are named in `ext.x-media` by their download codes.";
 
 /// The kind.
 pub(crate) struct DingTalkApp;
@@ -62,7 +68,7 @@ impl ChannelKind for DingTalkApp {
             formats: vec![FORMAT],
             capabilities: vec![
                 "text", "markdown", "code", "break", "divider", "link", "emoji", "image", "voice",
-                "video", "file", "card", "raw", "recall",
+                "video", "file", "card", "raw", "recall", "receive",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -78,9 +84,9 @@ impl ChannelKind for DingTalkApp {
     }
 
     fn open(&self, settings: &Value) -> Result<Arc<dyn Channel>, Problem> {
-        Ok(Arc::new(Opened {
-            endpoint: Settings::open(settings)?,
-        }))
+        let endpoint = Settings::open(settings)?;
+        let callback = Callback::new(endpoint.app_secret.clone(), endpoint.envelope());
+        Ok(Arc::new(Opened { endpoint, callback }))
     }
 
     /// `dingtalk-app://APP_KEY/TARGET?app_secret=…`, where the target is a userId, or an openConversationId with its slashes
@@ -119,6 +125,7 @@ impl ChannelKind for DingTalkApp {
 /// An app that is ready to use.
 struct Opened {
     endpoint: Endpoint,
+    callback: Callback,
 }
 
 impl Opened {
@@ -179,6 +186,10 @@ impl Channel for Opened {
     /// Within 24 hours.
     fn recall(&self, _: &Message, sent: &[String], _: &Context<'_>) -> Result<Plan, Problem> {
         recalled(sent)
+    }
+
+    fn inbound(&self) -> Option<&dyn Inbound> {
+        Some(&self.callback)
     }
 
     fn token_issuer(&self) -> Option<&dyn TokenIssuer> {

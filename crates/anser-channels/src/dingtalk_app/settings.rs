@@ -12,6 +12,8 @@ use url::Url;
 
 use super::answer;
 use super::target::Target;
+use crate::kit::cbc::Key;
+use crate::kit::envelope::{self, Envelope};
 use crate::kit::plan::{MEDIA_TYPE, json as bytes_of};
 use crate::kit::post::post_as;
 use crate::kit::settings as kit;
@@ -42,6 +44,18 @@ pub(super) struct Settings {
     #[serde(default)]
     #[schemars(length(min = 1, max = 512))]
     to: Option<String>,
+    /// The aes_key of the app's event subscription: 43 letters and digits. With it and the token, pushed events are taken.
+    #[serde(default)]
+    #[schemars(length(min = 43, max = 43), extend("writeOnly" = true))]
+    aes_key: Option<String>,
+    /// The token of the app's event subscription.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 512), extend("writeOnly" = true))]
+    token: Option<String>,
+    /// Whom pushed events are meant for, as their envelope says. Default the app's key; for old apps the company's corpId.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 64))]
+    owner_key: Option<String>,
     /// Another address of the API and its older part, for a proxy or a simulator. Default `https://api.dingtalk.com` and
     /// `https://oapi.dingtalk.com`.
     #[serde(default)]
@@ -57,8 +71,11 @@ pub(super) struct Endpoint {
     pub(super) robot_code: String,
     old_base: Url,
     app_key: String,
-    app_secret: String,
+    /// The app's secret, with which callbacks are signed.
+    pub(super) app_secret: String,
     target: Option<Target>,
+    pushes: Option<(String, Key)>,
+    owner_key: String,
 }
 
 /// The JSON Schema of the settings.
@@ -100,6 +117,14 @@ impl Settings {
             .robot_code
             .unwrap_or_else(|| settings.app_key.clone());
         check_key("settings.robot_code", &robot_code)?;
+        let owner_key = settings
+            .owner_key
+            .unwrap_or_else(|| settings.app_key.clone());
+        check_key("settings.owner_key", &owner_key)?;
+        let pushes = envelope::settings(
+            ("settings.token", settings.token),
+            ("settings.aes_key", settings.aes_key),
+        )?;
         let target = settings.to.as_deref();
         let target = target.map(|target| Target::parse("settings.to", target));
         let base_url = settings.base_url.as_deref();
@@ -110,11 +135,19 @@ impl Settings {
             app_key: settings.app_key,
             app_secret: settings.app_secret,
             target: target.transpose()?,
+            pushes,
+            owner_key,
         })
     }
 }
 
 impl Endpoint {
+    /// What opens pushed events, if they are taken.
+    pub(super) fn envelope(&self) -> Option<Envelope> {
+        let (token, key) = self.pushes.as_ref()?;
+        Some(Envelope::new(token.clone(), *key, self.owner_key.clone()))
+    }
+
     /// Whom a delivery goes to: its target, else the channel's own.
     ///
     /// # Errors

@@ -58,7 +58,8 @@ pub(super) fn answered(message: &Message, receiver: Option<&Receiver>) -> Option
     })
 }
 
-fn is_message_id(text: &str) -> bool {
+/// Whether it is an id that Feishu gives to messages.
+pub(super) fn is_message_id(text: &str) -> bool {
     text.len() <= MESSAGE_ID_BYTES_MAX
         && text.strip_prefix("om_").is_some_and(|rest| {
             !rest.is_empty()

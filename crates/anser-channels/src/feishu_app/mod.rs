@@ -1,8 +1,9 @@
 //! A self-built app of Feishu or Lark: text, posts, cards, pictures and files to chats and people, replies, changes and
-//! recalls, with the app's own token. Must not receive anything.
+//! recalls, with the app's own token; and what Feishu sends to it, verified.
 
 mod address;
 mod answer;
+mod inbound;
 mod media;
 mod post_form;
 mod render;
@@ -14,6 +15,7 @@ use anser_core::channel::{
     Channel, ChannelKind, Context, Exchange, HttpRequest, Manifest, Plan, Request, Step, StepKind,
     TokenIssuer,
 };
+use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
 use anser_core::{Message, Problem, Timestamp};
@@ -28,6 +30,7 @@ use crate::kit::media::fill;
 use crate::kit::plan::{FORMAT, MEDIA_TYPE, json as bytes_of, plan};
 use crate::kit::post::post_as;
 use crate::kit::settings::{url_settings, url_words};
+use inbound::{Callback, Proof};
 use render::App;
 use settings::{Endpoint, Settings};
 
@@ -51,7 +54,11 @@ keys through `override` or a `raw` segment: `{\"msg_type\": \"image\", \"content
 cards can be edited (a text at most 20 times), each as long as it stays text or a card; where an edit has a picture or a file, \
 that part is sent anew and the old one recalled. How long messages can be edited and recalled is the organisation's setting. \
 A message that is sent again within an hour of a lost answer appears once. Feishu takes 1,000 messages a minute and 50 a second \
-of an app, and 5 a second to one chat, shared with the other robots in it.";
+of an app, and 5 a second to one chat, shared with the other robots in it. To receive, copy Encrypt Key and Verification Token from \
+Events & Callbacks, Encryption Strategy, into `encrypt_key` and `verification_token` (the key is not needed, but without it \
+nothing is signed), give the channel `inbound: {\"topic\": …}`, set the request URL of events and of callbacks to \
+`https://THIS-SERVER/in/CHANNEL`, and subscribe to the events, im.message.receive_v1 first. Old cards need the token. Files \
+that are received are named in `ext.x-media` by their keys.";
 
 /// The kind.
 pub(crate) struct FeishuApp;
@@ -71,7 +78,7 @@ impl ChannelKind for FeishuApp {
             capabilities: vec![
                 "text", "markdown", "code", "break", "divider", "link", "mention", "emoji",
                 "image", "audio", "voice", "video", "file", "card", "raw", "reply", "thread",
-                "edit", "recall",
+                "edit", "recall", "receive",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -91,8 +98,14 @@ impl ChannelKind for FeishuApp {
     }
 
     fn open(&self, settings: &Value) -> Result<Arc<dyn Channel>, Problem> {
+        let endpoint = Settings::open(settings)?;
+        let proof = Proof::new(
+            endpoint.encrypt_key.clone(),
+            endpoint.verification_token.clone(),
+        );
         Ok(Arc::new(Opened {
-            endpoint: Settings::open(settings)?,
+            callback: proof.map(|proof| Callback::new(proof, endpoint.app_id.clone())),
+            endpoint,
         }))
     }
 
@@ -130,6 +143,7 @@ impl ChannelKind for FeishuApp {
 /// An app that is ready to use.
 struct Opened {
     endpoint: Endpoint,
+    callback: Option<Callback>,
 }
 
 impl Channel for Opened {
@@ -227,6 +241,10 @@ impl Channel for Opened {
 
     fn classify(&self, step: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome {
         answer::classify(step, exchange, context)
+    }
+
+    fn inbound(&self) -> Option<&dyn Inbound> {
+        self.callback.as_ref().map(|callback| callback as _)
     }
 
     fn token_issuer(&self) -> Option<&dyn TokenIssuer> {

@@ -40,6 +40,14 @@ pub(super) struct Settings {
     #[serde(default)]
     #[schemars(length(min = 1, max = 254))]
     receive_id: Option<String>,
+    /// The app's Encrypt Key, from its page Events & Callbacks, Encryption Strategy. What Feishu sends must be signed with it.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 512), extend("writeOnly" = true))]
+    encrypt_key: Option<String>,
+    /// The app's Verification Token, from the same page. Without an Encrypt Key it is what proves that Feishu sent something.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 512), extend("writeOnly" = true))]
+    verification_token: Option<String>,
     /// Where the API is. Default `https://open.feishu.cn`; for Lark `https://open.larksuite.com`; or a proxy or a simulator.
     #[serde(default)]
     #[schemars(length(min = 1, max = 2048))]
@@ -50,7 +58,12 @@ pub(super) struct Settings {
 pub(super) struct Endpoint {
     /// Where the API is.
     pub(super) base: Url,
-    app_id: String,
+    /// The app's id.
+    pub(super) app_id: String,
+    /// What signs and hides what Feishu sends.
+    pub(super) encrypt_key: Option<String>,
+    /// What Feishu writes into what it sends.
+    pub(super) verification_token: Option<String>,
     app_secret: String,
     receiver: Option<Receiver>,
 }
@@ -102,12 +115,26 @@ impl Settings {
             &settings.app_secret,
             "the app's secret",
         )?;
+        for (field, secret, what) in [
+            ("encrypt_key", &settings.encrypt_key, "the Encrypt Key"),
+            (
+                "verification_token",
+                &settings.verification_token,
+                "the Verification Token",
+            ),
+        ] {
+            if let Some(secret) = secret {
+                kit::check_credential(&format!("settings.{field}"), secret, what)?;
+            }
+        }
         let receiver = settings.receive_id.as_deref();
         let receiver = receiver.map(|id| Receiver::parse("settings.receive_id", id));
         Ok(Endpoint {
             base: kit::base(settings.base_url.as_deref().unwrap_or(BASES[0]))?,
             app_id: settings.app_id,
             app_secret: settings.app_secret,
+            encrypt_key: settings.encrypt_key,
+            verification_token: settings.verification_token,
             receiver: receiver.transpose()?,
         })
     }

@@ -1,12 +1,15 @@
 //! What several channels need, as functions: judging HTTP answers, signing, writing header values, reading settings, and
 //! a chat message from its segments to parts that fit. Must not know any channel.
 
+pub(crate) mod arrival;
+pub(crate) mod cbc;
 pub(crate) mod change;
 pub(crate) mod classify;
 pub(crate) mod content;
 pub(crate) mod dialect;
 pub(crate) mod dingtalk;
 pub(crate) mod discord;
+pub(crate) mod envelope;
 pub(crate) mod feishu;
 pub(crate) mod header;
 pub(crate) mod idempotency;

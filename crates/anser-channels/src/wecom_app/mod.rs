@@ -1,7 +1,8 @@
 //! An app of a WeCom company: text, Markdown, cards and media to people, departments, tags and groups, with the app's own
-//! token; and what it sent is taken back. Must not edit, nor receive anything.
+//! token; what it sent is taken back, and what WeCom sends to it is read. Must not edit anything.
 
 mod answer;
+mod inbound;
 mod render;
 mod settings;
 mod target;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use anser_core::channel::{
     Channel, ChannelKind, Context, Exchange, Manifest, Plan, Request, Step, StepKind, TokenIssuer,
 };
+use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
 use anser_core::{Message, Problem, Timestamp};
@@ -23,6 +25,7 @@ use crate::kit::post::post;
 use crate::kit::reach::mark_last;
 use crate::kit::settings::{url_settings, url_words};
 use crate::kit::wecom::media;
+use inbound::Callback;
 use render::App;
 use settings::{Endpoint, Settings};
 use target::Target;
@@ -47,7 +50,10 @@ cards show in WeCom only, not in its WeChat plugin. Pictures (JPEG or PNG, 10 Mi
 (MP4, 10 MiB) and files (20 MiB) are uploaded. Messages can be recalled for 24 hours, but not those to a group. A message that is sent again after a lost answer asks WeCom not to show the same content \
 twice; with `duplicate_check_interval` every message does, so that two that say the same within that time appear once. WeCom shows \
 one person 30 messages a minute and 1,000 an hour and silently drops the rest, so the rate to one target is kept below that; text and \
-Markdown have 2,048 bytes.";
+Markdown have 2,048 bytes. To receive, copy Token and EncodingAESKey of the app's page Receive Messages, API, into `token` and \
+`encoding_aes_key`, give the channel `inbound: {\"topic\": …}`, and only then save the page with the URL \
+`https://THIS-SERVER/in/CHANNEL`, which WeCom checks at once. Files that are received are named in `ext.x-media` by their \
+media ids, which are good for three days.";
 
 /// The kind.
 pub(crate) struct WeComApp;
@@ -66,7 +72,7 @@ impl ChannelKind for WeComApp {
             formats: vec![FORMAT],
             capabilities: vec![
                 "text", "markdown", "code", "break", "divider", "link", "emoji", "image", "voice",
-                "video", "file", "card", "raw", "recall",
+                "video", "file", "card", "raw", "recall", "receive",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -82,8 +88,10 @@ impl ChannelKind for WeComApp {
     }
 
     fn open(&self, settings: &Value) -> Result<Arc<dyn Channel>, Problem> {
+        let endpoint = Settings::open(settings)?;
         Ok(Arc::new(Opened {
-            endpoint: Settings::open(settings)?,
+            callback: endpoint.envelope().map(Callback::new),
+            endpoint,
         }))
     }
 
@@ -123,6 +131,7 @@ impl ChannelKind for WeComApp {
 /// An app that is ready to use.
 struct Opened {
     endpoint: Endpoint,
+    callback: Option<Callback>,
 }
 
 impl Opened {
@@ -180,6 +189,10 @@ impl Channel for Opened {
     /// Within 24 hours; messages to a group have no ids to name them by.
     fn recall(&self, _: &Message, sent: &[String], _: &Context<'_>) -> Result<Plan, Problem> {
         recalled(sent)
+    }
+
+    fn inbound(&self) -> Option<&dyn Inbound> {
+        self.callback.as_ref().map(|callback| callback as _)
     }
 
     fn token_issuer(&self) -> Option<&dyn TokenIssuer> {

@@ -14,6 +14,8 @@ use url::Url;
 
 use super::answer;
 use super::target::Target;
+use crate::kit::cbc::Key;
+use crate::kit::envelope::{self, Envelope};
 use crate::kit::plan::MEDIA_TYPE;
 use crate::kit::post::post_as;
 use crate::kit::settings as kit;
@@ -49,6 +51,14 @@ pub(super) struct Settings {
     #[serde(default)]
     #[schemars(range(min = 1, max = 14400))]
     duplicate_check_interval: Option<u32>,
+    /// The Token of the app's page Receive Messages, API. With it and the key, what WeCom sends is taken.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 32), extend("writeOnly" = true))]
+    token: Option<String>,
+    /// The EncodingAESKey of the same page: 43 letters and digits.
+    #[serde(default)]
+    #[schemars(length(min = 43, max = 43), extend("writeOnly" = true))]
+    encoding_aes_key: Option<String>,
     /// Another address of the API, for a proxy or a simulator. Default `https://qyapi.weixin.qq.com`.
     #[serde(default)]
     #[schemars(length(min = 1, max = 2048))]
@@ -66,6 +76,7 @@ pub(super) struct Endpoint {
     corp_id: String,
     corp_secret: String,
     target: Option<Target>,
+    receives: Option<(String, Key)>,
 }
 
 /// The JSON Schema of the settings.
@@ -112,6 +123,10 @@ impl Settings {
             let problem = Problem::invalid("invalid_field", field, detail);
             return Err(problem.accepted("1 to 14400 seconds"));
         }
+        let receives = envelope::settings(
+            ("settings.token", settings.token),
+            ("settings.encoding_aes_key", settings.encoding_aes_key),
+        )?;
         let target = settings.to.as_deref();
         let target = target.map(|target| Target::parse("settings.to", target));
         Ok(Endpoint {
@@ -121,11 +136,18 @@ impl Settings {
             corp_id: settings.corp_id,
             corp_secret: settings.corp_secret,
             target: target.transpose()?,
+            receives,
         })
     }
 }
 
 impl Endpoint {
+    /// What opens what WeCom sends, if it may send: it is meant for the company.
+    pub(super) fn envelope(&self) -> Option<Envelope> {
+        let (token, key) = self.receives.as_ref()?;
+        Some(Envelope::new(token.clone(), *key, self.corp_id.clone()))
+    }
+
     /// Whom a delivery goes to: its target, else the channel's own.
     ///
     /// # Errors
