@@ -8,6 +8,7 @@ use anser_core::outcome::Outcome;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::file;
 use crate::kit::classify::{PAUSE_DEFAULT, answer, json_answer, rejected, retry_after, unseen};
 
 /// What a success begins with. It repeats the whole message at its end, so that the answer to a long one is cut at the cap.
@@ -70,6 +71,10 @@ pub(super) fn classify(step: &Step, exchange: &Exchange, context: &Context<'_>) 
         match body(exchange, context) {
             Ok(body) => delivered(step, &body),
             Err(Refusal::Outcome(outcome)) => outcome,
+            Err(Refusal::Word { word, .. }) if was_shown(step, &word, context) => {
+                let platform_id = file::id(step, context);
+                Outcome::Delivered { platform_id }
+            }
             Err(Refusal::Word { word, body, wait }) => refused(step, &word, &body, wait),
         }
     };
@@ -78,6 +83,12 @@ pub(super) fn classify(step: &Step, exchange: &Exchange, context: &Context<'_>) 
         // Only what is sent twice is seen twice.
         _ => unseen(outcome),
     }
+}
+
+/// Whether a file that cannot be shown was shown before, by a call whose answer was lost: each can be once only.
+fn was_shown(step: &Step, word: &str, context: &Context<'_>) -> bool {
+    let is_shown = step.kind == StepKind::Send && step.attachment.is_some();
+    is_shown && word == "file_not_found" && context.possible_duplicate.is_some()
 }
 
 /// Bytes that were brought: any 2xx. A refusal is about the file, or its address has expired.
@@ -124,6 +135,7 @@ fn refused(step: &Step, word: &str, body: &Map<String, Value>, wait: Option<Dura
         | "fatal_error"
         | "service_unavailable"
         | "request_timeout"
+        | "file_update_failed"
         | "team_added_to_org" => Outcome::Retry { reason: reason() },
         "message_not_found" | "file_not_found" | "file_deleted"
             if step.kind == StepKind::Recall =>

@@ -60,6 +60,14 @@ fn named(output: Option<&str>) -> Result<(String, Url), Problem> {
     })
 }
 
+/// The id of the file that a step shows.
+pub(super) fn id(step: &Step, context: &Context<'_>) -> Option<String> {
+    let mut body = serde_json::from_slice(&step.body).ok()?;
+    fill(&mut body, context).ok()?;
+    let (file, _) = named(body["files"][0]["id"].as_str()).ok()?;
+    Some(file)
+}
+
 /// The address that asks for one to upload to.
 pub(super) fn asked(mut url: Url, body: &Value) -> Url {
     let members = body.as_object().into_iter().flatten();

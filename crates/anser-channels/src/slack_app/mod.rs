@@ -77,13 +77,15 @@ impl ChannelKind for SlackApp {
             ],
             generic: false,
             ordering: Ordering::Key,
+            // At most 5 + 60 × 4.8 in any minute: a workspace takes a few hundred.
             rate: Some(Rate {
-                per_second: 5.0,
+                per_second: 4.8,
                 burst: 5,
             }),
+            // One less at once than a channel takes, as requests overtake each other on their way.
             target_rate: Some(Rate {
                 per_second: 1.0,
-                burst: 3,
+                burst: 2,
             }),
             schemes: vec!["slack-app"],
             setup: SETUP,

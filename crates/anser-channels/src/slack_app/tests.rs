@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anser_core::attempt::PossibleDuplicate;
 use anser_core::channel::{BodyPart, HttpResponse};
 use anser_core::message::Conversation;
 use http::header::{AUTHORIZATION, RETRY_AFTER};
@@ -254,7 +255,8 @@ fn a_refused_file_goes_as_a_link() {
         (1, 200, "OK - 3", "Delivered"), (1, 200, "", "Delivered"), (1, 400, "no", "Degrade"), (1, 413, "", "Degrade"),
         (1, 404, "expired", "Degrade"), (1, 500, "", "Retry"), (1, 429, "", "Limited"),
         (5, 200, r#"{"ok":false,"error":"channel_not_found"}"#, "Rejected"),
-        (5, 200, r#"{"ok":false,"error":"file_update_failed"}"#, "Degrade"),
+        (5, 200, r#"{"ok":false,"error":"file_not_found"}"#, "Degrade"),
+        (5, 200, r#"{"ok":false,"error":"file_update_failed"}"#, "Retry"),
         (5, 200, "", "Unknown"),
     ];
     for (step, status, answer, wanted) in table {
@@ -271,6 +273,30 @@ fn a_refused_file_goes_as_a_link() {
     let plan = channel.render(&message, &refused).unwrap();
     assert_eq!(plan.steps.len(), 1);
     assert_eq!(plan.degraded, ["file->text", "image->text"]);
+}
+
+#[test]
+fn a_file_that_was_shown_before_its_answer_was_lost_is_shown_once() {
+    let (channel, message) = (channel(), with_files());
+    let plan = channel.render(&message, &context(0)).unwrap();
+    let shows = |step: &Step| step.kind == StepKind::Send && step.attachment.is_some();
+    let place = plan.steps.iter().position(shows).unwrap();
+    let step = &plan.steps[place];
+    let outputs = vec![Some("F1 https://files.example/1".to_owned()); place];
+    let gone = answered(200, r#"{"ok":false,"error":"file_not_found"}"#);
+    let mut again = context(0);
+    (again.step, again.outputs) = (place, &outputs);
+    let refused = channel.classify(step, &gone, &again);
+    assert!(matches!(refused, Outcome::Degrade { .. }), "{refused:?}");
+    again.possible_duplicate = Some(PossibleDuplicate::Unknown);
+    let platform_id = Some("F1".to_owned());
+    assert_eq!(
+        channel.classify(step, &gone, &again),
+        Outcome::Delivered { platform_id }
+    );
+    let busy = answered(200, r#"{"ok":false,"error":"file_update_failed"}"#);
+    let outcome = channel.classify(step, &busy, &context(0));
+    assert!(matches!(outcome, Outcome::Retry { .. }), "{outcome:?}");
 }
 
 #[test]

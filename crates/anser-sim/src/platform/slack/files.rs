@@ -88,7 +88,8 @@ impl Files {
         Ok(done(&json!({"upload_url": url, "file_id": id(self.last)})))
     }
 
-    /// The bytes, as the whole body or as a form. They must be as many as were announced.
+    /// The bytes, as the whole body or as a form. They must be as many as were announced, and can be brought again until
+    /// the file is complete.
     pub(super) fn bring(
         &mut self,
         call: &Call,
@@ -98,9 +99,9 @@ impl Files {
         let number = ticket
             .strip_prefix(TICKET)
             .and_then(|number| number.parse().ok());
-        let announced = |file: &&mut File| file.state == State::Announced;
+        let open = |file: &&mut File| matches!(file.state, State::Announced | State::Uploaded);
         let file = number.and_then(|number| self.known.get_mut(&number));
-        let (Some(number), Some(file)) = (number, file.filter(announced)) else {
+        let (Some(number), Some(file)) = (number, file.filter(open)) else {
             return Err(refuse_upload(404, "not_found"));
         };
         if call.method != Method::POST {

@@ -370,15 +370,12 @@ fn files_are_held_to_what_was_announced() {
             .status,
         200
     );
-    assert_eq!(
-        trial.upload(&target, vec![part("", None, b"1234")]).status,
-        404,
-        "an address serves once"
-    );
     let told = trial.api("files.completeUploadExternal", &unready);
     assert_eq!(
         (&told["ok"], trial.letters.len()),
         (&json!(true), 0),
         "nobody sees it yet"
     );
+    let again = trial.upload(&target, vec![part("", None, b"1234")]);
+    assert_eq!(again.status, 404, "the file is complete");
 }
