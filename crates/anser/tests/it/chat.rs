@@ -2,6 +2,7 @@
 //! either; what a stand-in took and counted is the evidence.
 
 mod command_line;
+mod doors;
 mod faults;
 mod native;
 mod parts;
@@ -64,7 +65,7 @@ fn settings(platform: Platform, sim: &Sim, robot: &Robot) -> Value {
 
 /// A server and a stand-in of every platform, with a channel to each, named as the platform.
 struct Stage {
-    server: Option<Server>,
+    server: Server,
     sims: Vec<(Platform, Sim)>,
 }
 
@@ -89,26 +90,16 @@ impl Stage {
             api.make("/v1/channels", &channel).await;
             sims.push((platform, sim));
         }
-        Self {
-            server: Some(server),
-            sims,
-        }
+        Self { server, sims }
     }
 
     fn api(&self) -> Api {
-        self.server.as_ref().expect("it runs").api()
+        self.server.api()
     }
 
     fn sim(&self, platform: Platform) -> &Sim {
         let found = self.sims.iter().find(|(known, _)| *known == platform);
         &found.expect("there is one of every platform").1
-    }
-
-    /// Kills the server and starts it again on the same data.
-    async fn kill_and_restart(&mut self) {
-        let running = self.server.take().expect("it runs");
-        let options = running.kill().await;
-        self.server = Some(options.start());
     }
 }
 

@@ -22,8 +22,13 @@ impl Drop for Running {
 }
 
 fn sim(platform: Platform) -> Running {
+    sim_with(platform, &[])
+}
+
+fn sim_with(platform: Platform, options: &[&str]) -> Running {
     let mut child = Command::new(env!("CARGO_BIN_EXE_anser"))
         .args(["sim", platform.name(), "--output", "json"])
+        .args(options)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -89,4 +94,25 @@ fn what_the_platform_refuses_is_told_and_fails() {
     );
     let ran = anser(&["sim", "fax"]);
     assert!(ran.code == 2 && ran.stderr.contains("dingtalk"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stand_in_has_the_rate_limits_of_its_platform_unless_told_otherwise() {
+    for (options, refused) in [(&[][..], 1), (&["--unlimited"], 0)] {
+        let running = sim_with(Platform::Slack, options);
+        let page = Api::new(running.told["page"].as_str().unwrap(), None);
+        let to = url(Platform::Slack, &running.told, None);
+        // One a second is taken, three at once.
+        let sent: Vec<i32> = std::thread::scope(|scope| {
+            let send = || scope.spawn(|| anser(&["send", "--to", &to, "hi"]).code);
+            let sent: Vec<_> = std::iter::repeat_with(send).take(8).collect();
+            sent.into_iter().map(|sent| sent.join().unwrap()).collect()
+        });
+        let (_, counted) = page.get("/_sim/counters").await;
+        let violations = counted["rate_violations"].as_u64().unwrap();
+        assert!(violations.min(1) == refused, "{sent:?} {counted}");
+        assert_eq!(sent.contains(&1), refused == 1, "{sent:?}");
+        // Each command has one of its own, and so have we.
+        assert_eq!(counted["connections"], 9, "{counted}");
+    }
 }

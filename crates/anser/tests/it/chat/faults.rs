@@ -1,18 +1,24 @@
-//! A few hundred messages over all platforms at once, while answers get lost, servers break and the gateway is killed.
+//! Thousands of messages through every door of every platform at once, while answers get lost, servers break and the gateway
+//! is killed. `ANSER_FAULT_MESSAGES` says how many; the full measure is 10,000.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
+use anser_core::clock::{Clock as _, SystemClock};
 use anser_sim::{Counted, Fault, FaultKind, Limit, Platform, Received, Sim};
 use serde_json::{Value, json};
 
-use super::Stage;
-use crate::harness::{Api, eventually};
+use super::doors::{DOORS, Door, Doors};
+use crate::harness::{Api, ServerOptions, eventually};
 
-/// Conversations on each platform, each an ordering key.
+/// Conversations at each door, each an ordering key.
 const KEYS: usize = 5;
-/// Messages in each.
-const EACH: usize = 12;
+/// Messages over all doors where nothing else is said: as many as take seconds.
+const MESSAGES: usize = 720;
+/// Messages in one request.
+const AT_ONCE: usize = 100;
+/// Requests in a row that an outage hits.
+const OUTAGE: u32 = 8;
 
 /// What the channels keep to: the platforms' proportions in a fraction of their time. In any 300 ms no more than
 /// 5 + 60 × 0.3 = 23 go, and one more of each conversation may have been on its way.
@@ -20,179 +26,238 @@ fn rate() -> Value {
     json!({"per_second": 60, "burst": 5})
 }
 
-/// What the stand-ins hold them to.
-fn window() -> Limit {
-    Limit::sliding(Counted::Robot, 30, Duration::from_millis(300))
+/// What the stand-ins hold them to, by all that the platforms count.
+fn windows() -> Vec<Limit> {
+    [Counted::Robot, Counted::App, Counted::Method, Counted::Chat]
+        .map(|counted| Limit::sliding(counted, 30, Duration::from_millis(300)))
+        .to_vec()
 }
 
-/// A code that each platform asks to try again with, after which nothing was taken.
-fn busy(platform: Platform) -> FaultKind {
-    let code = match platform {
-        Platform::Feishu => "2200",
-        Platform::DingTalk | Platform::WeCom => "-1",
-        Platform::Slack => "rollup_error",
-        Platform::WhatsApp => "131000",
-        Platform::Discord | Platform::Telegram => return FaultKind::ServerError { status: 500 },
-    };
-    FaultKind::Refuse {
-        code: code.to_owned(),
-    }
+/// Messages in each conversation.
+fn each() -> usize {
+    let wanted = std::env::var("ANSER_FAULT_MESSAGES").ok();
+    let wanted = wanted.map_or(MESSAGES, |wanted| wanted.parse().expect("a number"));
+    wanted.div_ceil(DOORS.len() * KEYS)
 }
 
-fn trouble(platform: Platform, sim: &Sim) {
+fn trouble(door: &Door, sim: &Sim) {
     for (every, kind) in [
         (7, FaultKind::DropAfterAccept),
         (11, FaultKind::ServerError { status: 503 }),
         (13, FaultKind::TruncateJson),
         (17, FaultKind::Slow { millis: 40 }),
-        (19, busy(platform)),
+        (19, door.busy()),
     ] {
         sim.fail(Fault::every(every, kind)).unwrap();
     }
 }
 
-/// A stage with trouble on every stand-in, and everything published; answers the messages' ids by what they say.
-async fn begin() -> (Stage, HashMap<String, String>) {
-    let stage = Stage::set(Some(&[window()]), Some(rate())).await;
-    let api = stage.api();
-    api.make("/v1/topics", &json!({"name": "chat"})).await;
-    for (platform, sim) in &stage.sims {
-        trouble(*platform, sim);
-        let name = platform.name();
-        let subscription = json!({"name": name, "channel": name, "ordering": "key",
-            "retry": {"first": 0.05, "factor": 1, "jitter": 0}});
-        api.make("/v1/topics/chat/subscriptions", &subscription)
-            .await;
-    }
-    let texts: Vec<String> = (0..KEYS * EACH).map(|n| said(n % KEYS, n / KEYS)).collect();
-    let items: Vec<Value> = texts
-        .iter()
-        .map(|text| json!({"header": {"key": &text[..2]}, "body": {"segments": [{"type": "text", "text": text}]}}))
-        .collect();
-    let answer = api.make("/v1/topics/chat/messages", &json!(items)).await;
-    let ids = answer["results"].as_array().unwrap().iter();
-    let ids = ids.map(|result| result["id"].as_str().unwrap().to_owned());
-    (stage, texts.into_iter().zip(ids).collect())
+/// All doors with trouble behind each, and what was published.
+struct Run {
+    doors: Doors,
+    /// Messages in each conversation.
+    each: usize,
+    /// What each message says, and its id, in the order in which they were published.
+    published: Vec<(String, String)>,
+    kills: usize,
+    /// Runs since they were.
+    clock: SystemClock,
 }
 
-/// What message `number` of conversation `key` says, in letters and digits that no platform has to escape.
-fn said(key: usize, number: usize) -> String {
-    format!("k{key}n{number:03}")
-}
-
-/// Waits until everything is delivered; answers each message's deliveries, by what it says and the channel's name.
-async fn delivered(api: &Api, ids: &HashMap<String, String>) -> HashMap<(String, String), Value> {
-    let mut all = HashMap::new();
-    for (text, id) in ids {
-        let deliveries = eventually(&format!("{text} is delivered everywhere"), || async {
-            let deliveries = api.deliveries(id).await;
-            let done = |delivery: &Value| delivery["state"] == "delivered";
-            (deliveries.len() == super::PLATFORMS.len() && deliveries.iter().all(done))
-                .then_some(deliveries)
-        })
-        .await;
-        for delivery in deliveries {
-            let channel = delivery["channel"].as_str().unwrap().to_owned();
-            all.insert((text.clone(), channel), delivery);
+impl Run {
+    async fn begin() -> Self {
+        let each = each();
+        let doors = Doors::open(ServerOptions::default(), &windows(), &rate()).await;
+        let api = doors.api();
+        api.make("/v1/topics", &json!({"name": "chat"})).await;
+        for (door, sim) in &doors.sims {
+            trouble(door, sim);
+            let subscription = json!({"name": door.kind, "channel": door.kind, "ordering": "key",
+                "retry": {"first": 0.05, "factor": 1, "jitter": 0}});
+            api.make("/v1/topics/chat/subscriptions", &subscription)
+                .await;
+        }
+        let clock = SystemClock::new();
+        let texts: Vec<String> = (0..KEYS * each).map(|n| said(n % KEYS, n / KEYS)).collect();
+        let mut published = Vec::new();
+        for texts in texts.chunks(AT_ONCE) {
+            let items: Vec<Value> = texts
+                .iter()
+                .map(|text| json!({"header": {"key": &text[..2]}, "body": {"segments": [{"type": "text", "text": text}]}}))
+                .collect();
+            let answer = api.make("/v1/topics/chat/messages", &json!(items)).await;
+            let results = answer["results"].as_array().unwrap().iter();
+            let ids = results.map(|result| result["id"].as_str().unwrap().to_owned());
+            published.extend(texts.iter().cloned().zip(ids));
+        }
+        Self {
+            doors,
+            each,
+            published,
+            kills: 0,
+            clock,
         }
     }
-    all
-}
 
-/// The books of a stand-in against what the gateway says of its deliveries. What was under way at a kill has no record
-/// of its own: the attempt after it is marked for both.
-async fn audit(
-    api: &Api,
-    platform: Platform,
-    sim: &Sim,
-    deliveries: &HashMap<(String, String), Value>,
-    kills: usize,
-) {
-    let name = platform.name();
-    let counters = sim.counters();
-    assert!(counters.faults > 0, "{name}: {counters:?}");
-    assert_eq!(counters.rate_violations, 0, "{name}: {counters:?}");
-    let wrong =
-        counters.size_violations + counters.credential_violations + counters.content_violations;
-    assert_eq!(wrong, 0, "{name}: {counters:?}");
-    for (text, times) in in_order(name, &sim.messages()) {
-        if times > 1 {
-            let id = deliveries[&(text.clone(), name.to_owned())]["id"]
-                .as_str()
-                .unwrap();
+    /// Waits until one door has taken that share of all, while none has taken everything.
+    async fn reach(&self, share: usize) {
+        let all = KEYS * self.each;
+        eventually("a part of all has come", || async {
+            let enough = |(_, sim): &(Door, Sim)| sim.messages().len() >= all / share;
+            self.doors.sims.iter().any(enough).then_some(())
+        })
+        .await;
+        for (door, sim) in &self.doors.sims {
+            let count = sim.messages().len();
+            assert!(count < all, "{}: it was to be in the middle", door.kind);
+        }
+    }
+
+    /// An outage of every platform.
+    fn outage(&self) {
+        for (_, sim) in &self.doors.sims {
+            let down = FaultKind::ServerError { status: 502 };
+            sim.fail(Fault::next(OUTAGE, down)).unwrap();
+        }
+    }
+
+    async fn kill(&mut self) {
+        self.doors.kill_and_restart().await;
+        self.kills += 1;
+    }
+
+    /// Waits until everything is delivered, holds every stand-in's books against what the gateway says, and tells the figures.
+    async fn finish(self) {
+        let api = self.doors.api();
+        let deliveries = delivered(&api, &self.published).await;
+        let took = self.clock.monotonic();
+        let (mut taken, mut requests, mut faults, mut twice) = (0, 0, 0, 0);
+        for (door, sim) in &self.doors.sims {
+            twice += self.audit(&api, door, sim, &deliveries).await;
+            let counters = sim.counters();
+            taken += counters.accepted;
+            requests += counters.requests;
+            faults += counters.faults;
+        }
+        let sent = self.published.len() * DOORS.len();
+        eprintln!(
+            "{sent} messages through {} doors in {took:.1?} with {} kills: {requests} requests, {faults} faults, {taken} taken, \
+             {twice} of them more than once and declared, 0 lost, 0 out of order, 0 over a limit",
+            DOORS.len(),
+            self.kills
+        );
+    }
+
+    /// The books of a stand-in against what the gateway says of its deliveries. What was under way at a kill has no record
+    /// of its own: the attempt after it is marked for both. Answers how many came again.
+    async fn audit(
+        &self,
+        api: &Api,
+        door: &Door,
+        sim: &Sim,
+        deliveries: &HashMap<(String, String), String>,
+    ) -> u64 {
+        let name = door.kind;
+        let counters = sim.counters();
+        assert!(counters.faults > 0, "{name}: {counters:?}");
+        assert_eq!(counters.rate_violations, 0, "{name}: {counters:?}");
+        let wrong =
+            counters.size_violations + counters.credential_violations + counters.content_violations;
+        assert_eq!(wrong, 0, "{name}: {counters:?}");
+        let mut again = 0;
+        for (text, times) in self.in_order(name, &sim.messages()) {
+            if times == 1 {
+                continue;
+            }
+            again += times as u64 - 1;
+            let id = &deliveries[&(text.clone(), name.to_owned())];
             let delivery = api.get(&format!("/v1/deliveries/{id}")).await.1;
             let log = delivery["attempt_log"].as_array().unwrap();
             let declared = log
                 .iter()
                 .filter(|attempt| attempt["possible_duplicate"].is_string());
             assert!(
-                declared.count() >= (times - 1).saturating_sub(kills).max(1),
+                declared.count() >= (times - 1).saturating_sub(self.kills).max(1),
                 "{name}: {text} came {times} times: {delivery:#}"
             );
         }
+        again
+    }
+
+    /// How often each message came. Every one must have come, the first time in the order of its conversation.
+    fn in_order(&self, name: &str, messages: &[Received]) -> HashMap<String, usize> {
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        let mut next = [0; KEYS];
+        for message in messages {
+            let text = text_of(message);
+            let times = seen.entry(text.clone()).or_default();
+            *times += 1;
+            if *times == 1 {
+                let key: usize = text[1..2].parse().unwrap();
+                let number: usize = text[3..].parse().unwrap();
+                assert_eq!(number, next[key], "{name}: {text} out of order");
+                next[key] += 1;
+            }
+        }
+        assert_eq!(next, [self.each; KEYS], "{name}: everything came");
+        seen
     }
 }
 
-/// How often each message came. Every one must have come, the first time in the order of its conversation.
-fn in_order(name: &str, messages: &[Received]) -> HashMap<String, usize> {
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    let mut next = [0; KEYS];
-    for message in messages {
-        let text = text_of(message);
-        let times = seen.entry(text.clone()).or_default();
-        *times += 1;
-        if *times == 1 {
-            let key: usize = text[1..2].parse().unwrap();
-            let number: usize = text[3..].parse().unwrap();
-            assert_eq!(number, next[key], "{name}: {text} out of order");
-            next[key] += 1;
-        }
-    }
-    assert_eq!(next, [EACH; KEYS], "{name}: everything came");
-    seen
+/// What message `number` of conversation `key` says, in letters and digits that no platform has to escape.
+fn said(key: usize, number: usize) -> String {
+    format!("k{key}n{number:04}")
 }
 
 fn text_of(message: &Received) -> String {
-    let found = message
-        .text
-        .split_whitespace()
-        .find(|word| word.starts_with('k'));
+    let words = message.text.split_whitespace();
+    let found = words
+        .filter(|word| word.len() == 7 && word.starts_with('k'))
+        .find(|word| word[2..].starts_with('n'));
     found
         .unwrap_or_else(|| panic!("no text: {message:?}"))
         .to_owned()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_swapped_or_sent_too_fast_while_answers_are() {
-    let (stage, ids) = begin().await;
-    let api = stage.api();
-    let deliveries = delivered(&api, &ids).await;
-    for (platform, sim) in &stage.sims {
-        audit(&api, *platform, sim, &deliveries, 0).await;
+/// Waits until everything is delivered; answers the id of each delivery, by what its message says and the channel's name.
+async fn delivered(api: &Api, published: &[(String, String)]) -> HashMap<(String, String), String> {
+    let mut all = HashMap::new();
+    for (text, id) in published {
+        let deliveries = eventually(&format!("{text} is delivered everywhere"), || async {
+            let deliveries = api.deliveries(id).await;
+            let done = |delivery: &Value| delivery["state"] == "delivered";
+            (deliveries.len() == DOORS.len() && deliveries.iter().all(done)).then_some(deliveries)
+        })
+        .await;
+        for delivery in deliveries {
+            let text_in = |name: &str| delivery[name].as_str().unwrap().to_owned();
+            all.insert((text.clone(), text_in("channel")), text_in("id"));
+        }
+    }
+    all
+}
+
+#[test]
+fn every_platform_has_a_door() {
+    for platform in Platform::ALL {
+        let mut doors = DOORS.iter().filter(|door| door.platform == platform);
+        let wanted = 1 + usize::from(platform.app(1).is_some());
+        assert!(doors.by_ref().count() == wanted, "{}", platform.name());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_swapped_or_sent_too_fast_while_answers_are() {
+    let run = Run::begin().await;
+    run.reach(4).await;
+    run.outage();
+    run.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kill_in_the_middle_loses_nothing() {
-    let (mut stage, ids) = begin().await;
-    let third = KEYS * EACH / 3;
-    eventually("a third has come", || async {
-        let enough = |(_, sim): &(Platform, Sim)| sim.messages().len() >= third;
-        stage.sims.iter().any(enough).then_some(())
-    })
-    .await;
-    for (platform, sim) in &stage.sims {
-        let count = sim.messages().len();
-        assert!(
-            count < KEYS * EACH,
-            "{}: it was to be in the middle",
-            platform.name()
-        );
-    }
-    stage.kill_and_restart().await;
-    let api = stage.api();
-    let deliveries = delivered(&api, &ids).await;
-    for (platform, sim) in &stage.sims {
-        audit(&api, *platform, sim, &deliveries, 1).await;
-    }
+    let mut run = Run::begin().await;
+    run.reach(3).await;
+    run.kill().await;
+    run.finish().await;
 }
