@@ -1,0 +1,88 @@
+//! What both targets share: channels that receive, and what must hold of all that they take.
+
+use std::sync::Arc;
+
+use anser_channels::find;
+use anser_core::channel::Channel;
+use anser_core::id::MessageId;
+use anser_core::inbound::{InboundContext, InboundRequest};
+use anser_core::limits::Limits;
+use anser_core::message::Stamp;
+use anser_core::name::check_text;
+use anser_core::{Message, Timestamp};
+use serde_json::{Value, json};
+
+/// The second of every request.
+pub const NOW: i64 = 1_700_000_000;
+/// The token that Feishu writes into its events.
+pub const FEISHU_TOKEN: &str = "anser-verify-token";
+/// The key that Feishu signs with.
+pub const FEISHU_KEY: &str = "anser-encrypt-key";
+/// The token that WeCom and DingTalk sign with.
+pub const TOKEN: &str = "QDG6eK";
+/// The key that they encrypt with, as they show it.
+pub const AES_KEY: &str = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C";
+/// WeCom's company.
+pub const CORP: &str = "wx5823bf96d3bd56c7";
+/// DingTalk's app.
+pub const APP: &str = "dingoqx7abcdefg";
+/// The secret that DingTalk signs with.
+pub const SECRET: &str = "SECabc123";
+
+/// Channels that receive, in a fixed order.
+#[must_use]
+pub fn channels() -> Vec<Arc<dyn Channel>> {
+    let feishu = json!({"app_id": "cli_anser0001", "app_secret": "s"});
+    let with = |mut settings: Value, more: &[(&str, &str)]| {
+        for (name, value) in more {
+            settings[*name] = (*value).into();
+        }
+        settings
+    };
+    let settings = [
+        ("feishu-app", with(feishu.clone(), &[("encrypt_key", FEISHU_KEY), ("verification_token", FEISHU_TOKEN)])),
+        ("feishu-app", with(feishu, &[("verification_token", FEISHU_TOKEN)])),
+        (
+            "wecom-app",
+            json!({"corp_id": CORP, "corp_secret": "s", "agent_id": 218, "token": TOKEN, "encoding_aes_key": AES_KEY}),
+        ),
+        ("dingtalk-app", json!({"app_key": APP, "app_secret": SECRET, "token": TOKEN, "aes_key": AES_KEY})),
+    ];
+    settings
+        .iter()
+        .map(|(kind, settings)| {
+            let kind = find(kind).expect("is registered");
+            kind.open(settings).expect("are good settings")
+        })
+        .collect()
+}
+
+/// Sends a request; every event of what is taken must be a message, with an address that is one.
+pub fn send(channel: &dyn Channel, request: &InboundRequest<'_>) {
+    let now = Timestamp::from_millis(NOW * 1_000);
+    let context = InboundContext {
+        now,
+        channel: "ours",
+        random: [7; 16],
+    };
+    let inbound = channel.inbound().expect("it receives");
+    let Ok(received) = inbound.receive(request, &context) else {
+        return;
+    };
+    for event in received.events {
+        check_text("key", "dedupe_key", &event.dedupe_key, 256).expect("is a key");
+        let stamp = Stamp {
+            id: MessageId::lowest_at(now),
+            time: now,
+            topic: "in".to_owned(),
+            from: event.from,
+            target_id: None,
+            origin: Some(event.origin),
+            hops: 0,
+            blobs: std::collections::HashMap::new(),
+        };
+        let message = Message::accept(event.item, stamp, &Limits::default());
+        let message = message.unwrap_or_else(|problem| panic!("{problem}"));
+        Message::from_json(&message.to_json()).expect("is read back");
+    }
+}
