@@ -4,9 +4,15 @@
 use anser_core::{Message, Problem};
 
 use crate::kit::discord::is_number;
+use crate::kit::settings::is_path_token;
 
 /// What a target looks like.
 const TARGET_RULE: &str = "the id of a channel or thread, a number, or user/ID for a person";
+
+/// Bytes of an interaction's token: longer than any id, so that it is none.
+const TOKEN_BYTES_MIN: usize = 24;
+/// More than Discord's have, about 216, and so few that a token and its app's id fit into `reply_to`.
+const TOKEN_BYTES_MAX: usize = 235;
 
 /// A channel, which a thread is as well, or a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +32,44 @@ pub(super) struct Sent {
     pub(super) message: String,
 }
 
+/// An interaction that is to be answered. What is posted to its webhook continues the answer that was put off, and later
+/// posts follow it (<https://discord.com/developers/docs/interactions/receiving-and-responding#followup-messages>).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Interaction {
+    app: String,
+    token: String,
+}
+
+impl Interaction {
+    /// Of an app's id and the interaction's token; `None` when they are none.
+    pub(super) fn new(app: &str, token: &str) -> Option<Self> {
+        let good = is_number(app)
+            && (TOKEN_BYTES_MIN..=TOKEN_BYTES_MAX).contains(&token.len())
+            && is_path_token(&token.replace('=', ""));
+        good.then(|| Self {
+            app: app.to_owned(),
+            token: token.to_owned(),
+        })
+    }
+
+    /// Reads `APP_ID:TOKEN`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (app, token) = text.split_once(':')?;
+        Self::new(app, token)
+    }
+
+    /// The path of its webhook.
+    pub(super) fn path(&self) -> String {
+        format!("/webhooks/{}/{}", self.app, self.token)
+    }
+}
+
+impl std::fmt::Display for Interaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.app, self.token)
+    }
+}
+
 /// How a message goes out.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Way {
@@ -33,6 +77,8 @@ pub(super) struct Way {
     pub(super) target: Target,
     /// The message there that it replies to.
     pub(super) reply_to: Option<String>,
+    /// The interaction that it answers.
+    pub(super) interaction: Option<Interaction>,
 }
 
 impl Target {
@@ -96,6 +142,7 @@ pub(super) fn way(named: Option<Target>, message: &Message) -> Result<Way, Probl
         target = Some(Target::Channel(thread.to_owned()));
     }
     let answered = header.reply_to.as_deref().filter(|_| is_here);
+    let interaction = answered.and_then(Interaction::parse);
     let answered = answered.and_then(Sent::parse);
     let mut reply_to = None;
     if let Some(Sent { channel, message }) = answered {
@@ -114,5 +161,9 @@ pub(super) fn way(named: Option<Target>, message: &Message) -> Result<Way, Probl
         let detail = "names nobody to send to: add a channel to the address (NAME/CHANNEL_ID), or set settings.channel_id";
         return Err(Problem::invalid("missing_target", "to", detail).accepted(TARGET_RULE));
     };
-    Ok(Way { target, reply_to })
+    Ok(Way {
+        target,
+        reply_to,
+        interaction,
+    })
 }

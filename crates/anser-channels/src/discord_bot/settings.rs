@@ -28,6 +28,11 @@ pub(super) struct Settings {
     #[serde(default)]
     #[schemars(length(min = 1, max = 64))]
     channel_id: Option<String>,
+    /// The app's Public Key, 64 hexadecimal digits, as its page General Information shows it. With it, interactions are
+    /// taken at `/in/CHANNEL`.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"^[0-9A-Fa-f]{64}$"))]
+    public_key: Option<String>,
     /// Bytes of a file that is uploaded, at most 104857600; a larger one goes as a link. Default 10485760 (10 MiB); a server
     /// of a higher tier takes more.
     #[serde(default)]
@@ -45,6 +50,8 @@ pub(super) struct Endpoint {
     pub(super) base: Url,
     /// Bytes of a file.
     pub(super) file_bytes_max: u64,
+    /// What verifies requests that come in.
+    pub(super) public_key: Option<String>,
     authorization: HeaderValue,
     target: Option<Target>,
 }
@@ -53,7 +60,8 @@ pub(super) struct Endpoint {
 pub(super) fn schema() -> Value {
     let example = json!({
         "token": "MTIzNDU2Nzg5MDEyMzQ1Njc4OQ.Gabcde.aBotToken_of-38-characters",
-        "channel_id": "1234567890123456789"
+        "channel_id": "1234567890123456789",
+        "public_key": "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c"
     });
     kit::schema::<Settings>("Discord bot settings", example)
 }
@@ -88,6 +96,7 @@ impl Settings {
         Ok(Endpoint {
             base: kit::base(settings.base_url.as_deref().unwrap_or(BASE))?,
             file_bytes_max: file::limit(settings.file_bytes_max)?,
+            public_key: settings.public_key,
             authorization,
             target: target.transpose()?,
         })

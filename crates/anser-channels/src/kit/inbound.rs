@@ -100,7 +100,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Value, Refusal> {
 
 /// A message of chat content.
 pub(crate) fn content(segments: Vec<Value>, attachments: Vec<Attachment>) -> Item {
-    let mut item = blank();
+    let mut item = empty();
     item.body.segments = Some(segments);
     item.attachments = attachments;
     item
@@ -108,7 +108,7 @@ pub(crate) fn content(segments: Vec<Value>, attachments: Vec<Attachment>) -> Ite
 
 /// An event of type `chat.NAME`, `source.NAME` or whatever `event_type` says, with data for machines.
 pub(crate) fn event(event_type: &str, data: &Value) -> Item {
-    let mut item = blank();
+    let mut item = empty();
     item.header.r#type = Some(event_type.to_owned());
     item.body.data = to_raw_value(data).ok();
     item
@@ -133,7 +133,8 @@ pub(crate) fn conversation(
     }
 }
 
-fn blank() -> Item {
+/// A message of nothing.
+pub(crate) fn empty() -> Item {
     Item {
         header: Default::default(),
         body: Default::default(),

@@ -9,6 +9,7 @@ pub(crate) mod content;
 pub(crate) mod dialect;
 pub(crate) mod dingtalk;
 pub(crate) mod discord;
+pub(crate) mod draft;
 pub(crate) mod envelope;
 pub(crate) mod feishu;
 pub(crate) mod header;
@@ -23,6 +24,7 @@ pub(crate) mod settings;
 pub(crate) mod signing;
 pub(crate) mod slack;
 pub(crate) mod split;
+pub(crate) mod verifying;
 pub(crate) mod wecom;
 
 #[cfg(test)]

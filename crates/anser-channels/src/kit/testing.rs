@@ -1,6 +1,7 @@
 //! What the tests of every chat platform need: a context, a message, a judged answer. Tests only.
 
 pub(crate) mod inbound;
+pub(crate) mod receiver;
 
 use anser_core::channel::{Channel, ChannelKind, Context, HttpResponse};
 use anser_core::id::{DeliveryId, Num};

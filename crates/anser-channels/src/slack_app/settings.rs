@@ -20,6 +20,11 @@ pub(super) struct Settings {
     /// The bot's token, as the app's page OAuth & Permissions shows it: `xoxb-…`.
     #[schemars(length(min = 1, max = 512), extend("writeOnly" = true))]
     token: String,
+    /// The app's Signing Secret, as its page Basic Information shows it. With it, events, commands and interactions are
+    /// taken at `/in/CHANNEL`.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 512), extend("writeOnly" = true))]
+    signing_secret: Option<String>,
     /// Where messages go whose address names nothing: a channel (`C…`, `G…`), a conversation with a person (`D…`) or the
     /// person (`U…`), and perhaps a thread: `C…/1700000000.000100`.
     #[serde(default)]
@@ -36,6 +41,8 @@ pub(super) struct Settings {
 pub(super) struct Endpoint {
     /// Where the API is.
     pub(super) base: Url,
+    /// What signs requests that come in.
+    pub(super) signing_secret: Option<String>,
     bearer: HeaderValue,
     target: Option<Target>,
 }
@@ -44,6 +51,7 @@ pub(super) struct Endpoint {
 pub(super) fn schema() -> Value {
     let example = json!({
         "token": "xoxb-000000000000-0000000000000-XXXXXXXXXXXXXXXXXXXXXXXX",
+        "signing_secret": "8f742231b10e8888abcd99yyyzzz85a5",
         "channel": "C0123456789"
     });
     kit::schema::<Settings>("Slack app settings", example)
@@ -72,6 +80,9 @@ impl Settings {
     pub(super) fn open(settings: &Value) -> Result<Endpoint, Problem> {
         let settings: Self = kit::read(settings)?;
         check_token("settings.token", &settings.token)?;
+        if let Some(secret) = &settings.signing_secret {
+            kit::check_credential("settings.signing_secret", secret, "the signing secret")?;
+        }
         let target = settings.channel.as_deref();
         let target = target.map(|target| Target::parse("settings.channel", target));
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", settings.token))
@@ -79,6 +90,7 @@ impl Settings {
         bearer.set_sensitive(true);
         Ok(Endpoint {
             base: kit::base(settings.base_url.as_deref().unwrap_or(BASE))?,
+            signing_secret: settings.signing_secret,
             bearer,
             target: target.transpose()?,
         })

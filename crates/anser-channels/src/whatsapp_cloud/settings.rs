@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::inbound::Receiver;
 use crate::kit::settings as kit;
 
 /// Where the Graph API is.
@@ -28,6 +29,15 @@ pub(super) struct Settings {
     /// An access token, best of a system user, with the permission `whatsapp_business_messaging`.
     #[schemars(length(min = 1, max = 4096), extend("writeOnly" = true))]
     access_token: String,
+    /// The app's secret, as App settings, Basic shows it. With it and `verify_token`, messages and statuses are taken at
+    /// `/in/CHANNEL`.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 512), extend("writeOnly" = true))]
+    app_secret: Option<String>,
+    /// A secret that you make up and enter beside the callback URL as Verify token.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 512), extend("writeOnly" = true))]
+    verify_token: Option<String>,
     /// To whom messages go whose address names nobody: a telephone number, digits with the country code.
     #[serde(default)]
     #[schemars(length(min = 7, max = 16))]
@@ -69,6 +79,8 @@ pub(super) struct Endpoint {
     pub(super) bearer: HeaderValue,
     /// What is sent when WhatsApp wants a template.
     pub(super) template: Option<Template>,
+    /// What reads requests that come in.
+    pub(super) receiver: Option<Receiver>,
     to: Option<String>,
 }
 
@@ -77,6 +89,8 @@ pub(super) fn schema() -> Value {
     let example = json!({
         "phone_number_id": "106540352242922",
         "access_token": "EAAJB0abcdefghijklmnopqrstuvwxyz",
+        "app_secret": "0123456789abcdef0123456789abcdef",
+        "verify_token": "a-secret-that-you-make",
         "to": "15551234567",
         "template": {"name": "new_message", "language": "en_US", "with_text": true}
     });
@@ -138,14 +152,47 @@ impl Settings {
         let mut url = kit::base(settings.base_url.as_deref().unwrap_or(BASE))?;
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{path}/{version}/{}", settings.phone_number_id));
+        let receiver = receiver(
+            &settings.phone_number_id,
+            settings.app_secret,
+            settings.verify_token,
+        )?;
         let to = settings.to.as_deref();
         let to = to.map(|to| number("settings.to", to)).transpose()?;
         Ok(Endpoint {
             url,
             bearer,
             template: settings.template,
+            receiver,
             to,
         })
+    }
+}
+
+/// What reads requests that come in: it needs both secrets.
+fn receiver(
+    phone_number_id: &str,
+    app_secret: Option<String>,
+    verify_token: Option<String>,
+) -> Result<Option<Receiver>, Problem> {
+    let one_of = |field: &str, other: &str| {
+        let detail = format!("is missing: to receive, {other} needs it");
+        Problem::invalid("missing_field", format!("settings.{field}"), detail)
+    };
+    match (app_secret, verify_token) {
+        (Some(app_secret), Some(verify_token)) => {
+            kit::check_credential("settings.app_secret", &app_secret, "the app's secret")?;
+            let field = "settings.verify_token";
+            kit::check_credential(field, &verify_token, "the verify token")?;
+            Ok(Some(Receiver {
+                app_secret,
+                verify_token,
+                phone_number_id: phone_number_id.to_owned(),
+            }))
+        }
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(one_of("verify_token", "app_secret")),
+        (None, Some(_)) => Err(one_of("app_secret", "verify_token")),
     }
 }
 

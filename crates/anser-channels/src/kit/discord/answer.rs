@@ -124,6 +124,9 @@ const fn remedy(author: Author, code: i64) -> &'static str {
             "the person shares no server with the bot, or takes no messages from it"
         }
         (Author::Webhook, 50_001 | 50_013) => "the webhook has no access there",
+        (Author::Bot, 10_015 | 50_027) => {
+            "an interaction can be answered for 15 minutes only: publish without its reply_to"
+        }
         (_, 10_015 | 50_027) => "the webhook is gone: make another and set its URL",
         (_, 10_003) => "the channel or thread is gone",
         (_, 10_008) => "the message is gone",
