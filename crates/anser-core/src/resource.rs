@@ -160,7 +160,10 @@ pub struct ChannelSpec {
     /// At most so many deliveries a second; absent: the kind's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
-    /// Channels with the same bucket share one rate, limiter and breaker.
+    /// At most so many deliveries a second to one chat or person, inside of `rate`; absent: the kind's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_rate: Option<Rate>,
+    /// Channels with the same bucket share one rate, limiter and breaker, and the rates to chats and persons.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[A-Za-z][A-Za-z0-9._-]{0,126}$"))]
     pub bucket: Option<String>,
@@ -228,6 +231,7 @@ impl ChannelSpec {
             settings,
             description: None,
             rate: None,
+            target_rate: None,
             bucket: None,
             timeout: default_timeout(),
             paused: false,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anser_core::Timestamp;
-use anser_core::channel::{Channel, Manifest};
+use anser_core::channel::{Channel, Counted, Manifest};
 use anser_core::filter::Filter;
 use anser_core::id::ResourceId;
 use anser_core::name::fold;
@@ -149,6 +149,19 @@ impl ChannelEntry {
     #[must_use]
     pub fn rate(&self) -> Option<Rate> {
         self.spec.rate.or(self.manifest.rate)
+    }
+
+    /// The rate to one chat or person in force: the channel's own, else the platform's.
+    #[must_use]
+    pub fn target_rate(&self, counted: &Counted<'_>) -> Option<Rate> {
+        let platform = counted.rate.or(self.manifest.target_rate);
+        self.spec.target_rate.or(platform)
+    }
+
+    /// Whether what goes to one chat or person may be limited.
+    #[must_use]
+    pub fn limits_targets(&self) -> bool {
+        self.spec.target_rate.is_some() || !self.manifest.generic
     }
 }
 

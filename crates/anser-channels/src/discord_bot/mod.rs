@@ -1,17 +1,15 @@
 //! A bot of Discord: text with markup, embeds, buttons and files to channels, threads and people, replies, edits and recalls.
-//! Interactions come in. Must not take what is no interaction: messages of others come over a long connection only.
+//! Must not receive anything.
 
 mod address;
-mod inbound;
 mod settings;
 
 use std::sync::Arc;
 
 use anser_core::channel::{
-    Channel, ChannelKind, Context, CredentialCheck, Exchange, Manifest, Plan, Request,
+    Channel, ChannelKind, Context, Counted, CredentialCheck, Exchange, Manifest, Plan, Request,
     Step, StepKind,
 };
-use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
 use anser_core::{Message, Problem, Timestamp};
@@ -28,7 +26,6 @@ use crate::kit::idempotency;
 use crate::kit::plan::{FORMAT, MEDIA_TYPE, json as bytes_of, plan};
 use crate::kit::settings::{url_settings, url_words};
 use address::{Sent, Target, Way};
-use inbound::Receiver;
 use settings::{Endpoint, Settings};
 
 /// The kind's name.
@@ -43,9 +40,7 @@ thread has an id as a channel has, and `NAME/user/ID` is a person who shares a s
 mentions is pinged. Pictures go by their public URL; other pictures and files are uploaded, up to ten with a message and each of \
 at most `file_bytes_max`, and larger ones go as links. A card's links are buttons. A message that is sent again within some \
 minutes of a lost answer appears once. Discord takes 50 requests a second of a bot and about five messages in five seconds in a \
-channel. To receive commands, buttons and forms, copy Public Key from the page General Information into `public_key`, and then \
-enter `https://GATEWAY/in/NAME` there as Interactions Endpoint URL. An interaction is answered by a message that is published \
-within 15 minutes with its `origin.message_id` as `reply_to`. Ordinary messages do not come this way.";
+channel.";
 
 /// The kind.
 pub(crate) struct DiscordBot;
@@ -66,7 +61,6 @@ impl ChannelKind for DiscordBot {
             capabilities: vec![
                 "text", "markdown", "code", "break", "link", "mention", "emoji", "image", "audio",
                 "voice", "video", "file", "card", "raw", "reply", "thread", "edit", "recall",
-                "receive",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -93,12 +87,7 @@ impl ChannelKind for DiscordBot {
             author: Author::Bot,
             file_bytes_max: endpoint.file_bytes_max,
         };
-        let receiver = endpoint.public_key.as_deref().map(Receiver::new);
-        Ok(Arc::new(Opened {
-            receiver: receiver.transpose()?,
-            endpoint,
-            forms,
-        }))
+        Ok(Arc::new(Opened { endpoint, forms }))
     }
 
     /// `discord-bot://TOKEN/CHANNEL_ID`, and for a person `discord-bot://TOKEN/user/ID`.
@@ -134,8 +123,6 @@ impl ChannelKind for DiscordBot {
 struct Opened {
     endpoint: Endpoint,
     forms: Forms,
-    /// Reads what comes in, where the settings say what verifies it.
-    receiver: Option<Receiver>,
 }
 
 impl Opened {
@@ -188,11 +175,8 @@ impl Opened {
         context: &Context<'_>,
     ) -> Result<(Url, Map<String, Value>), Problem> {
         let way = self.way(message, context)?;
-        let mut body = members(step);
-        if let Some(interaction) = way.interaction {
-            return Ok((self.endpoint.url(&interaction.path()), body));
-        }
         let channel = Self::channel(&way.target, context)?;
+        let mut body = members(step);
         body.insert(
             "nonce".to_owned(),
             idempotency::key(message, context).into(),
@@ -229,6 +213,14 @@ impl Opened {
 impl Channel for Opened {
     fn endpoint(&self) -> Option<&Url> {
         Some(&self.endpoint.base)
+    }
+
+    fn counted<'a>(&'a self, target: Option<&'a str>) -> Counted<'a> {
+        match self.endpoint.target(target) {
+            Ok(Some(Target::Channel(id))) => Counted::by(id),
+            Ok(Some(Target::Person(id))) => Counted::by(format!("user/{id}")),
+            Ok(None) | Err(_) => Counted::by(""),
+        }
     }
 
     fn render(&self, message: &Message, context: &Context<'_>) -> Result<Plan, Problem> {
@@ -284,11 +276,6 @@ impl Channel for Opened {
 
     fn credential_check(&self) -> Option<&dyn CredentialCheck> {
         Some(self)
-    }
-
-    fn inbound(&self) -> Option<&dyn Inbound> {
-        let receiver = self.receiver.as_ref()?;
-        Some(receiver)
     }
 }
 

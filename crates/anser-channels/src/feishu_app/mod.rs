@@ -12,8 +12,8 @@ mod settings;
 use std::sync::Arc;
 
 use anser_core::channel::{
-    Channel, ChannelKind, Context, Exchange, HttpRequest, Manifest, Plan, Request, Step, StepKind,
-    TokenIssuer,
+    Channel, ChannelKind, Context, Counted, Exchange, HttpRequest, Manifest, Plan, Request, Step,
+    StepKind, TokenIssuer,
 };
 use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
@@ -149,6 +149,11 @@ struct Opened {
 impl Channel for Opened {
     fn endpoint(&self) -> Option<&Url> {
         Some(&self.endpoint.base)
+    }
+
+    fn counted<'a>(&'a self, target: Option<&'a str>) -> Counted<'a> {
+        let receiver = self.endpoint.receiver(target).ok().flatten();
+        Counted::by(receiver.map_or_else(String::new, |receiver| receiver.id))
     }
 
     /// A reply has one rung more than its forms: after the first it is a message of its own, in the same form.

@@ -1,19 +1,17 @@
 //! An app of Slack with a bot's token: text, rich text, blocks and files to channels and people, replies in threads, edits
-//! and recalls; and what is said and done there. Must not send what it receives.
+//! and recalls. Must not receive anything.
 
 mod address;
 mod answer;
 mod file;
-mod inbound;
 mod settings;
 
 use std::sync::Arc;
 
 use anser_core::channel::{
-    Channel, ChannelKind, Context, CredentialCheck, Exchange, HttpRequest, Manifest, Plan,
+    Channel, ChannelKind, Context, Counted, CredentialCheck, Exchange, HttpRequest, Manifest, Plan,
     Request, Step, StepKind,
 };
-use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
 use anser_core::{Message, Problem, Timestamp};
@@ -29,7 +27,6 @@ use crate::kit::post::post_as;
 use crate::kit::settings::{url_settings, url_words};
 use crate::kit::slack::forms::Forms;
 use address::{Sent, Target, is_file};
-use inbound::Receiver;
 use settings::{Endpoint, Settings};
 
 /// The kind's name.
@@ -70,14 +67,13 @@ impl ChannelKind for SlackApp {
                 "https://docs.slack.dev/reference/methods/chat.postMessage",
                 "https://docs.slack.dev/reference/methods/files.getUploadURLExternal",
                 "https://docs.slack.dev/apis/web-api/rate-limits",
-                "https://docs.slack.dev/authentication/verifying-requests-from-slack",
             ],
             settings: settings::schema(),
             formats: vec![FORMAT],
             capabilities: vec![
                 "text", "markdown", "code", "break", "divider", "link", "mention", "emoji",
                 "image", "audio", "voice", "video", "file", "card", "raw", "reply", "thread",
-                "edit", "recall", "receive",
+                "edit", "recall",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -97,11 +93,8 @@ impl ChannelKind for SlackApp {
     }
 
     fn open(&self, settings: &Value) -> Result<Arc<dyn Channel>, Problem> {
-        let endpoint = Settings::open(settings)?;
-        let signing_secret = endpoint.signing_secret.clone();
         Ok(Arc::new(Opened {
-            endpoint,
-            receiver: signing_secret.map(|signing_secret| Receiver { signing_secret }),
+            endpoint: Settings::open(settings)?,
         }))
     }
 
@@ -137,8 +130,6 @@ impl ChannelKind for SlackApp {
 /// An app that is ready to use.
 struct Opened {
     endpoint: Endpoint,
-    /// Reads what comes in, where the settings say what signs it.
-    receiver: Option<Receiver>,
 }
 
 impl Opened {
@@ -220,6 +211,12 @@ impl Channel for Opened {
         Some(&self.endpoint.base)
     }
 
+    fn counted<'a>(&'a self, target: Option<&'a str>) -> Counted<'a> {
+        // Threads share the limit of their channel.
+        let place = self.endpoint.target(target).ok().flatten();
+        Counted::by(place.map_or_else(String::new, |place| place.id))
+    }
+
     fn render(&self, message: &Message, context: &Context<'_>) -> Result<Plan, Problem> {
         self.target(message, context)?;
         plan(&FORMS, message, context)
@@ -280,11 +277,6 @@ impl Channel for Opened {
 
     fn credential_check(&self) -> Option<&dyn CredentialCheck> {
         Some(self)
-    }
-
-    fn inbound(&self) -> Option<&dyn Inbound> {
-        let receiver = self.receiver.as_ref()?;
-        Some(receiver)
     }
 }
 

@@ -10,7 +10,8 @@ mod target;
 use std::sync::Arc;
 
 use anser_core::channel::{
-    Channel, ChannelKind, Context, Exchange, Manifest, Plan, Request, Step, StepKind, TokenIssuer,
+    Channel, ChannelKind, Context, Counted, Exchange, Manifest, Plan, Request, Step, StepKind,
+    TokenIssuer,
 };
 use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
@@ -145,6 +146,12 @@ impl Opened {
 impl Channel for Opened {
     fn endpoint(&self) -> Option<&Url> {
         Some(&self.endpoint.base)
+    }
+
+    fn counted<'a>(&'a self, target: Option<&'a str>) -> Counted<'a> {
+        // Several people at once are counted as one more person: whom a department or tag reaches is not known here.
+        let target = self.endpoint.target(target);
+        Counted::by(target.map_or_else(|_| String::new(), |target| target.whom()))
     }
 
     fn render(&self, message: &Message, context: &Context<'_>) -> Result<Plan, Problem> {

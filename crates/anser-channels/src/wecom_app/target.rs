@@ -59,6 +59,14 @@ impl Target {
         matches!(self, Self::Chat(_))
     }
 
+    /// The same word for every way to write it.
+    pub(super) fn whom(&self) -> String {
+        match self {
+            Self::Members { name, ids } => format!("{name}/{ids}"),
+            Self::Chat(id) => format!("chat/{id}"),
+        }
+    }
+
     /// Puts the target into a body, and nobody else.
     pub(super) fn address(&self, body: &mut Map<String, Value>) {
         for name in ["touser", "toparty", "totag", "chatid"] {

@@ -1,10 +1,9 @@
 //! A number of the WhatsApp Business Platform, by Meta's public Cloud API: text, cards, media, places and contacts to people, and
-//! replies; and what people write and what becomes of messages. Must not edit or recall, which WhatsApp lets no business do.
+//! replies. Must not edit or recall, which WhatsApp lets no business do, nor receive anything.
 
 mod answer;
 mod card;
 mod dialect;
-mod inbound;
 mod media;
 mod render;
 mod settings;
@@ -12,10 +11,9 @@ mod settings;
 use std::sync::Arc;
 
 use anser_core::channel::{
-    Channel, ChannelKind, Context, CredentialCheck, Exchange, HttpRequest, Manifest, Plan,
+    Channel, ChannelKind, Context, Counted, CredentialCheck, Exchange, HttpRequest, Manifest, Plan,
     Request, Step, StepKind,
 };
-use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
 use anser_core::{Message, Problem, Timestamp};
@@ -43,9 +41,7 @@ template. WhatsApp often takes a message and refuses it later; then only its sta
 three buttons that call back, is interactive. A message whose `reply_to` is an id of WhatsApp's (`wamid.…`) is a reply. Pictures (JPEG, \
 PNG, 5 MiB), sound and video (16 MiB), documents (100 MiB) and stickers (WebP) are uploaded, other files go as links. WhatsApp \
 takes 80 messages a second of a number, and of one person one in 6 seconds for long. It has no key against duplicates: a message \
-sent again after a lost answer may appear twice and is marked. To receive, copy App secret from App settings, Basic, into \
-`app_secret`, make up a `verify_token`, and then enter `https://GATEWAY/in/NAME` and that token at WhatsApp, Configuration, as \
-Callback URL and Verify token, and subscribe to the field messages: what people write comes in, and what becomes of messages.";
+sent again after a lost answer may appear twice and is marked.";
 
 /// The kind.
 pub(crate) struct WhatsAppCloud;
@@ -65,7 +61,6 @@ impl ChannelKind for WhatsAppCloud {
             capabilities: vec![
                 "text", "markdown", "code", "break", "divider", "link", "emoji", "image", "audio",
                 "voice", "video", "file", "sticker", "location", "contact", "card", "raw", "reply",
-                "receive",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -145,6 +140,10 @@ impl Channel for Opened {
         Some(&self.endpoint.url)
     }
 
+    fn counted<'a>(&'a self, target: Option<&'a str>) -> Counted<'a> {
+        Counted::by(self.endpoint.number(target).unwrap_or_default())
+    }
+
     fn render(&self, message: &Message, context: &Context<'_>) -> Result<Plan, Problem> {
         let number = self.endpoint.number(context.target)?;
         let mut plan = render::render(self.endpoint.template.as_ref(), message, context)?;
@@ -181,11 +180,6 @@ impl Channel for Opened {
 
     fn credential_check(&self) -> Option<&dyn CredentialCheck> {
         Some(self)
-    }
-
-    fn inbound(&self) -> Option<&dyn Inbound> {
-        let receiver = self.endpoint.receiver.as_ref()?;
-        Some(receiver)
     }
 }
 

@@ -3,14 +3,16 @@
 //!
 //! A *group* (a subscription, or a directly addressed channel) owns bounded windows of due deliveries, one for first
 //! attempts and one for retries; what does not fit stays on disk and is claimed when there is room. A *scope* (a
-//! channel, or channels sharing a bucket) owns the endpoint's slots, rate, pause and breaker. Must not read a clock,
-//! touch the store or know a channel's kind.
+//! channel, or channels sharing a bucket) owns the endpoint's slots, rate, pause and breaker; a *target* (one chat or
+//! person of a scope) has a rate and pauses of its own. Must not read a clock, touch the store or know a channel's kind.
 
 mod breaker;
 mod bucket;
 mod endpoint;
 mod group;
+mod lines;
 mod scope;
+mod target;
 mod turns;
 mod verdict;
 mod windows;
@@ -31,12 +33,14 @@ use anser_core::resource::Rate;
 use anser_core::store::{Claim, ClaimClass, Claimed, DeliveryRow, Group};
 
 pub use endpoint::Endpoints;
+pub use target::{TargetFacts, TargetKey};
 pub use verdict::{Policy, Verdict, decide, part_delivered};
 pub use withdraw::Withdrawal;
 
 use crate::accepted::Accepted;
 use group::{GroupState, Ready};
 use scope::ScopeState;
+use target::Targets;
 
 /// Settings of the plan. Every one is a bound.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +59,9 @@ pub struct PlanOptions {
     pub endpoint_slots_max: usize,
     /// Claims under way.
     pub claims_max: usize,
+    /// Buckets of chats and persons, and pauses that they asked for, in memory; only those that something was sent to
+    /// lately, or is to be, are kept. What goes to others waits.
+    pub targets_max: usize,
     /// An endpoint that has failed for so long, and so often, is disabled.
     pub disable_after: Duration,
     /// See `disable_after`.
@@ -71,6 +78,7 @@ impl Default for PlanOptions {
             endpoint_slots_first: 4,
             endpoint_slots_max: 32,
             claims_max: 16,
+            targets_max: 100_000,
             disable_after: Duration::from_secs(5 * 24 * 3600),
             disable_failures: 100,
         }
@@ -105,6 +113,8 @@ pub struct GroupFacts {
     pub no_breaker: bool,
     /// The subscription's own rate.
     pub rate: Option<Rate>,
+    /// Its channel goes to chats or persons, which have rates of their own or ask for pauses.
+    pub targets: bool,
 }
 
 /// Configuration, as far as the plan needs it.
@@ -113,6 +123,9 @@ pub trait Facts: Send + Sync {
     fn group(&self, group: Group) -> Option<GroupFacts>;
     /// A scope's rate.
     fn scope_rate(&self, scope: Scope) -> Option<Rate>;
+    /// What a delivery of this group to this target is limited by; asked only where the group's facts say so. `None`:
+    /// its destination is gone.
+    fn target(&self, group: Group, target: Option<&str>) -> Option<TargetFacts>;
 }
 
 /// What to do with a delivery whose turn has come.
@@ -135,6 +148,8 @@ pub enum StartAction {
     Join,
     /// Its time ran out: settle it as `Expired`. No slot.
     Expire,
+    /// Its target's turn is far off: settle it as `Park` until then, as it is. No slot.
+    Postpone(Timestamp),
 }
 
 /// How an attempt ended, as far as the plan minds.
@@ -150,6 +165,10 @@ pub enum Ending {
     TimedOut,
     /// The endpoint asks for a pause.
     Limited(Duration),
+    /// It asks for a pause for this target only.
+    TargetLimited(Duration),
+    /// Nothing was sent that anybody could see or count.
+    Unsent,
 }
 
 /// A delivery as it was settled.
@@ -164,6 +183,7 @@ pub struct Kept {
 struct Flight {
     group: Group,
     scope: Scope,
+    target: Option<TargetKey>,
     retry: bool,
     doubtful: bool,
     /// Monotonic.
@@ -175,7 +195,11 @@ struct Flight {
 enum Timer {
     Group(Group, bool),
     Scope(Scope),
+    Target(TargetKey),
 }
+
+/// Deliveries that wait to be sent back to disk; beyond it what comes is left there.
+const POSTPONED_MAX: usize = 4_096;
 
 /// The state machine.
 pub struct Plan {
@@ -183,6 +207,11 @@ pub struct Plan {
     facts: Arc<dyn Facts>,
     groups: HashMap<Group, GroupState>,
     scopes: HashMap<Scope, ScopeState>,
+    targets: Targets,
+    /// When an earlier run may have used up every rate.
+    emptied: Option<Duration>,
+    /// What is to be sent back to disk.
+    postponed: VecDeque<Start>,
     /// Scopes that may be able to start something, each once.
     ready: VecDeque<Scope>,
     /// Scopes that left the attempts still free to others.
@@ -202,14 +231,18 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// An empty plan.
+    /// An empty plan. Where there was an earlier run, `emptied` is a moment (monotonic) after its end: it may have used up
+    /// every rate by then, so that none begins with a burst.
     #[must_use]
-    pub fn new(options: PlanOptions, facts: Arc<dyn Facts>) -> Self {
+    pub fn new(options: PlanOptions, facts: Arc<dyn Facts>, emptied: Option<Duration>) -> Self {
         Self {
             options,
             facts,
             groups: HashMap::new(),
             scopes: HashMap::new(),
+            targets: Targets::new(options.targets_max, emptied),
+            emptied,
+            postponed: VecDeque::new(),
             ready: VecDeque::new(),
             yielding: VecDeque::new(),
             flights: HashMap::new(),
@@ -255,11 +288,31 @@ impl Plan {
         for scope in self.scopes.keys().copied().collect::<Vec<_>>() {
             let rate = self.facts.scope_rate(scope);
             if let Some(state) = self.scopes.get_mut(&scope) {
-                state.set_rate(rate, now);
+                state.set_rate(rate);
             }
             self.wake_scope(scope);
         }
+        self.aim_anew(now);
         gone
+    }
+
+    /// What is in memory goes where the new configuration says that it is limited.
+    fn aim_anew(&mut self, now: Now) {
+        self.targets.clear_lines();
+        let concerned = |(group, state): (&Group, &GroupState)| {
+            let limited = state.facts.is_some_and(|facts| facts.targets);
+            (limited || state.has_targets()).then_some(*group)
+        };
+        let concerned: Vec<Group> = self.groups.iter().filter_map(concerned).collect();
+        for group in concerned {
+            for retry in [false, true] {
+                for mut ready in self.group_mut(group).class_mut(retry).drain() {
+                    self.taken(&ready);
+                    ready.target = None;
+                    self.hold(group, retry, ready, now);
+                }
+            }
+        }
     }
 
     /// There may be deliveries of `group` on disk, the earliest due at `due`. Answers whether its destination exists.
@@ -283,9 +336,10 @@ impl Plan {
         let (group, due) = (row.group, row.due);
         let cap = self.window_cap(group);
         let class = self.group_mut(group).class_mut(retry);
-        let fits = class.window.len() < cap;
-        if due <= now.wall && !class.more && class.claim.is_none() && fits {
-            self.push(group, retry, Ready { row, accepted }, now);
+        let fits = class.len() < cap;
+        let known = !class.more && class.claim.is_none();
+        if due <= now.wall && known && fits && self.postponed.len() < POSTPONED_MAX {
+            self.admit(group, retry, Ready::new(row, accepted), true, now);
             self.wake_group(group);
             return;
         }
@@ -326,7 +380,12 @@ impl Plan {
                 self.group_mut(group).failed.insert(row.id);
             }
             let accepted = messages.get(&row.id.num()).cloned();
-            self.push(group, retry, Ready { row, accepted }, now);
+            let ready = Ready::new(row, accepted);
+            if gate {
+                self.hold(group, retry, ready, now);
+            } else {
+                self.admit(group, retry, ready, false, now);
+            }
         }
         messages.clear();
         if let Some(due) = found.next_due {
@@ -334,7 +393,7 @@ impl Plan {
         }
         self.want_claims(group);
         self.wake_group(group);
-        self.forget_if_idle(group);
+        self.forget_if_idle(group, now);
     }
 
     /// A claim failed; it is wanted again.
@@ -358,15 +417,12 @@ impl Plan {
             // A gate must know of every failed delivery before it lets anything else through.
             let gate_retries = facts.gate && retry && !state.retries_known;
             let class = state.class_mut(retry);
-            if class.claim.is_some()
-                || (!class.more && !gate_retries)
-                || class.window.len() > cap / 2
-            {
+            if class.claim.is_some() || (!class.more && !gate_retries) || class.len() > cap / 2 {
                 continue;
             }
             class.claim = Some(group::ClaimUnderWay::default());
             class.more = false;
-            let limit = cap.saturating_sub(class.window.len()).max(1);
+            let limit = cap.saturating_sub(class.len()).max(1);
             let exclude = state.held.iter().copied().collect();
             self.claims += 1;
             return Some(Claim {
@@ -390,6 +446,9 @@ impl Plan {
 
     /// The next delivery whose turn has come, if any.
     pub fn next_start(&mut self, now: Now) -> Option<Start> {
+        if let Some(start) = self.postponed.pop_front() {
+            return Some(start);
+        }
         for _ in 0..self.ready.len() {
             if self.flights.len() >= self.options.in_flight_max {
                 return None;
@@ -425,6 +484,10 @@ impl Plan {
                 self.options.endpoint_slots_max,
                 now,
             );
+        }
+        if let Some(key) = flight.target {
+            self.targets.ended(key, ending, now.mono);
+            self.call(key, now);
         }
         self.wake_scope(flight.scope);
     }
@@ -471,7 +534,7 @@ impl Plan {
         if let Some(row) = promoted {
             self.offer(row, None, now);
         }
-        self.forget_if_idle(group);
+        self.forget_if_idle(group, now);
     }
 
     /// Drops what waits of a group whose destination is gone and marks what is in flight; answers what is in flight or
@@ -485,6 +548,7 @@ impl Plan {
         for ready in dropped {
             self.released(&ready);
         }
+        self.drop_postponed(|row| row.group == group);
         self.flag_flights(|flight, _| flight.group == group);
         self.groups
             .get(&group)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anser_core::Timestamp;
 use anser_core::attempt::PossibleDuplicate;
 use anser_core::delivery::DeliveryState;
-use anser_core::id::DeliveryId;
+use anser_core::id::{DeliveryId, Num};
 use anser_core::outcome::OutcomeClass;
 use anser_core::resource::OnExhausted;
 use anser_core::retry::{RetryPreset, RetrySchedule};
@@ -26,7 +26,8 @@ use super::facts::ConfigFacts;
 use super::inbox::Handle;
 use super::jobs::{self, JobDone, Settling};
 use super::plan::{
-    Endpoints, Kept, Now, Plan, PlanOptions, Policy, Start, StartAction, decide, part_delivered,
+    Ending, Endpoints, Kept, Now, Plan, PlanOptions, Policy, Start, StartAction, decide,
+    part_delivered,
 };
 use super::watchers::Watchers;
 use super::{Command, Notice, Parts};
@@ -65,14 +66,16 @@ pub(super) struct Shell {
 impl Shell {
     pub(super) fn new(parts: Parts, options: PlanOptions, handle: Handle) -> Self {
         let (info, opened) = (parts.store.info(), parts.clock.now());
-        let facts = Arc::new(ConfigFacts(parts.config.load_full()));
+        let facts = Arc::new(ConfigFacts::new(parts.config.load_full()));
+        // Whoever ran before may have sent until this very moment.
+        let emptied = (info.highest_num > Num(0)).then(|| parts.clock.monotonic());
         Self {
             parts: Arc::new(parts),
             options,
             handle,
             info,
             opened,
-            plan: Plan::new(options, facts),
+            plan: Plan::new(options, facts, emptied),
             endpoints: Endpoints::default(),
             direct_retry: RetrySchedule::preset(RetryPreset::Standard),
             attempts: FuturesUnordered::new(),
@@ -165,7 +168,7 @@ impl Shell {
                 .remember(channel.meta.id, &channel.endpoint, now.wall);
         }
         // A group whose destination is gone is cancelled by whoever deleted it; its windows are emptied now.
-        for group in self.plan.configure(Arc::new(ConfigFacts(config)), now) {
+        for group in self.plan.configure(Arc::new(ConfigFacts::new(config)), now) {
             self.plan.drop_group(group);
         }
     }
@@ -257,6 +260,11 @@ impl Shell {
             }
             StartAction::Join => Settle::Join,
             StartAction::Expire => Settle::Expired,
+            StartAction::Postpone(at) => Settle::Park {
+                at,
+                possible_duplicate: row.possible_duplicate,
+                checkpoint: row.checkpoint,
+            },
         };
         self.settle_unattempted(token, group, to, now.wall);
     }
@@ -288,6 +296,9 @@ impl Shell {
             &mut verdict.settle
         {
             *checkpoint = done.checkpoint.clone();
+        }
+        if let (Ending::TargetLimited(_), false) = (verdict.ending, done.asked) {
+            verdict.ending = Ending::Unsent;
         }
         self.plan.finished(done.row.id, verdict.ending, now);
         self.note_endpoint(&done, verdict.gone.as_deref(), now.wall);
@@ -473,14 +484,16 @@ impl Shell {
             let token = row.token();
             return self.settle_unattempted(token, group, Settle::Cancelled, now.wall);
         }
+        let parked = matches!(settlement.to, Settle::Park { .. });
         if let Some(row) = &row {
             self.count(row, &settlement, now.wall);
-            let part = matches!(settlement.to, Settle::Park { .. })
+            let part = parked
                 && settlement
                     .attempt
                     .as_ref()
                     .is_some_and(|attempt| attempt.outcome == OutcomeClass::Delivered);
-            if !part && !matches!(settlement.to, Settle::Join) {
+            let postponed = parked && settlement.attempt.is_none();
+            if !part && !postponed && !matches!(settlement.to, Settle::Join) {
                 self.watchers.tried(id);
             }
             if row.state == DeliveryState::Dead {
@@ -492,7 +505,8 @@ impl Shell {
                 });
             }
         }
-        let parked = matches!(settlement.to, Settle::Park { .. });
+        // What only waits for its target's turn waits on disk.
+        let parked = parked && settlement.attempt.is_some();
         self.plan.settled(
             id,
             group,

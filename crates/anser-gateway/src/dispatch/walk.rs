@@ -60,7 +60,7 @@ pub(super) struct Walk {
     pub(super) checkpoint: Checkpoint,
     /// What it does with the message.
     pub(super) course: Course,
-    /// The channel has a rate: each part that is seen takes its turn.
+    /// The channel or the target has a rate: each part that is seen takes its turn.
     pub(super) paced: bool,
     /// A part was delivered, and what follows takes a turn of its own.
     pub(super) more: bool,
@@ -124,7 +124,7 @@ impl Walk {
         last
     }
 
-    /// A part that was seen ends the turn if the channel has a rate, and before an upload, which may take minutes: what
+    /// A part that was seen ends the turn where there is a rate, and before an upload, which may take minutes: what
     /// was seen is to be on record by then.
     fn is_turn_over(&self, plan: &Plan, place: usize) -> bool {
         let seen = |place: usize| plan.steps.get(place).map(|step| step.kind.is_seen());

@@ -13,9 +13,26 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// A full bucket.
-    pub(super) fn new(rate: Rate, now: Duration) -> Self {
-        Self { rate, full_at: now }
+    /// A bucket of which nothing was taken since the start. `emptied` is when somebody before may have taken all of it.
+    pub(super) fn new(rate: Rate, emptied: Option<Duration>) -> Self {
+        let mut bucket = Self {
+            rate,
+            full_at: Duration::ZERO,
+        };
+        if let Some(at) = emptied {
+            bucket.full_at = at.saturating_add(bucket.interval().saturating_mul(rate.burst));
+        }
+        bucket
+    }
+
+    /// The time that a token takes to come.
+    pub(super) fn interval(&self) -> Duration {
+        Duration::from_secs_f64(1.0 / self.rate.per_second)
+    }
+
+    /// How many tokens it holds.
+    pub(super) fn burst(&self) -> u32 {
+        self.rate.burst
     }
 
     /// Changes the rate; what was taken stays taken.
@@ -28,19 +45,41 @@ impl Bucket {
     /// # Errors
     /// When there will be one.
     pub(super) fn take(&mut self, now: Duration) -> Result<(), Duration> {
-        let interval = Duration::from_secs_f64(1.0 / self.rate.per_second);
-        let tolerance = interval.saturating_mul(self.rate.burst.saturating_sub(1));
-        let full_at = self.full_at.max(now);
-        if full_at > now + tolerance {
-            return Err(full_at - tolerance);
+        match self.wait(now) {
+            Some(at) => Err(at),
+            None => {
+                self.charge(now);
+                Ok(())
+            }
         }
-        self.full_at = full_at + interval;
-        Ok(())
+    }
+
+    /// Takes a token, whether there is one or not.
+    pub(super) fn charge(&mut self, now: Duration) {
+        self.full_at = self.full_at.max(now).saturating_add(self.interval());
     }
 
     /// When there will be a token, if there is none now.
     pub(super) fn wait(&self, now: Duration) -> Option<Duration> {
-        self.clone().take(now).err()
+        self.wait_behind(0, now)
+    }
+
+    /// When there will be a token for one who lets `ahead` others go first, if there is none now.
+    pub(super) fn wait_behind(&self, ahead: u32, now: Duration) -> Option<Duration> {
+        let interval = self.interval();
+        let tolerance = interval.saturating_mul(self.rate.burst.saturating_sub(1));
+        let ahead = interval.saturating_mul(ahead);
+        let at = self
+            .full_at
+            .max(now)
+            .saturating_add(ahead)
+            .saturating_sub(tolerance);
+        (at > now).then_some(at)
+    }
+
+    /// Whether it is as good as a new one.
+    pub(super) fn is_full(&self, now: Duration) -> bool {
+        self.full_at <= now
     }
 }
 
@@ -50,13 +89,11 @@ mod tests {
 
     #[test]
     fn lets_the_burst_and_then_the_rate_through() {
-        let mut bucket = Bucket::new(
-            Rate {
-                per_second: 10.0,
-                burst: 3,
-            },
-            Duration::ZERO,
-        );
+        let rate = Rate {
+            per_second: 10.0,
+            burst: 3,
+        };
+        let mut bucket = Bucket::new(rate, None);
         let mut now = Duration::ZERO;
         for _ in 0..3 {
             assert_eq!(bucket.take(now), Ok(()));
@@ -70,5 +107,20 @@ mod tests {
             }
         }
         assert_eq!(taken, 99);
+    }
+    #[test]
+    fn what_somebody_before_took_comes_back_little_by_little() {
+        let rate = Rate {
+            per_second: 0.5,
+            burst: 3,
+        };
+        let start = Duration::from_secs(100);
+        let mut bucket = Bucket::new(rate, Some(start));
+        assert_eq!(bucket.take(start), Err(Duration::from_secs(102)));
+        assert!(!bucket.is_full(Duration::from_secs(105)));
+        assert!(bucket.is_full(Duration::from_secs(106)));
+        assert_eq!(bucket.wait_behind(2, Duration::from_secs(106)), None);
+        let after_three = bucket.wait_behind(3, Duration::from_secs(106));
+        assert_eq!(after_three, Some(Duration::from_secs(108)));
     }
 }

@@ -58,7 +58,13 @@ pub(super) struct ScopeState {
 }
 
 impl ScopeState {
-    pub(super) fn new(scope: Scope, rate: Option<Rate>, slots: usize) -> Self {
+    /// `emptied`: when somebody before may have used up its rate.
+    pub(super) fn new(
+        scope: Scope,
+        rate: Option<Rate>,
+        emptied: Option<Duration>,
+        slots: usize,
+    ) -> Self {
         // Fibonacci hashing: numbers that follow one another are far apart.
         let spread = scope.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - ASK_AGAIN_SPREAD_BITS);
         Self {
@@ -73,15 +79,15 @@ impl ScopeState {
             ask_again_after: ASK_AGAIN + Duration::from_millis(spread),
             usual: Duration::ZERO,
             paused_until: Duration::ZERO,
-            bucket: rate.map(|rate| Bucket::new(rate, Duration::ZERO)),
+            bucket: rate.map(|rate| Bucket::new(rate, emptied)),
             breaker: Breaker::default(),
         }
     }
 
-    pub(super) fn set_rate(&mut self, rate: Option<Rate>, now: Now) {
+    pub(super) fn set_rate(&mut self, rate: Option<Rate>) {
         match (rate, self.bucket.as_mut()) {
             (Some(rate), Some(bucket)) => bucket.set_rate(rate),
-            (Some(rate), None) => self.bucket = Some(Bucket::new(rate, now.mono)),
+            (Some(rate), None) => self.bucket = Some(Bucket::new(rate, None)),
             (None, _) => self.bucket = None,
         }
     }
@@ -214,12 +220,15 @@ impl ScopeState {
                 self.failing = true;
             }
             Ending::Limited(wait) => self.paused_until = self.paused_until.max(now.mono + wait),
+            Ending::TargetLimited(_) | Ending::Unsent => {}
         }
         if !no_breaker {
             match ending {
                 Ending::Success | Ending::Refusal => self.breaker.ended(false, now.mono),
                 Ending::Failure | Ending::TimedOut => self.breaker.ended(true, now.mono),
-                Ending::Limited(_) => self.breaker.undecided(now.mono),
+                Ending::Limited(_) | Ending::TargetLimited(_) | Ending::Unsent => {
+                    self.breaker.undecided(now.mono);
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 //! rules of delivery.md one by one.
 
 mod silence;
+mod targets;
 mod withdraw;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,9 @@ struct World {
     held: BTreeSet<u64>,
     gone: BTreeSet<u64>,
     rate: Option<Rate>,
+    target_rate: Option<Rate>,
+    /// Targets may ask for pauses, without a rate too.
+    limits: bool,
 }
 
 impl Facts for World {
@@ -37,11 +41,20 @@ impl Facts for World {
             held: self.held.contains(&group.0),
             no_breaker: !self.breaker,
             rate: None,
+            targets: self.limits || self.target_rate.is_some(),
         })
     }
 
     fn scope_rate(&self, _: Scope) -> Option<Rate> {
         self.rate
+    }
+
+    fn target(&self, group: Group, target: Option<&str>) -> Option<TargetFacts> {
+        let number: u64 = target.map_or(0, |target| target.parse().unwrap());
+        Some(TargetFacts {
+            key: TargetKey((group.0 % self.channels) << 32 | number),
+            rate: self.target_rate,
+        })
     }
 }
 
@@ -55,6 +68,13 @@ struct Sim {
     claims: Vec<(Claim, Claimed)>,
     started: Vec<DeliveryId>,
     finished: Vec<DeliveryId>,
+    /// When attempts under way began.
+    began: BTreeMap<DeliveryId, Duration>,
+    /// When the platform saw requests, by channel and target.
+    seen: BTreeMap<(u64, Option<String>), Vec<Duration>>,
+    /// How often a delivery was sent back to disk until its target's turn.
+    postponed: usize,
+    channels: u64,
     next: u64,
 }
 
@@ -66,19 +86,27 @@ impl Sim {
         };
         Self {
             gate: world.gate,
-            plan: Plan::new(options, Arc::new(world)),
+            channels: world.channels,
+            plan: Plan::new(options, Arc::new(world), None),
             now,
             rows: BTreeMap::new(),
             running: BTreeMap::new(),
             claims: Vec::new(),
             started: Vec::new(),
             finished: Vec::new(),
+            began: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            postponed: 0,
             next: 1,
         }
     }
 
     /// Stores a delivery and offers it, if it is the head of its lane.
     fn publish(&mut self, group: u64, lane: Option<u64>) -> DeliveryId {
+        self.publish_to(group, lane, None)
+    }
+
+    fn publish_to(&mut self, group: u64, lane: Option<u64>, target: Option<u64>) -> DeliveryId {
         let id = DeliveryId::new(Num(self.next), 0);
         self.next += 1;
         let blocked = lane.is_some()
@@ -91,7 +119,7 @@ impl Sim {
             topic: ResourceId(100),
             group: ResourceId(group),
             channel: ResourceId(CHANNEL),
-            target: None,
+            target: target.map(|target| target.to_string()),
             lane,
             state: if blocked {
                 DeliveryState::Waiting
@@ -131,11 +159,39 @@ impl Sim {
             self.claims.push((claim, found));
         }
         while let Some(start) = self.plan.next_start(self.now) {
+            if let StartAction::Postpone(at) = start.action {
+                self.postpone(start.row.id, at);
+                continue;
+            }
             assert_eq!(start.action, StartAction::Attempt);
             self.check_start(&start.row);
             self.started.push(start.row.id);
+            self.began.insert(start.row.id, self.now.mono);
             self.running.insert(start.row.id, start.row);
         }
+    }
+
+    fn postpone(&mut self, id: DeliveryId, at: Timestamp) {
+        assert!(at > self.now.wall, "{id} is postponed to the past");
+        self.postponed += 1;
+        let row = self.rows.get_mut(&id).unwrap();
+        row.due = at;
+        let (row, group) = (row.clone(), row.group);
+        let kept = Kept { row, parked: false };
+        self.plan.settled(id, group, Some(kept), None, self.now);
+    }
+
+    /// The platform sees the request of an attempt when it begins or when it ends, in turn.
+    fn see(&mut self, id: DeliveryId) {
+        let row = &self.rows[&id];
+        let began = self.began.remove(&id).unwrap();
+        let at = if id.num().0.is_multiple_of(2) {
+            began
+        } else {
+            self.now.mono
+        };
+        let whom = (row.group.0 % self.channels, row.target.clone());
+        self.seen.entry(whom).or_default().push(at);
     }
 
     fn check_start(&self, row: &DeliveryRow) {
@@ -220,6 +276,7 @@ impl Sim {
 
     fn finish_one(&mut self, id: DeliveryId, ending: Ending, to: &Settle) {
         self.running.remove(&id);
+        self.see(id);
         self.plan.finished(id, ending, self.now);
         let now = self.now.wall;
         let row = self.rows.get_mut(&id).unwrap();
@@ -383,8 +440,10 @@ fn live(world: &World, events: &[Event]) {
 
 /// A new owner finds what the old one left, in flight or not.
 fn restart(sim: &mut Sim, world: &World) {
-    sim.plan = Plan::new(small(), Arc::new(world.clone()));
-    sim.running.clear();
+    sim.plan = Plan::new(small(), Arc::new(world.clone()), Some(sim.now.mono));
+    for id in std::mem::take(&mut sim.running).into_keys() {
+        sim.see(id);
+    }
     sim.claims.clear();
     let groups: BTreeSet<Group> = sim
         .rows

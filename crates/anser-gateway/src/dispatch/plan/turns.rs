@@ -31,6 +31,7 @@ impl Plan {
     pub(super) fn fire(&mut self, timer: &Timer, now: Now) {
         match *timer {
             Timer::Scope(scope) => self.wake_scope(scope),
+            Timer::Target(key) => self.call(key, now),
             Timer::Group(group, retry) => {
                 if let Some(state) = self.groups.get_mut(&group) {
                     let class = state.class_mut(retry);
@@ -53,9 +54,9 @@ impl Plan {
         let state = self.scopes.get_mut(&scope)?;
         state.queued = false;
         for _ in 0..state.group_count() {
-            let state = self.scopes.get_mut(&scope)?;
+            let mut state = self.scopes.get_mut(&scope)?;
             let group = state.next_group()?;
-            let Some(group_state) = self.groups.get_mut(&group) else {
+            let Some(mut group_state) = self.groups.get_mut(&group) else {
                 state.remove_group(group);
                 continue;
             };
@@ -63,20 +64,28 @@ impl Plan {
                 state.remove_group(group);
                 continue;
             };
+            if facts.targets && !facts.held {
+                self.line_up(group, now);
+                state = self.scopes.get_mut(&scope)?;
+                group_state = self.groups.get_mut(&group)?;
+            }
             if facts.held || !group_state.has_ready(now.wall) {
                 if !group_state.has_any() {
                     state.remove_group(group);
                 }
                 continue;
             }
-            if let Some(start) = group_state.take_unattempted(now.wall) {
-                self.taken(&start.0);
+            if let Some((ready, action)) = group_state.take_unattempted(now.wall) {
+                self.taken(&ready);
+                if let Some(key) = ready.target {
+                    self.call(key, now);
+                }
                 self.wake_scope(scope);
                 self.refill(group);
                 return Some(Start {
-                    row: start.0.row,
-                    accepted: start.0.accepted,
-                    action: start.1,
+                    row: ready.row,
+                    accepted: ready.accepted,
+                    action,
                 });
             }
             match state.permit(facts.no_breaker, now) {
@@ -99,7 +108,7 @@ impl Plan {
                 self.yielding.push_back(scope);
                 return None;
             }
-            if let Some(at) = group_state.rate_wait(facts.rate, now) {
+            if let Some(at) = group_state.rate_wait(facts.rate, self.emptied, now) {
                 self.mono_timers.push(Reverse((at, Timer::Scope(scope))));
                 continue;
             }
@@ -129,12 +138,17 @@ impl Plan {
         if let Some(state) = self.scopes.get_mut(&scope) {
             state.began(retry, no_breaker, now);
         }
+        if let Some(key) = ready.target {
+            self.targets.began(key, group, retry);
+            self.call(key, now);
+        }
         self.doubtful_in_flight += usize::from(doubtful);
         self.flights.insert(
             ready.row.id,
             Flight {
                 group,
                 scope,
+                target: ready.target,
                 retry,
                 doubtful,
                 began: now.mono,
@@ -155,7 +169,7 @@ impl Plan {
         if let Some(state) = self.groups.get(&group)
             && [false, true]
                 .into_iter()
-                .any(|retry| state.class(retry).more && state.class(retry).window.len() <= cap / 2)
+                .any(|retry| state.class(retry).more && state.class(retry).len() <= cap / 2)
         {
             self.want_claims(group);
         }

@@ -65,7 +65,7 @@ pub fn decide(
         },
         Outcome::Limited { wait } => limited(row, *wait, policy, now),
         Outcome::TargetLimited { wait } => Verdict {
-            ending: Ending::Limited(Duration::ZERO),
+            ending: Ending::TargetLimited(*wait),
             ..limited(row, *wait, policy, now)
         },
         Outcome::Retry { reason } => again(row, None, reason, failure, policy, random, now),
@@ -93,7 +93,8 @@ pub fn decide(
     }
 }
 
-/// What a delivery becomes after one of its parts: the next part is due at once, and waits for the channel's rate.
+/// What a delivery becomes after one of its parts: the next part is due at once, and waits for the rates of its channel
+/// and target.
 #[must_use]
 pub fn part_delivered(policy: &Policy<'_>, now: Timestamp) -> Verdict {
     let settle = if policy.cancelled {

@@ -2,6 +2,8 @@
 //! to be claimed.
 
 use std::cmp::Reverse;
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use anser_core::Timestamp;
 use anser_core::delivery::DeliveryState;
@@ -17,6 +19,8 @@ const WINDOW_MIN: usize = 8;
 const WINDOW_SHARE: usize = 8;
 /// Deliveries that each class of a group may hold while its endpoint fails: it will not need more soon.
 const WINDOW_FAILING: usize = 32;
+/// A delivery that its target has turned away for no longer keeps its place in memory.
+const PARKED_MAX: Duration = Duration::from_secs(60);
 
 impl Plan {
     pub(super) fn group_mut(&mut self, group: Group) -> &mut GroupState {
@@ -39,7 +43,7 @@ impl Plan {
         let scope = self
             .scopes
             .entry(facts.scope)
-            .or_insert_with(|| ScopeState::new(facts.scope, rate, slots));
+            .or_insert_with(|| ScopeState::new(facts.scope, rate, self.emptied, slots));
         scope.add_group(group);
     }
 
@@ -75,42 +79,57 @@ impl Plan {
         self.windowed += 1;
         let state = self.group_mut(group);
         state.held.insert(ready.row.id);
-        state.class_mut(retry).push(ready);
+        state.class_mut(retry).push(ready, now.wall);
     }
 
     /// A delivery left the windows without being started.
     pub(super) fn released(&mut self, ready: &Ready) {
         self.taken(ready);
         self.group_mut(ready.row.group).held.remove(&ready.row.id);
+        if let Some(key) = ready.target {
+            self.pass_turn(key);
+        }
     }
 
     pub(super) fn taken(&mut self, ready: &Ready) {
         self.windowed -= 1;
         self.message_bytes -= ready.bytes();
+        if let Some(key) = ready.target {
+            self.targets.count(key, false);
+        }
     }
 
-    /// An unfinished delivery goes back to wait: in memory where its place must be kept (it was parked, or a gate waits
-    /// for it), else on disk.
+    /// Lets go of what waits to be sent back to disk.
+    pub(super) fn drop_postponed(&mut self, concerned: impl Fn(&DeliveryRow) -> bool) {
+        if self.postponed.is_empty() {
+            return;
+        }
+        let (dropped, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.postponed)
+            .into_iter()
+            .partition(|start| concerned(&start.row));
+        self.postponed = kept;
+        for start in dropped {
+            self.group_mut(start.row.group).held.remove(&start.row.id);
+        }
+    }
+
+    /// An unfinished delivery goes back to wait: in memory where its place must be kept (it was parked for not too long, or
+    /// a gate waits for it), else on disk.
     pub(super) fn keep(&mut self, row: DeliveryRow, parked: bool, now: Now) {
         let (group, retry) = (row.group, row.state == DeliveryState::Retrying);
         let gate = self.group_mut(group).facts.is_some_and(|facts| facts.gate);
         if gate && retry {
             self.group_mut(group).failed.insert(row.id);
         }
-        if parked || (gate && retry) || row.due <= now.wall {
-            self.push(
-                group,
-                retry,
-                Ready {
-                    row,
-                    accepted: None,
-                },
-                now,
-            );
-            self.wake_group(group);
+        let (due, ready) = (row.due, Ready::new(row, None));
+        if (parked && due <= now.wall.plus(PARKED_MAX)) || (gate && retry) {
+            self.hold(group, retry, ready, now);
+        } else if due <= now.wall {
+            self.admit(group, retry, ready, false, now);
         } else {
-            self.due_later(group, retry, row.due, now);
+            return self.due_later(group, retry, due, now);
         }
+        self.wake_group(group);
     }
 
     /// Something of the group is on disk, due at `due`.
@@ -148,8 +167,9 @@ impl Plan {
     }
 
     /// A group with nothing in memory and nothing on disk needs no state.
-    pub(super) fn forget_if_idle(&mut self, group: Group) {
-        if self.groups.get(&group).is_some_and(GroupState::is_idle) {
+    pub(super) fn forget_if_idle(&mut self, group: Group, now: Now) {
+        let state = self.groups.get(&group);
+        if state.is_some_and(|state| state.is_idle(now)) {
             self.groups.remove(&group);
         }
     }

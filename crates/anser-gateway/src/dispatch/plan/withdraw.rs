@@ -41,6 +41,7 @@ impl Plan {
         for ready in dropped {
             self.released(&ready);
         }
+        self.drop_postponed(|row| withdrawal.covers(row.id));
         let busy: HashSet<DeliveryId> = self
             .groups
             .values()
