@@ -1,7 +1,8 @@
 //! A bot of Discord: text with markup, embeds, buttons and files to channels, threads and people, replies, edits and recalls.
-//! Must not receive anything.
+//! Interactions come in. Must not take what is no interaction: messages of others come over a long connection only.
 
 mod address;
+mod inbound;
 mod settings;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use anser_core::channel::{
     Channel, ChannelKind, Context, Counted, CredentialCheck, Exchange, Manifest, Plan, Request,
     Step, StepKind,
 };
+use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
 use anser_core::{Message, Problem, Timestamp};
@@ -26,6 +28,7 @@ use crate::kit::idempotency;
 use crate::kit::plan::{FORMAT, MEDIA_TYPE, json as bytes_of, plan};
 use crate::kit::settings::{url_settings, url_words};
 use address::{Sent, Target, Way};
+use inbound::Receiver;
 use settings::{Endpoint, Settings};
 
 /// The kind's name.
@@ -40,7 +43,9 @@ thread has an id as a channel has, and `NAME/user/ID` is a person who shares a s
 mentions is pinged. Pictures go by their public URL; other pictures and files are uploaded, up to ten with a message and each of \
 at most `file_bytes_max`, and larger ones go as links. A card's links are buttons. A message that is sent again within some \
 minutes of a lost answer appears once. Discord takes 50 requests a second of a bot and about five messages in five seconds in a \
-channel.";
+channel. To receive commands, buttons and forms, copy Public Key from the page General Information into `public_key`, and then \
+enter `https://GATEWAY/in/NAME` there as Interactions Endpoint URL. An interaction is answered by a message that is published \
+within 15 minutes with its `origin.message_id` as `reply_to`. Ordinary messages do not come this way.";
 
 /// The kind.
 pub(crate) struct DiscordBot;
@@ -61,6 +66,7 @@ impl ChannelKind for DiscordBot {
             capabilities: vec![
                 "text", "markdown", "code", "break", "link", "mention", "emoji", "image", "audio",
                 "voice", "video", "file", "card", "raw", "reply", "thread", "edit", "recall",
+                "receive",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -87,7 +93,12 @@ impl ChannelKind for DiscordBot {
             author: Author::Bot,
             file_bytes_max: endpoint.file_bytes_max,
         };
-        Ok(Arc::new(Opened { endpoint, forms }))
+        let receiver = endpoint.public_key.as_deref().map(Receiver::new);
+        Ok(Arc::new(Opened {
+            receiver: receiver.transpose()?,
+            endpoint,
+            forms,
+        }))
     }
 
     /// `discord-bot://TOKEN/CHANNEL_ID`, and for a person `discord-bot://TOKEN/user/ID`.
@@ -123,6 +134,8 @@ impl ChannelKind for DiscordBot {
 struct Opened {
     endpoint: Endpoint,
     forms: Forms,
+    /// Reads what comes in, where the settings say what verifies it.
+    receiver: Option<Receiver>,
 }
 
 impl Opened {
@@ -175,8 +188,11 @@ impl Opened {
         context: &Context<'_>,
     ) -> Result<(Url, Map<String, Value>), Problem> {
         let way = self.way(message, context)?;
-        let channel = Self::channel(&way.target, context)?;
         let mut body = members(step);
+        if let Some(interaction) = way.interaction {
+            return Ok((self.endpoint.url(&interaction.path()), body));
+        }
+        let channel = Self::channel(&way.target, context)?;
         body.insert(
             "nonce".to_owned(),
             idempotency::key(message, context).into(),
@@ -276,6 +292,11 @@ impl Channel for Opened {
 
     fn credential_check(&self) -> Option<&dyn CredentialCheck> {
         Some(self)
+    }
+
+    fn inbound(&self) -> Option<&dyn Inbound> {
+        let receiver = self.receiver.as_ref()?;
+        Some(receiver)
     }
 }
 

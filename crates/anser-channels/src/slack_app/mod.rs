@@ -1,9 +1,10 @@
 //! An app of Slack with a bot's token: text, rich text, blocks and files to channels and people, replies in threads, edits
-//! and recalls. Must not receive anything.
+//! and recalls; and what is said and done there. Must not send what it receives.
 
 mod address;
 mod answer;
 mod file;
+mod inbound;
 mod settings;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use anser_core::channel::{
     Channel, ChannelKind, Context, Counted, CredentialCheck, Exchange, HttpRequest, Manifest, Plan,
     Request, Step, StepKind,
 };
+use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
 use anser_core::{Message, Problem, Timestamp};
@@ -27,6 +29,7 @@ use crate::kit::post::post_as;
 use crate::kit::settings::{url_settings, url_words};
 use crate::kit::slack::forms::Forms;
 use address::{Sent, Target, is_file};
+use inbound::Receiver;
 use settings::{Endpoint, Settings};
 
 /// The kind's name.
@@ -67,13 +70,14 @@ impl ChannelKind for SlackApp {
                 "https://docs.slack.dev/reference/methods/chat.postMessage",
                 "https://docs.slack.dev/reference/methods/files.getUploadURLExternal",
                 "https://docs.slack.dev/apis/web-api/rate-limits",
+                "https://docs.slack.dev/authentication/verifying-requests-from-slack",
             ],
             settings: settings::schema(),
             formats: vec![FORMAT],
             capabilities: vec![
                 "text", "markdown", "code", "break", "divider", "link", "mention", "emoji",
                 "image", "audio", "voice", "video", "file", "card", "raw", "reply", "thread",
-                "edit", "recall",
+                "edit", "recall", "receive",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -93,8 +97,11 @@ impl ChannelKind for SlackApp {
     }
 
     fn open(&self, settings: &Value) -> Result<Arc<dyn Channel>, Problem> {
+        let endpoint = Settings::open(settings)?;
+        let signing_secret = endpoint.signing_secret.clone();
         Ok(Arc::new(Opened {
-            endpoint: Settings::open(settings)?,
+            endpoint,
+            receiver: signing_secret.map(|signing_secret| Receiver { signing_secret }),
         }))
     }
 
@@ -130,6 +137,8 @@ impl ChannelKind for SlackApp {
 /// An app that is ready to use.
 struct Opened {
     endpoint: Endpoint,
+    /// Reads what comes in, where the settings say what signs it.
+    receiver: Option<Receiver>,
 }
 
 impl Opened {
@@ -277,6 +286,11 @@ impl Channel for Opened {
 
     fn credential_check(&self) -> Option<&dyn CredentialCheck> {
         Some(self)
+    }
+
+    fn inbound(&self) -> Option<&dyn Inbound> {
+        let receiver = self.receiver.as_ref()?;
+        Some(receiver)
     }
 }
 

@@ -1,8 +1,9 @@
 //! A bot of Telegram: messages in HTML, with buttons that open links, and media, to any chat that the bot is in; edits and
-//! recalls. Must not receive anything.
+//! recalls; and the updates that are posted to it. Must not send what it receives.
 
 mod answer;
 mod dialect;
+mod inbound;
 mod media;
 mod render;
 mod settings;
@@ -13,6 +14,7 @@ use anser_core::channel::{
     Channel, ChannelKind, Context, Counted, CredentialCheck, Exchange, Manifest, Plan, Request,
     Step, StepKind,
 };
+use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
 use anser_core::{Message, Problem, Timestamp};
@@ -23,6 +25,7 @@ use crate::kit::change::{Changes, edited, recalled};
 use crate::kit::plan::{FORMAT, MEDIA_TYPE, json as bytes_of, plan};
 use crate::kit::post::{post, post_as};
 use crate::kit::settings::{url_settings, url_words};
+use inbound::Receiver;
 use media::METHOD;
 use render::{Bot, is_sending};
 use settings::{Endpoint, Settings};
@@ -45,7 +48,11 @@ another file of at most 20 MB. Text beside a single picture or file is its capti
 Everything else that the Bot API sends goes through `override` or a `raw` segment with the name of the method in it: \
 `{\"method\": \"sendPoll\", …}`. Text can be edited; where an edit has a picture or a file, that part is sent anew and the old \
 one deleted. A bot can delete what it sent for 48 hours. Telegram takes one message a second in a chat, 20 a minute in a group, \
-30 a second of a bot.";
+30 a second of a bot. To receive, make up a `secret_token` and tell Telegram of both: \
+`curl https://api.telegram.org/botTOKEN/setWebhook -d url=https://GATEWAY/in/NAME -d secret_token=SECRET`, and for what it \
+does not send unasked, such as reactions, `-d 'allowed_updates=[\"message\",\"edited_message\",\"callback_query\",\
+\"message_reaction\",\"my_chat_member\",\"chat_member\"]'`. In groups a bot sees all messages when its privacy mode is off \
+(@BotFather, /setprivacy) or it is an administrator. A pressed button is answered at once, so that it does not seem to wait.";
 
 /// The kind.
 pub(crate) struct TelegramBot;
@@ -65,7 +72,7 @@ impl ChannelKind for TelegramBot {
             capabilities: vec![
                 "text", "markdown", "code", "break", "link", "mention", "emoji", "image", "audio",
                 "voice", "video", "file", "sticker", "location", "contact", "card", "raw", "reply",
-                "thread", "edit", "recall",
+                "thread", "edit", "recall", "receive",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -84,8 +91,11 @@ impl ChannelKind for TelegramBot {
     }
 
     fn open(&self, settings: &Value) -> Result<Arc<dyn Channel>, Problem> {
+        let endpoint = Settings::open(settings)?;
+        let (bot, secret_token) = (endpoint.bot, endpoint.secret_token.clone());
         Ok(Arc::new(Opened {
-            endpoint: Settings::open(settings)?,
+            endpoint,
+            receiver: secret_token.map(|secret_token| Receiver { secret_token, bot }),
         }))
     }
 
@@ -122,6 +132,8 @@ impl ChannelKind for TelegramBot {
 /// A bot that is ready to use.
 struct Opened {
     endpoint: Endpoint,
+    /// Reads what comes in, where the settings say what proves it.
+    receiver: Option<Receiver>,
 }
 
 impl Channel for Opened {
@@ -151,6 +163,7 @@ impl Channel for Opened {
         context: &Context<'_>,
     ) -> Result<Request, Problem> {
         let chat = self.endpoint.chat(context.target)?;
+        let chat = chat.within(message.header.conversation.as_ref());
         // A plan's bodies are objects.
         let mut body: Map<String, Value> = serde_json::from_slice(&step.body).unwrap_or_default();
         let named = body.remove(METHOD);
@@ -208,6 +221,11 @@ impl Channel for Opened {
 
     fn credential_check(&self) -> Option<&dyn CredentialCheck> {
         Some(&self.endpoint)
+    }
+
+    fn inbound(&self) -> Option<&dyn Inbound> {
+        let receiver = self.receiver.as_ref()?;
+        Some(receiver)
     }
 }
 

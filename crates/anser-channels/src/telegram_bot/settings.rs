@@ -2,6 +2,7 @@
 //! of every request.
 
 use anser_core::Problem;
+use anser_core::message::Conversation;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -30,6 +31,11 @@ pub(super) struct Settings {
     #[serde(default)]
     #[schemars(length(min = 1, max = 128))]
     chat_id: Option<String>,
+    /// A secret of 1 to 256 letters, digits, `_` and `-`, the same that `setWebhook` is given as `secret_token`. With it,
+    /// updates are taken at `/in/CHANNEL`.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,256}$"), extend("writeOnly" = true))]
+    secret_token: Option<String>,
     /// Another address of the Bot API, for a server of one's own, a proxy or a simulator. Default
     /// `https://api.telegram.org`.
     #[serde(default)]
@@ -41,6 +47,10 @@ pub(super) struct Settings {
 pub(super) struct Endpoint {
     /// Where to post messages.
     pub(super) url: Url,
+    /// What the requests prove themselves with that come in.
+    pub(super) secret_token: Option<String>,
+    /// The bot's own id.
+    pub(super) bot: i64,
     chat: Option<Chat>,
 }
 
@@ -54,7 +64,8 @@ pub(super) struct Chat {
 
 /// The JSON Schema of the settings.
 pub(super) fn schema() -> Value {
-    let example = json!({"token": "123456789:AAabcdefghijklmnopqrstuvwxyz0123456", "chat_id": "-1001234567890"});
+    let example = json!({"token": "123456789:AAabcdefghijklmnopqrstuvwxyz0123456", "chat_id": "-1001234567890",
+        "secret_token": "a_secret-that-you-make"});
     kit::schema::<Settings>("Telegram bot settings", example)
 }
 
@@ -78,6 +89,18 @@ pub(super) fn check_token(field: &str, token: &str) -> Result<(), Problem> {
     Err(Problem::invalid("invalid_secret", field, detail).accepted(TOKEN_RULE))
 }
 
+fn check_secret(secret: &str) -> Result<(), Problem> {
+    /// Characters of a secret.
+    const SECRET_CHARS: std::ops::RangeInclusive<usize> = 1..=256;
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    if SECRET_CHARS.contains(&secret.len()) && secret.bytes().all(is_good) {
+        return Ok(());
+    }
+    let detail = "is no secret that Telegram takes";
+    let problem = Problem::invalid("invalid_secret", "settings.secret_token", detail);
+    Err(problem.accepted("1 to 256 letters, digits, underscores and hyphens"))
+}
+
 impl Settings {
     /// Reads and checks every rule.
     ///
@@ -86,13 +109,20 @@ impl Settings {
     pub(super) fn open(settings: &Value) -> Result<Endpoint, Problem> {
         let settings: Self = kit::read(settings)?;
         check_token("settings.token", &settings.token)?;
+        if let Some(secret) = &settings.secret_token {
+            check_secret(secret)?;
+        }
         let chat = settings.chat_id.as_deref();
         let chat = chat.map(|chat| Chat::parse("settings.chat_id", chat));
         let mut url = kit::base(settings.base_url.as_deref().unwrap_or(BASE))?;
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{path}/bot{}/sendMessage", settings.token));
+        // Every id of Telegram's has at most 52 bits; a longer one is nobody's.
+        let bot = settings.token.split(':').next().unwrap_or_default();
         Ok(Endpoint {
             url,
+            secret_token: settings.secret_token,
+            bot: bot.parse().unwrap_or_default(),
             chat: chat.transpose()?,
         })
     }
@@ -161,6 +191,20 @@ impl Chat {
     /// Whether it is a group or channel, whose ids are negative or names, and not one person.
     pub(super) fn is_shared(&self) -> bool {
         self.id.as_i64().is_none_or(|id| id < 0)
+    }
+
+    /// The chat with the topic that a message's conversation names, unless it has one: only where that is this chat.
+    pub(super) fn within(mut self, conversation: Option<&Conversation>) -> Self {
+        let Some(conversation) = conversation else {
+            return self;
+        };
+        let named = conversation.id.split_once('/').map(|(_, chat)| chat);
+        let named = named.and_then(|chat| Self::parse("conversation", chat).ok());
+        if named.is_some_and(|named| named.id == self.id) && self.topic.is_none() {
+            let thread = conversation.thread.as_deref();
+            self.topic = thread.and_then(message_number);
+        }
+        self
     }
 
     /// The body with the chat put before its own members, and the message that it answers, if that is known by a number

@@ -1,9 +1,10 @@
 //! A number of the WhatsApp Business Platform, by Meta's public Cloud API: text, cards, media, places and contacts to people, and
-//! replies. Must not edit or recall, which WhatsApp lets no business do, nor receive anything.
+//! replies; and what people write and what becomes of messages. Must not edit or recall, which WhatsApp lets no business do.
 
 mod answer;
 mod card;
 mod dialect;
+mod inbound;
 mod media;
 mod render;
 mod settings;
@@ -14,6 +15,7 @@ use anser_core::channel::{
     Channel, ChannelKind, Context, Counted, CredentialCheck, Exchange, HttpRequest, Manifest, Plan,
     Request, Step, StepKind,
 };
+use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
 use anser_core::{Message, Problem, Timestamp};
@@ -41,7 +43,9 @@ template. WhatsApp often takes a message and refuses it later; then only its sta
 three buttons that call back, is interactive. A message whose `reply_to` is an id of WhatsApp's (`wamid.…`) is a reply. Pictures (JPEG, \
 PNG, 5 MiB), sound and video (16 MiB), documents (100 MiB) and stickers (WebP) are uploaded, other files go as links. WhatsApp \
 takes 80 messages a second of a number, and of one person one in 6 seconds for long. It has no key against duplicates: a message \
-sent again after a lost answer may appear twice and is marked.";
+sent again after a lost answer may appear twice and is marked. To receive, copy App secret from App settings, Basic, into \
+`app_secret`, make up a `verify_token`, and then enter `https://GATEWAY/in/NAME` and that token at WhatsApp, Configuration, as \
+Callback URL and Verify token, and subscribe to the field messages: what people write comes in, and what becomes of messages.";
 
 /// The kind.
 pub(crate) struct WhatsAppCloud;
@@ -61,6 +65,7 @@ impl ChannelKind for WhatsAppCloud {
             capabilities: vec![
                 "text", "markdown", "code", "break", "divider", "link", "emoji", "image", "audio",
                 "voice", "video", "file", "sticker", "location", "contact", "card", "raw", "reply",
+                "receive",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -180,6 +185,11 @@ impl Channel for Opened {
 
     fn credential_check(&self) -> Option<&dyn CredentialCheck> {
         Some(self)
+    }
+
+    fn inbound(&self) -> Option<&dyn Inbound> {
+        let receiver = self.endpoint.receiver.as_ref()?;
+        Some(receiver)
     }
 }
 
