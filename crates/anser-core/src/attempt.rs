@@ -26,7 +26,8 @@ pub struct Attempt {
     pub status: Option<u16>,
     /// What became of it.
     pub outcome: OutcomeClass,
-    /// Why it failed, for people; tells refused, unreachable, reset and timed out apart.
+    /// Why it failed, for people; tells refused, unreachable, reset and timed out apart. Of one that delivered: what of its
+    /// receiver's answer was not taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Rungs of the degradation ladder that were taken.

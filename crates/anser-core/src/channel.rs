@@ -4,7 +4,6 @@
 mod mail;
 mod plan;
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +18,7 @@ use url::Url;
 use crate::attempt::PossibleDuplicate;
 use crate::id::{DeliveryId, Num};
 use crate::inbound::Inbound;
-use crate::message::{Attachment, Message};
+use crate::message::{Attachment, Item, Message};
 use crate::outcome::Outcome;
 use crate::problem::Problem;
 use crate::resource::{Ordering, Rate};
@@ -28,6 +27,8 @@ use crate::time::Timestamp;
 pub use mail::{MAIL_BYTES_MAX, Mail, MailAttachment, MailRequest, MailSecurity, MailServer};
 pub use plan::{Checkpoint, Instead, Plan, Step, StepKind};
 
+/// Messages in one answer of a receiver.
+pub const ANSWERS_MAX: usize = 10;
 /// Bytes of a token that a platform gives; platforms tell to expect 4 KB, and some give JSON Web Tokens.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
@@ -107,11 +108,6 @@ pub trait Channel: Send + Sync {
     /// The URL whose host the address guard judges when the channel is created; `None` when there is none.
     fn endpoint(&self) -> Option<&Url>;
 
-    /// Whom the platform counts what goes to `target` by, for its limit on one chat or person.
-    fn counted<'a>(&'a self, target: Option<&'a str>) -> Counted<'a> {
-        Counted::by(target.unwrap_or_default())
-    }
-
     /// The steps that deliver `message`, in the form of the rung that the context names.
     ///
     /// # Errors
@@ -168,6 +164,16 @@ pub trait Channel: Send + Sync {
         None
     }
 
+    /// The messages that the receiver of a delivery answered it with: they go back to where the delivered message came
+    /// from.
+    ///
+    /// # Errors
+    /// What the receiver answered is no such message. The delivery is done all the same.
+    fn answers(&self, response: &HttpResponse, context: &Context<'_>) -> Result<Answers, Problem> {
+        let _ = (response, context);
+        Ok(Answers::default())
+    }
+
     /// What the platform sends in is read by this; `None`: it sends nothing, or the settings lack what verifies it.
     fn inbound(&self) -> Option<&dyn Inbound> {
         None
@@ -179,23 +185,13 @@ pub trait Channel: Send + Sync {
     }
 }
 
-/// Whom a platform counts messages by, for its limit on one chat or person.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Counted<'a> {
-    /// The chat or person: the same for every way to name it. Nobody is named where it is not known.
-    pub whom: Cow<'a, str>,
-    /// The limit, where it is not [`Manifest::target_rate`].
-    pub rate: Option<Rate>,
-}
-
-impl<'a> Counted<'a> {
-    /// Counted by this chat or person, with the limit that they all have.
-    pub fn by(whom: impl Into<Cow<'a, str>>) -> Self {
-        Self {
-            whom: whom.into(),
-            rate: None,
-        }
-    }
+/// What a receiver answered a delivery with.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// The messages, at most [`ANSWERS_MAX`]; one that cannot be read keeps none of the others out.
+    pub items: Vec<Result<Item, Problem>>,
+    /// They may name any address; else only the conversation of the message that they answer.
+    pub anywhere: bool,
 }
 
 /// A platform's way to say whether credentials are good. Pure, as a channel is.

@@ -3,6 +3,7 @@
 
 pub mod plan;
 
+mod answering;
 mod attempt;
 mod change;
 mod facts;
@@ -36,6 +37,7 @@ use crate::leasing::Leasing;
 use crate::metrics::Metrics;
 use crate::sender::Sender;
 
+pub(crate) use answering::{Answered, TakeAnswers};
 pub(crate) use attempt::{preview, probe, reason};
 pub use inbox::Handle;
 pub use plan::{PlanOptions, Withdrawal};
@@ -63,6 +65,8 @@ pub(crate) struct Parts {
     pub links: Option<Arc<SignedLinks>>,
     /// Whose queues' deliveries are: they are none of the dispatcher's.
     pub leasing: Arc<Leasing>,
+    /// Where answers of receivers are published.
+    pub answers: Arc<dyn TakeAnswers>,
     /// Where operator messages and endpoint states go.
     pub notices: mpsc::UnboundedSender<Notice>,
     /// Turns true when the dispatcher is told to stop, for attempts that would take minutes.

@@ -35,11 +35,11 @@ use crate::config::{
 };
 use crate::dispatch;
 use crate::gateway::{Gateway, GatewayOptions, Phase};
-use crate::inbound::RefusalJournal;
 use crate::intake::Intake;
 use crate::leasing::Leasing;
 use crate::metrics::Metrics;
 use crate::publish::{PublishOptions, Published, Results};
+use crate::refusal_journal::RefusalJournal;
 use crate::secrets::Sealer;
 use crate::sender::{AddressGuard, Sender, SenderOptions, SystemResolver};
 

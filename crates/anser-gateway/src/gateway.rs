@@ -18,10 +18,10 @@ use crate::blobs::{Blobs, SignedLinks};
 use crate::config::{LoadError, Snapshot};
 use crate::credentials::Credentials;
 use crate::dispatch;
-use crate::inbound::RefusalJournal;
 use crate::intake::Intake;
 use crate::leasing::Leasing;
 use crate::metrics::Metrics;
+use crate::refusal_journal::RefusalJournal;
 use crate::secrets::Sealer;
 use crate::sender::{AddressGuard, Sender};
 

@@ -1,7 +1,6 @@
 //! What platforms send in: a verified request becomes messages on the topic that its channel names, in one commit, and only
 //! then is it answered. Must not know a platform, nor how a request arrived.
 
-mod journal;
 mod report;
 
 #[cfg(test)]
@@ -19,9 +18,6 @@ use serde_json::json;
 use crate::config::ChannelEntry;
 use crate::gateway::Gateway;
 use crate::publish::{Event, Source, may_pass};
-
-pub(crate) use journal::RefusalJournal;
-pub(crate) use report::reported;
 
 /// Why a platform's request was not taken.
 #[derive(Debug, Clone, PartialEq)]

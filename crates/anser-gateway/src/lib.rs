@@ -4,6 +4,7 @@
 
 pub mod accepted;
 pub mod admin;
+mod answers;
 pub mod auth;
 pub mod blobs;
 pub mod change;
@@ -25,6 +26,7 @@ pub mod oneshot;
 pub mod publish;
 pub mod queues;
 mod refusal;
+mod refusal_journal;
 pub mod robots;
 pub mod secrets;
 pub mod sender;

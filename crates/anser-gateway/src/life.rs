@@ -15,13 +15,14 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::answers::AnswerPublisher;
 use crate::config::{self, QueueEntry, Snapshot, Topic};
 use crate::credentials::Credentials;
 use crate::dispatch::{self, EndpointEvent, Notice};
 use crate::gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};
-use crate::inbound::RefusalJournal;
 use crate::intake::Intake;
 use crate::leasing::Leasing;
+use crate::refusal_journal::RefusalJournal;
 
 /// Notices of the dispatcher that are taken at once: what they say of endpoints shares a commit.
 const NOTICES_TAKEN_MAX: usize = 256;
@@ -52,6 +53,7 @@ impl Gateway {
         );
         let credentials = Arc::new(Credentials::default());
         let (notices, noticed) = mpsc::unbounded_channel();
+        let answers = Arc::new(AnswerPublisher::default());
         let shared = dispatch::Parts {
             store: parts.store.clone(),
             config: config.clone(),
@@ -63,6 +65,7 @@ impl Gateway {
             blobs: parts.blobs.clone(),
             links: parts.links.clone(),
             leasing: leasing.clone(),
+            answers: answers.clone(),
             notices,
             stopping: watch::Sender::new(false),
         };
@@ -92,6 +95,7 @@ impl Gateway {
             tasks: std::sync::Mutex::new(Vec::new()),
             phase: watch::Sender::new(Phase::Running),
         });
+        answers.connect(Arc::downgrade(&gateway));
         let tasks = vec![
             spawn(commit_unconfirmed(gateway.clone())),
             dispatcher,

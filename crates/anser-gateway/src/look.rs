@@ -7,6 +7,7 @@ mod gauges;
 mod hand;
 mod in_force;
 mod messages;
+mod reported;
 mod sight;
 mod view;
 
@@ -22,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub(crate) use reported::reported;
 pub use view::Names;
 
 /// A message with its place.

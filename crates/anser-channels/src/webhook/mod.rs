@@ -1,6 +1,7 @@
 //! Webhooks: a message as an HTTP request to any URL, in one of six formats, signed by Standard Webhooks. Must not know
 //! how requests are sent or repeated.
 
+mod answer;
 mod cloudevents;
 mod cmq;
 mod custom;
@@ -10,7 +11,9 @@ mod settings;
 
 use std::sync::Arc;
 
-use anser_core::channel::{Channel, ChannelKind, Context, Exchange, Manifest, Plan, Request, Step};
+use anser_core::channel::{
+    Answers, Channel, ChannelKind, Context, Exchange, HttpResponse, Manifest, Plan, Request, Step,
+};
 use anser_core::limits::OLD_SECRETS_MAX;
 use anser_core::message::segment::KNOWN_TYPES;
 use anser_core::outcome::Outcome;
@@ -152,6 +155,14 @@ impl Channel for Opened {
         let format = self.format(context)?;
         let request = request::build(&self.endpoint, format, step, message, context);
         Ok(Request::Http(request))
+    }
+
+    /// Tencent's clients know no such thing, and every answer of theirs means what it always did.
+    fn answers(&self, response: &HttpResponse, context: &Context<'_>) -> Result<Answers, Problem> {
+        if self.format(context)?.is_cmq() {
+            return Ok(Answers::default());
+        }
+        answer::read(response, self.endpoint.replies)
     }
 
     fn classify(&self, _: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome {

@@ -39,6 +39,9 @@ pub(super) struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^(whsec_|whsk_)[A-Za-z0-9+/]+=*$"), extend("writeOnly" = true))]
     pub(super) secret: Option<String>,
+    /// What becomes of messages that the endpoint answers with, as `application/vnd.anser.message+json`.
+    #[serde(default, skip_serializing_if = "Replies::is_default")]
+    replies: Replies,
     /// Secrets that sign beside `secret` until their time: kept by rotation, at most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), extend("writeOnly" = true))]
@@ -52,6 +55,25 @@ pub(super) struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("writeOnly" = true))]
     auth: Option<Auth>,
+}
+
+/// What becomes of an answer that is a message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Replies {
+    /// It is sent to the conversation of the message that it answers, and nowhere else.
+    #[default]
+    Conversation,
+    /// It is sent to the addresses that it names, else to that conversation.
+    Anywhere,
+    /// Nothing.
+    None,
+}
+
+impl Replies {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A secret that was replaced.
@@ -104,6 +126,8 @@ pub(super) struct Endpoint {
     pub(super) url: Url,
     /// The channel's own format.
     pub(super) format: Format,
+    /// What becomes of messages in answers.
+    pub(super) replies: Replies,
     /// What signs, the newest first, each until its time.
     keys: Vec<(SigningKey, Timestamp)>,
     /// Custom headers, unique.
@@ -185,6 +209,7 @@ impl Settings {
         Ok(Endpoint {
             url: url(&self.url)?,
             format: self.format,
+            replies: self.replies,
             keys: keys(self.secret.as_deref(), &self.previous_secrets)?,
             headers,
             authorization,

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::Parts;
+use super::answering::{self, Answered, TakeAnswers};
 use super::change::{self, Course, Halt};
 use super::walk::{Walk, Wire};
 use crate::accepted::Accepted;
@@ -29,6 +30,8 @@ const SECRET_NAMES: [&str; 7] = [
 ];
 /// What stands in the log for a secret.
 const MASK: &str = "********";
+/// Pause before a receiver is asked again for an answer that could not be published.
+const ANSWER_AGAIN: Duration = Duration::from_secs(5);
 /// Pause after the store failed to give the message.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
@@ -45,8 +48,6 @@ pub(super) struct Done {
     pub(super) checkpoint: Option<Bytes>,
     /// A part was delivered, and the next one takes its own turn in the channel's rate.
     pub(super) more: bool,
-    /// A request was sent, and how that ended is known: else a pause is our own and not its target's.
-    pub(super) asked: bool,
 }
 
 /// Who a delivery goes to, by the configuration in force.
@@ -111,12 +112,7 @@ pub(super) async fn run(
             ..trial.end(outcome, None)
         };
     };
-    let counted = destination
-        .channel
-        .channel
-        .counted(trial.row.target.as_deref());
-    trial.walk.paced =
-        destination.channel.rate().is_some() || destination.channel.target_rate(&counted).is_some();
+    trial.walk.paced = destination.channel.rate().is_some();
     trial.log = destination
         .subscription
         .as_ref()
@@ -136,9 +132,8 @@ pub(super) async fn run(
         Err(halt) => return trial.halt(&halt),
     }
     let owner = owner(&config, &trial.row).unwrap_or(installation);
-    let (outcome, report) = trial
-        .send(wire(&parts), &destination, &accepted.message, owner)
-        .await;
+    let delivered = trial.deliver(&parts, &destination, &accepted.message, owner);
+    let (outcome, report) = delivered.await;
     trial.end(outcome, report)
 }
 
@@ -315,6 +310,58 @@ impl Trial {
         self.walk.go(wire, entry, message, &context).await
     }
 
+    /// Sends it, and takes what the receiver answers.
+    async fn deliver(
+        &mut self,
+        parts: &Parts,
+        destination: &Destination,
+        message: &Message,
+        installation: u64,
+    ) -> (Outcome, Option<Report>) {
+        let sent = self.send(wire(parts), destination, message, installation);
+        let (outcome, report) = sent.await;
+        self.answer(&*parts.answers, destination, message, outcome, report)
+            .await
+    }
+
+    /// Publishes what the receiver answered with. What cannot be published now is asked for again later; what never can is
+    /// noted.
+    async fn answer(
+        &mut self,
+        taker: &dyn TakeAnswers,
+        destination: &Destination,
+        message: &Message,
+        outcome: Outcome,
+        report: Option<Report>,
+    ) -> (Outcome, Option<Report>) {
+        let context = context(&self.row, self.started, destination, 0);
+        let entry = &destination.channel;
+        let answers = match answering::answers(entry, &context, &outcome, report.as_ref()) {
+            Ok(answers) if answers.items.is_empty() => return (outcome, report),
+            Ok(answers) => answers,
+            Err(problem) => {
+                self.walk.why = answering::note(&[problem]);
+                return (outcome, report);
+            }
+        };
+        let answered = Answered {
+            delivery: self.row.id,
+            channel: entry,
+            message,
+            answers,
+        };
+        match taker.take(answered).await {
+            Ok(refused) => {
+                self.walk.why = answering::note(&refused);
+                (outcome, report)
+            }
+            Err(problem) => {
+                self.walk.why = Some(format!("its answer could not be published: {problem}"));
+                (Outcome::TargetLimited { wait: ANSWER_AGAIN }, None)
+            }
+        }
+    }
+
     fn follow(&mut self, course: Course) {
         if let Course::Fresh { doubt } = &course {
             self.row.possible_duplicate = self.row.possible_duplicate.or(*doubt);
@@ -341,7 +388,6 @@ impl Trial {
     fn end(self, outcome: Outcome, report: Option<Report>) -> Done {
         let walk = self.walk;
         let delivered = matches!(outcome, Outcome::Delivered { .. });
-        let asked = report.is_some();
         let (timing, peer, exchange) = match report {
             Some(report) => (
                 report.timing,
@@ -382,7 +428,10 @@ impl Trial {
             matches!(&exchange, Some(Err(error)) if error.kind == SendErrorKind::TimedOut);
         // Whoever edits or takes back a message needs the ids of its parts, whatever else is logged.
         let unlogged =
-            delivered && self.log == AttemptLog::Failures && attempt.platform_ids.is_empty();
+            delivered
+            && self.log == AttemptLog::Failures
+            && attempt.platform_ids.is_empty()
+            && attempt.error.is_none();
         let unfinished = !delivered || walk.more;
         let checkpoint = (unfinished && walk.checkpoint != Checkpoint::default())
             .then(|| walk.checkpoint.write());
@@ -395,7 +444,6 @@ impl Trial {
             gone: false,
             checkpoint,
             more: walk.more,
-            asked,
         }
     }
 }

@@ -9,6 +9,7 @@ use anser_core::{Problem, Timestamp};
 
 use crate::config::ChannelEntry;
 use crate::gateway::Gateway;
+use crate::look::reported;
 use crate::refusal::store_problem;
 
 /// How often a note is repeated because the delivery changed at that very moment.
@@ -54,24 +55,6 @@ impl Gateway {
         tracing::warn!(delivery = %report.delivery, "what its platform says of a delivery could not be noted: it keeps changing");
         Ok(())
     }
-}
-
-/// How far a message got by what its platform said.
-pub(crate) struct Reported {
-    pub(crate) state: ReportedState,
-    pub(crate) at: Timestamp,
-    pub(crate) reason: Option<String>,
-}
-
-/// The last state in an attempts log that a platform reported: `failed` is final, and reports may come in any order.
-pub(crate) fn reported(log: &[Attempt]) -> Option<Reported> {
-    let reports = log.iter().filter_map(|entry| Some((entry.report?, entry)));
-    let (state, entry) = reports.max_by_key(|(state, _)| *state)?;
-    Some(Reported {
-        state,
-        at: entry.started,
-        reason: entry.error.clone(),
-    })
 }
 
 fn attempt(row: &DeliveryRow, report: &DeliveryReport, at: Timestamp) -> Attempt {

@@ -11,16 +11,15 @@ use anser_core::store::{DeliveryRow, DeliveryScan};
 use anser_core::{Problem, Timestamp};
 
 use super::cursor::List;
+use super::reported::reported;
 use super::sight::Sight;
 use super::view::Names;
 use super::{
-    DeliveryQuery, DeliveryView, Page, ReportedView, ViewState, missing, no_delivery, no_topic,
-    page_limit,
+    DeliveryQuery, DeliveryView, Page, ViewState, missing, no_delivery, no_topic, page_limit,
 };
 use crate::auth::Principal;
 use crate::config::Snapshot;
 use crate::gateway::Gateway;
-use crate::inbound;
 use crate::refusal::store_problem;
 
 /// Messages whose ids are looked up at a time: with the largest messages 64 MiB.
@@ -40,11 +39,7 @@ impl Gateway {
         let row = self.visible_delivery(principal, id).await?;
         let attempts = self.store.attempts(id).await.map_err(store_problem)?;
         let mut view = self.delivery_view(row).await?;
-        view.reported = inbound::reported(&attempts).map(|reported| ReportedView {
-            state: reported.state,
-            at: reported.at,
-            reason: reported.reason,
-        });
+        view.reported = reported(&attempts);
         view.attempt_log = Some(attempts);
         Ok(view)
     }
