@@ -4,6 +4,7 @@
 mod mail;
 mod plan;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,6 +109,11 @@ pub trait Channel: Send + Sync {
     /// The URL whose host the address guard judges when the channel is created; `None` when there is none.
     fn endpoint(&self) -> Option<&Url>;
 
+    /// Whom the platform counts what goes to `target` by, for its limit on one chat or person.
+    fn counted<'a>(&'a self, target: Option<&'a str>) -> Counted<'a> {
+        Counted::by(target.unwrap_or_default())
+    }
+
     /// The steps that deliver `message`, in the form of the rung that the context names.
     ///
     /// # Errors
@@ -182,6 +188,25 @@ pub trait Channel: Send + Sync {
     /// Where the token comes from that [`Context::token`] brings to each request; `None`: requests need none.
     fn token_issuer(&self) -> Option<&dyn TokenIssuer> {
         None
+    }
+}
+
+/// Whom a platform counts messages by, for its limit on one chat or person.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Counted<'a> {
+    /// The chat or person: the same for every way to name it. Nobody is named where it is not known.
+    pub whom: Cow<'a, str>,
+    /// The limit, where it is not [`Manifest::target_rate`].
+    pub rate: Option<Rate>,
+}
+
+impl<'a> Counted<'a> {
+    /// Counted by this chat or person, with the limit that they all have.
+    pub fn by(whom: impl Into<Cow<'a, str>>) -> Self {
+        Self {
+            whom: whom.into(),
+            rate: None,
+        }
     }
 }
 

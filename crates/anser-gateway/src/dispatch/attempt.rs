@@ -48,6 +48,8 @@ pub(super) struct Done {
     pub(super) checkpoint: Option<Bytes>,
     /// A part was delivered, and the next one takes its own turn in the channel's rate.
     pub(super) more: bool,
+    /// A request was sent, and how that ended is known: else a pause is our own and not its target's.
+    pub(super) asked: bool,
 }
 
 /// Who a delivery goes to, by the configuration in force.
@@ -112,7 +114,12 @@ pub(super) async fn run(
             ..trial.end(outcome, None)
         };
     };
-    trial.walk.paced = destination.channel.rate().is_some();
+    let counted = destination
+        .channel
+        .channel
+        .counted(trial.row.target.as_deref());
+    trial.walk.paced =
+        destination.channel.rate().is_some() || destination.channel.target_rate(&counted).is_some();
     trial.log = destination
         .subscription
         .as_ref()
@@ -388,6 +395,7 @@ impl Trial {
     fn end(self, outcome: Outcome, report: Option<Report>) -> Done {
         let walk = self.walk;
         let delivered = matches!(outcome, Outcome::Delivered { .. });
+        let asked = report.is_some();
         let (timing, peer, exchange) = match report {
             Some(report) => (
                 report.timing,
@@ -427,8 +435,7 @@ impl Trial {
         let timed_out =
             matches!(&exchange, Some(Err(error)) if error.kind == SendErrorKind::TimedOut);
         // Whoever edits or takes back a message needs the ids of its parts, whatever else is logged.
-        let unlogged =
-            delivered
+        let unlogged = delivered
             && self.log == AttemptLog::Failures
             && attempt.platform_ids.is_empty()
             && attempt.error.is_none();
@@ -444,6 +451,7 @@ impl Trial {
             gone: false,
             checkpoint,
             more: walk.more,
+            asked,
         }
     }
 }
