@@ -3,8 +3,10 @@
 //! their SDKs. `cargo xtask ci` brings Python's packages and Node's.
 
 mod cmq;
+mod discord_py;
 mod mail;
 mod sdk;
+mod slack_sdk;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

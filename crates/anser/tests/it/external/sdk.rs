@@ -1,5 +1,6 @@
 //! Official clients of chat platforms, unchanged, against the stand-ins that `anser sim` runs: PyPI `lark-oapi` and
-//! `python-telegram-bot`, npm `@larksuiteoapi/node-sdk`. What their users see is what the stand-in's own books say.
+//! `python-telegram-bot`, npm `@larksuiteoapi/node-sdk`; those of Slack and Discord are beside it. What their users see is what
+//! the stand-in's own books say.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -21,9 +22,9 @@ fn folder(variable: &str) -> PathBuf {
 }
 
 /// A running `anser sim`; killed when it is dropped.
-struct Running {
+pub(super) struct Running {
     child: Child,
-    told: Value,
+    pub(super) told: Value,
 }
 
 impl Drop for Running {
@@ -34,7 +35,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn start(platform: &str) -> Self {
+    pub(super) fn start(platform: &str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_anser"))
             .args(["sim", platform, "--output", "json"])
             .stdin(Stdio::null())
@@ -49,7 +50,7 @@ impl Running {
     }
 
     /// What it has below `/_sim`.
-    async fn asked(&self, what: &str) -> Value {
+    pub(super) async fn asked(&self, what: &str) -> Value {
         let page = Api::new(self.told["page"].as_str().unwrap(), None);
         let (status, answer) = page.get(&format!("/_sim/{what}")).await;
         assert_eq!(status, 200, "{answer}");
@@ -79,7 +80,7 @@ fn run(command: &mut Command, input: &Value) -> Value {
     serde_json::from_str(text.lines().last().unwrap()).unwrap()
 }
 
-fn in_python(name: &str, input: &Value) -> Value {
+pub(super) fn in_python(name: &str, input: &Value) -> Value {
     let mut command = Command::new(python());
     command
         .arg(script(name))
