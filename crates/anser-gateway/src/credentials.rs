@@ -48,6 +48,20 @@ pub(crate) struct Refused {
 
 type Answer = Result<Arc<Token>, Refused>;
 
+impl Refused {
+    /// What it means for an attempt that did not ask itself: that it waits until it may. One lost answer is one failure, of
+    /// the attempt that asked; were it one of every message that is due, it would open the endpoint's breaker.
+    fn shared(&self, wait: Duration) -> Self {
+        match self.outcome {
+            Outcome::Retry { .. } => Self {
+                outcome: Outcome::Limited { wait },
+                report: None,
+            },
+            _ => self.clone(),
+        }
+    }
+}
+
 /// What is known for one key.
 #[derive(Default)]
 struct Slot {
@@ -83,7 +97,7 @@ impl Slot {
         if let Some((refused, until)) = &self.failure
             && now < *until
         {
-            return Turn::Use(good.ok_or_else(|| refused.clone()));
+            return Turn::Use(good.ok_or_else(|| refused.shared(*until - now)));
         }
         if let Some(flight) = self.flight.as_ref().filter(|flight| is_under_way(flight)) {
             return good.map_or_else(|| Turn::Wait(flight.clone()), |token| Turn::Use(Ok(token)));
@@ -203,7 +217,8 @@ impl Credentials {
                     if let Ok(answer) = flight.wait_for(Option::is_some).await
                         && let Some(answer) = answer.as_ref()
                     {
-                        return answer.clone();
+                        let shared = |refused: Refused| refused.shared(FAILURE_KEPT);
+                        return answer.clone().map_err(shared);
                     }
                 }
                 Turn::Ask(done) => break done,

@@ -126,16 +126,36 @@ async fn a_short_life_is_used_to_its_half() {
 async fn a_failure_answers_all_for_a_second() {
     let platform = Platform::new(HOUR);
     platform.refuses.set(true);
+    let asked = platform.get(KEY).await;
+    assert!(matches!(asked, Err(Outcome::Retry { .. })), "{asked:?}");
+    platform.clock.advance(FAILURE_KEPT / 4);
+    // Those that did not ask have not failed: they wait until somebody may ask again.
+    let wait = FAILURE_KEPT * 3 / 4;
     for _ in 0..100 {
-        assert!(matches!(
-            platform.get(KEY).await,
-            Err(Outcome::Retry { .. })
-        ));
+        assert_eq!(platform.get(KEY).await, Err(Outcome::Limited { wait }));
     }
     assert_eq!(platform.asked.get(), 1);
     platform.refuses.set(false);
     platform.clock.advance(FAILURE_KEPT);
     assert_eq!(platform.get(KEY).await.unwrap(), "t-2");
+}
+
+#[tokio::test]
+async fn one_failure_is_one_of_the_hundred_that_waited_for_it() {
+    let platform = Platform::new(HOUR);
+    platform.refuses.set(true);
+    let attempts = join_all((0..100).map(|_| platform.get_slowly()));
+    let mut attempts = std::pin::pin!(attempts);
+    assert!((&mut attempts).now_or_never().is_none());
+    platform.answers.notify_one();
+    let (failed, waiting): (Vec<_>, Vec<_>) = attempts
+        .await
+        .into_iter()
+        .map(|answer| answer.unwrap_err().outcome)
+        .partition(|outcome| matches!(outcome, Outcome::Retry { .. }));
+    assert_eq!(failed.len(), 1, "of the one that asked");
+    let wait = FAILURE_KEPT;
+    assert_eq!(waiting, vec![Outcome::Limited { wait }; 99]);
 }
 
 #[tokio::test]
