@@ -7,6 +7,7 @@ mod discord_py;
 mod mail;
 mod sdk;
 mod slack_sdk;
+mod verifiers_cn;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

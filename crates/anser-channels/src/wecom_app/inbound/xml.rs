@@ -29,6 +29,9 @@ struct Open {
 /// `malformed_event`; also for a document type, and for entities that are not XML's own.
 pub(super) fn read(xml: &[u8]) -> Result<Value, Refusal> {
     let xml = std::str::from_utf8(xml).map_err(|_| malformed("the XML is no UTF-8"))?;
+    if xml.chars().any(is_no_character) {
+        return Err(malformed("the XML has a control character"));
+    }
     let mut reader = Reader::from_str(xml);
     let mut stack: Vec<Open> = Vec::new();
     let mut root = None;
@@ -54,6 +57,11 @@ pub(super) fn read(xml: &[u8]) -> Result<Value, Refusal> {
         }
     }
     Err(malformed("the XML has too many parts"))
+}
+
+/// What XML 1.0 does not allow anywhere (section 2.2).
+const fn is_no_character(c: char) -> bool {
+    matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}')
 }
 
 fn broken(error: impl std::fmt::Display) -> Refusal {
@@ -149,6 +157,7 @@ mod tests {
             "<xml/>text",
             "<!DOCTYPE xml [<!ENTITY a \"aaaa\">]><xml>&a;</xml>",
             "<xml>&a;</xml>",
+            "<xml>\0</xml>",
             "<xml>&#0;</xml>",
             "<xml>&#x110000;</xml>",
             &deep,
