@@ -1,11 +1,12 @@
 //! `/in/{channel}`: what platforms send reaches its channel byte for byte, and only what is genuine reaches a topic.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anser_core::inbound::INBOUND_BYTES_MAX;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::client::Reply;
 use crate::harness::{Server, start};
@@ -107,19 +108,14 @@ async fn a_body_that_does_not_come_is_answered_before_the_platform_gives_up() {
     let server = with_bot().await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let head = "POST /in/bot HTTP/1.1\r\nhost: a\r\nx-proof: right\r\ncontent-length: 5\r\n\r\nhe";
-    let began = Instant::now();
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = vec![0; 4096];
-    let length = stream.read(&mut answer).await.unwrap();
+    let answered = timeout(Duration::from_secs(3), stream.read(&mut answer)).await;
+    let length = answered.expect("an answer within 3 s").unwrap();
     let reply = Reply::parse(&answer[..length]);
     assert_eq!(
         (reply.status, reply.code().as_str()),
         (503, "callback_timeout")
-    );
-    assert!(
-        began.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        began.elapsed()
     );
     drop(stream);
     server.stop().await;

@@ -20,6 +20,7 @@ mod feishu_app;
 mod formats;
 mod harness;
 mod http_channel;
+mod inbound;
 mod life;
 mod outcomes;
 mod queues;
