@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_core::attempt::{Attempt, Timing};
+use anser_core::attempt::{Attempt, PossibleDuplicate, Timing};
 use anser_core::channel::{Checkpoint, Context, Exchange, Links, Report, SendErrorKind};
 use anser_core::delivery::DeliveryState;
 use anser_core::id::{DeliveryId, Num, ResourceId};
@@ -364,6 +364,10 @@ impl Trial {
             }
             Err(problem) => {
                 self.walk.why = Some(format!("its answer could not be published: {problem}"));
+                // The receiver has it, and gets it again.
+                self.row
+                    .possible_duplicate
+                    .get_or_insert(PossibleDuplicate::Unknown);
                 (Outcome::TargetLimited { wait: ANSWER_AGAIN }, None)
             }
         }
