@@ -1,8 +1,9 @@
 //! What the tests behind the feature `external` need from outside: a Python with the packages that judge our signatures,
-//! CloudEvents and OpenAPI document, Tencent CMQ's SDKs, and chat platforms' SDKs for Python and Node.js.
+//! CloudEvents and OpenAPI document, Tencent CMQ's SDKs, chat platforms' SDKs for Python and Node.js, and Prometheus
+//! Alertmanager.
 //!
-//! It prepares each folder once per requirements file and installs nothing into the machine, except Python itself where
-//! that is missing and we may.
+//! It prepares each folder once per requirements file and installs nothing into the machine, except Python, Node.js and
+//! Alertmanager where one is missing and we may.
 
 use crate::cargo;
 use anyhow::{Context, bail};
@@ -29,6 +30,8 @@ const NODE_VARIABLE: &str = "ANSER_EXTERNAL_NODE";
 const NODE_LOCK: &str = "node/package-lock.json";
 const NODE_PACKAGE: &str = "node/package.json";
 const NODE_SDK: &str = "node_modules/@larksuiteoapi/node-sdk/package.json";
+/// Debian's package of Prometheus Alertmanager, and the program in it.
+const ALERTMANAGER: &str = "prometheus-alertmanager";
 /// The variables as a shell reads them.
 const EXPORTS: &str = "target/external/exports";
 /// What must be there, or the folder is made again: a link to a Python that is gone is not.
@@ -55,6 +58,7 @@ pub(crate) fn prepare() -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     }
     let node = prepared(NODE_LOCK, "node", NODE_SDK, install_node)?;
     variables.push((NODE_VARIABLE, node));
+    have_alertmanager()?;
     write_exports(&variables)?;
     Ok(variables)
 }
@@ -131,6 +135,18 @@ fn install_node(folder: &Path, lock: &Path) -> anyhow::Result<()> {
     cargo::run(command.current_dir(folder)).context(
         "the tests behind the feature `external` need Node.js with npm: install it (Debian: apt-get install nodejs npm), \
          or pass --skip-external",
+    )
+}
+
+/// Tests start it themselves, by its name.
+fn have_alertmanager() -> anyhow::Result<()> {
+    let asked = || cargo::read(Command::new(ALERTMANAGER).arg("--version"));
+    if asked().is_err() && is_root() {
+        install_system(&[ALERTMANAGER])?;
+    }
+    asked().map(drop).context(
+        "the tests behind the feature `external` need Prometheus Alertmanager: install it (Debian: apt-get install \
+         prometheus-alertmanager), or pass --skip-external",
     )
 }
 

@@ -135,7 +135,7 @@ fn card(sender: &Sender, body: &Value, alerts: &[Value], firing: usize, level: L
     card
 }
 
-/// As in `[FIRING:2] HighLatency (api)`: how many, which alert, and the values of the labels that make the group.
+/// As in `2 firing: HighLatency (api)`: how many, which alert, and the values of the labels that make the group.
 fn title(body: &Value, alerts: &[Value], firing: usize) -> String {
     let name = text(body, "/commonLabels/alertname")
         .or_else(|| text(body, "/groupLabels/alertname"))
@@ -161,11 +161,16 @@ fn title(body: &Value, alerts: &[Value], firing: usize) -> String {
         [] => String::new(),
         values => format!(" ({})", values.join(" ")),
     };
-    let status = match firing {
-        0 => format!("RESOLVED:{}", alerts.len()),
-        firing => format!("FIRING:{firing}"),
+    let (status, count) = match firing {
+        0 => ("resolved", alerts.len()),
+        firing => ("firing", firing),
     };
-    format!("[{status}] {name}{more}{values}")
+    let status = match (count, status) {
+        (1, "resolved") => "Resolved".to_owned(),
+        (1, _) => "Firing".to_owned(),
+        (count, status) => format!("{count} {status}"),
+    };
+    format!("{status}: {name}{more}{values}")
 }
 
 /// What an alert says, and by which labels it differs from the others.

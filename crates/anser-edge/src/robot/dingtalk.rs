@@ -10,6 +10,8 @@ use super::proof::{self, SKEW_MAX};
 use super::reply::{Reply, json as reply};
 use super::told::{Fault, Posted, Told};
 
+/// Members of `at` that are looked for in the text.
+const MENTIONS_MAX: usize = 200;
 /// The kind of channel that what is native here goes to as it is.
 const KIND: &str = "dingtalk-robot";
 
@@ -107,6 +109,7 @@ fn with_mentions(draft: &mut Draft, said: &str, body: &Value, write: fn(&mut Dra
     let mut ids: Vec<&str> = ids
         .filter_map(Value::as_str)
         .filter(|id| !id.is_empty())
+        .take(MENTIONS_MAX)
         .collect();
     // The longest first: one id may begin with another.
     ids.sort_by_key(|id| std::cmp::Reverse(id.len()));

@@ -7,7 +7,7 @@ use anser_gateway::publish::Published;
 use serde_json::{Value, json};
 
 use super::draft::{CardDraft, Draft};
-use super::member::{list, text};
+use super::member::{bracketed, list, text};
 use super::multipart;
 use super::reply::{Reply, empty, json as reply};
 use super::told::{Fault, Posted, Told, parse};
@@ -16,6 +16,8 @@ use super::told::{Fault, Posted, Told, parse};
 const KIND: &str = "discord-webhook";
 /// Embeds of a message.
 const EMBEDS_MAX: usize = 10;
+/// Bytes of the JSON of a message; a form may be larger by its files.
+const JSON_BYTES_MAX: usize = 1024 * 1024;
 /// How deep components are looked into.
 const DEPTH_MAX: usize = 8;
 /// The first second of 2015 in milliseconds since the Unix epoch, from which ids count
@@ -37,7 +39,17 @@ pub(super) fn read(posted: &Posted<'_>) -> Result<Told, Fault> {
     } else {
         Vec::new()
     };
-    let body = match parts.iter().find(|part| part.name == "payload_json") {
+    let payload = parts.iter().find(|part| part.name == "payload_json");
+    let json = match (payload, form) {
+        (Some(part), _) => part.bytes,
+        (None, true) => b"",
+        (None, false) => posted.body,
+    };
+    if json.len() > JSON_BYTES_MAX {
+        let detail = format!("a message has at most {JSON_BYTES_MAX} bytes of JSON");
+        return Err(Fault::TooLarge(detail));
+    }
+    let body = match payload {
         Some(part) => parse(part.bytes)?,
         None if form => form_fields(&parts),
         None => posted.json()?,
@@ -129,7 +141,7 @@ fn reference(text: &str) -> Option<(Box<dyn Fn(&mut Draft) + '_>, &str)> {
             after,
         ));
     }
-    let (inner, after) = text.strip_prefix('<')?.split_once('>')?;
+    let (inner, after) = bracketed(text.strip_prefix('<')?)?;
     let number = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
     let of = |kind: MentionKind, id| -> Box<dyn Fn(&mut Draft)> {
         Box::new(move |draft| draft.mention(kind, Some(id), None))

@@ -5,7 +5,7 @@ use anser_core::message::segment::{Level, MentionKind, Style};
 use serde_json::{Map, Value, json};
 
 use super::draft::{CardDraft, Draft};
-use super::member::{first, list, text};
+use super::member::{bracketed, first, list, text};
 use super::proof::{self, SKEW_MAX};
 use super::reply::{Reply, json as reply};
 use super::told::{Fault, Posted, Told};
@@ -94,10 +94,13 @@ fn marked_text(draft: &mut Draft, said: &str) {
 
 /// The id and name of the mention that a text begins with, and what follows it.
 fn mention_at(text: &str) -> Option<(&str, &str, &str)> {
-    let (head, rest) = text.split_once('>')?;
+    let (head, rest) = bracketed(text)?;
     let (name, after) = match head.strip_suffix('/') {
         Some(_) => ("", rest),
-        None => rest.split_once("</at>")?,
+        None => {
+            let (name, after) = bracketed(rest)?;
+            (name.strip_suffix("</at")?, after)
+        }
     };
     let (_, id) = head.split_once("id=")?;
     let id = id.trim_end_matches('/').trim();

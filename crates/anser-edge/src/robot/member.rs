@@ -7,6 +7,9 @@ pub(super) const GLANCE_CHARS: usize = 300;
 /// Characters of what people are to read.
 pub(super) const TEXT_CHARS: usize = 4_000;
 
+/// Bytes between angle brackets: a URL and what it reads.
+const BRACKETS_BYTES_MAX: usize = 4_096;
+
 /// The text at a pointer (RFC 6901), if it is one and not blank.
 pub(super) fn text<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
     let text = value.pointer(pointer)?.as_str()?;
@@ -81,6 +84,14 @@ pub(super) fn escaped(text: &str) -> String {
         escaped.push(c);
     }
     escaped
+}
+
+/// What stands before the next `>`, and what follows it, when that is near: a text full of opening brackets would otherwise be
+/// read once for each of them.
+pub(super) fn bracketed(text: &str) -> Option<(&str, &str)> {
+    let near = &text[..text.floor_char_boundary(BRACKETS_BYTES_MAX)];
+    let end = near.find('>')?;
+    Some((&text[..end], &text[end + 1..]))
 }
 
 /// A URL that may be followed: absolute, `http` or `https`, of a length that every receiver takes.

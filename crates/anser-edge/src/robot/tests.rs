@@ -184,7 +184,7 @@ fn events_become_cards_with_a_title_a_level_and_a_link() {
             "firing",
             "alert.firing",
             "warning",
-            "[FIRING:2] HighLatency (api)",
+            "2 firing: HighLatency (api)",
             "http://prometheus.example:9090/graph?g0.expr=x",
         ),
         (
@@ -192,7 +192,7 @@ fn events_become_cards_with_a_title_a_level_and_a_link() {
             "resolved",
             "alert.resolved",
             "success",
-            "[RESOLVED:2] HighLatency (api)",
+            "2 resolved: HighLatency (api)",
             "http://prometheus.example:9090/graph?g0.expr=x",
         ),
         (
@@ -200,7 +200,7 @@ fn events_become_cards_with_a_title_a_level_and_a_link() {
             "firing",
             "alert.firing",
             "error",
-            "[FIRING:2] HighLatency (api)",
+            "2 firing: HighLatency (api)",
             "https://grafana.example/d/a?viewPanel=1",
         ),
         (
@@ -208,7 +208,7 @@ fn events_become_cards_with_a_title_a_level_and_a_link() {
             "test notification",
             "alert.firing",
             "error",
-            "[FIRING:1] TestAlert (Grafana)",
+            "Firing: TestAlert (Grafana)",
             "https://grafana.example/alerting/silence/new",
         ),
         (

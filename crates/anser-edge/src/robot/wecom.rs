@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::draft::{CardDraft, Draft};
-use super::member::{first, list, text};
+use super::member::{bracketed, escaped, first, list, text};
 use super::reply::{Reply, json as reply};
 use super::told::{Fault, Posted, Told};
 
@@ -84,9 +84,10 @@ fn markdown(draft: &mut Draft, said: &str) {
     while let Some(start) = rest.find('<') {
         let (before, tag) = rest.split_at(start);
         markdown.push_str(before);
-        let Some((inner, after)) = tag[1..].split_once('>') else {
-            rest = tag;
-            break;
+        let Some((inner, after)) = bracketed(&tag[1..]) else {
+            markdown.push('<');
+            rest = &tag[1..];
+            continue;
         };
         if let Some(id) = inner.strip_prefix('@').filter(|id| !id.is_empty()) {
             draft.markdown(&std::mem::take(&mut markdown));
@@ -149,7 +150,7 @@ fn template_card(draft: &mut Draft, body: &Value) -> Result<(), Fault> {
     );
     drawn.subtitle(text(card, "/main_title/desc"));
     if let Some(said) = text(card, "/sub_title_text").filter(|said| Some(*said) != title) {
-        drawn.section(&super::member::escaped(said));
+        drawn.section(&escaped(said));
     }
     if let Some(emphasis) = text(card, "/emphasis_content/title") {
         let name = text(card, "/emphasis_content/desc").unwrap_or("·");
@@ -164,7 +165,7 @@ fn template_card(draft: &mut Draft, body: &Value) -> Result<(), Fault> {
         drawn.field(name, text(item, "/desc").unwrap_or_default(), false);
     }
     if let Some(quote) = text(card, "/quote_area/quote_text") {
-        drawn.section(&format!("> {}", super::member::escaped(quote)));
+        drawn.section(&format!("> {}", escaped(quote)));
     }
     drawn.image(text(card, "/card_image/url").and_then(|url| draft.attachment_at(url)));
     for jump in list(card, "/jump_list") {

@@ -1,7 +1,8 @@
 //! What other people's programs say of us: signatures judged by PyPI `standardwebhooks` and PyNaCl, CloudEvents read by
 //! PyPI `cloudevents`, the API exercised by `schemathesis` from its own description; CMQ programs and chat bots on
-//! their SDKs. `cargo xtask ci` brings Python's packages and Node's.
+//! their SDKs; a real Alertmanager. `cargo xtask ci` brings Python's packages and Node's, and Debian's.
 
+mod alertmanager;
 mod cmq;
 mod discord_py;
 mod mail;

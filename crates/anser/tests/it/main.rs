@@ -25,4 +25,5 @@ mod life;
 mod outcomes;
 mod queues;
 mod readme;
+mod robot;
 mod slack_app;

@@ -9,14 +9,14 @@ use crate::harness::Server;
 /// Where the README's server listens.
 const ADDRESS: &str = "http://127.0.0.1:8620";
 /// What the README's build makes.
-const BINARY: &str = "./target/release/anser";
+pub(crate) const BINARY: &str = "./target/release/anser";
 
 const README: &str = "README.md";
 const CMQ: &str = "docs/guide/cmq-migration.md";
 const FILES: &str = "docs/guide/files.md";
 
 /// The lines of the shell blocks behind the mark in a page, apart from those that build and serve.
-fn lines(page: &str) -> Vec<String> {
+pub(crate) fn lines(page: &str) -> Vec<String> {
     let path = format!("{}/../../{page}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
     let (_, marked) = text.split_once("<!-- The tests run").expect("the mark");
@@ -35,7 +35,7 @@ fn lines(page: &str) -> Vec<String> {
 }
 
 /// Splits a line into words as a shell does, as far as the README goes: blanks, '…' and "…".
-fn words(line: &str) -> Vec<String> {
+pub(crate) fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quote = None;
     for c in line.chars() {
@@ -55,6 +55,11 @@ fn words(line: &str) -> Vec<String> {
 
 /// What `curl` does with the options that the README uses.
 async fn curl(server: &Server, words: &[String]) -> String {
+    curl_at(ADDRESS, server, words).await
+}
+
+/// The same with a server that is called `address`.
+pub(crate) async fn curl_at(address: &str, server: &Server, words: &[String]) -> String {
     let (mut url, mut headers, mut body) = (None, Vec::new(), None);
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
@@ -62,7 +67,7 @@ async fn curl(server: &Server, words: &[String]) -> String {
             "-s" => {}
             "-H" => headers.push(rest.next().unwrap().split_once(": ").unwrap()),
             "-d" => body = rest.next(),
-            word if word.starts_with(ADDRESS) => url = word.strip_prefix(ADDRESS),
+            word if word.starts_with(address) => url = word.strip_prefix(address),
             word => panic!("an option that the stand-in does not know: {word}"),
         }
     }
@@ -139,23 +144,28 @@ fn by_shell(page: &str) -> Vec<(String, String)> {
     let server = Server::start();
     let mut answers = Vec::new();
     for line in lines(page) {
-        let script = line
-            .replace(ADDRESS, server.base())
-            .replace(BINARY, env!("CARGO_BIN_EXE_anser"));
-        let output = std::process::Command::new("sh")
-            .args(["-ec", &script])
-            .env("ANSER_SERVER", server.base())
-            .env("NO_PROXY", "*")
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{line}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        answers.push((line, String::from_utf8(output.stdout).unwrap()));
+        let answer = in_shell(&line.replace(ADDRESS, server.base()), &server);
+        answers.push((line, answer));
     }
     answers
+}
+
+/// What a line prints.
+#[cfg(feature = "external")]
+pub(crate) fn in_shell(line: &str, server: &Server) -> String {
+    let script = line.replace(BINARY, env!("CARGO_BIN_EXE_anser"));
+    let output = std::process::Command::new("sh")
+        .args(["-ec", &script])
+        .env("ANSER_SERVER", server.base())
+        .env("NO_PROXY", "*")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{line}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Every CMQ call of the guide is answered with code 0, and what CMQ sent the native API receives.

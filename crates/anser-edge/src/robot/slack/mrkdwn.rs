@@ -4,7 +4,13 @@
 use anser_core::message::segment::{MentionKind, Style};
 
 use crate::robot::draft::Draft;
-use crate::robot::member::escaped;
+use crate::robot::member::{bracketed, escaped, web_url};
+
+/// Bytes of a text beyond which it is shown as it is: more than Slack itself takes (docs.slack.dev, truncation at 40,000
+/// characters).
+const MARKED_BYTES_MAX: usize = 160_000;
+/// Bytes that one style may reach over.
+const STYLED_BYTES_MAX: usize = 2_000;
 
 /// A stretch of marked text.
 #[derive(Debug, PartialEq)]
@@ -100,7 +106,7 @@ fn reference(draft: &mut Draft, inner: &str) {
 fn reference_markdown(inner: &str) -> String {
     let (target, label) = parts(inner);
     let shown = escaped(&unescaped(label.unwrap_or(target)));
-    match crate::robot::member::web_url(&unescaped(target)) {
+    match web_url(&unescaped(target)) {
         Some(url) => format!("[{shown}](<{url}>)"),
         None => shown,
     }
@@ -109,6 +115,10 @@ fn reference_markdown(inner: &str) -> String {
 /// Marked text as runs, in order.
 fn runs(text: &str) -> Vec<Run<'_>> {
     let mut runs = Vec::new();
+    if text.len() > MARKED_BYTES_MAX {
+        runs.push(Run::Text(text, Vec::new()));
+        return runs;
+    }
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("```") {
         let Some((code, after)) = after.split_once("```") else {
@@ -168,16 +178,16 @@ fn marked<'t>(text: &'t str, at: usize, style: &[Style]) -> Option<(&'t str, usi
     let mark = &text[at..=at];
     let rest = &text[at + 1..];
     if mark == "<" {
-        let end = rest.find('>')?;
-        let inner = &rest[..end];
+        let (inner, _) = bracketed(rest)?;
         let good = !inner.is_empty() && !inner.contains(['<', '\n']);
-        return good.then_some((inner, at + end + 2));
+        return good.then_some((inner, at + inner.len() + 2));
     }
     let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     if style.contains(&style_of(mark)) || word(text[..at].chars().next_back()) {
         return None;
     }
-    let line = rest.split('\n').next().unwrap_or_default();
+    let near = &rest[..rest.floor_char_boundary(STYLED_BYTES_MAX)];
+    let line = near.split('\n').next().unwrap_or_default();
     let ends = line.match_indices(mark).find(|(end, _)| {
         let inner = &line[..*end];
         let blank = |c: Option<char>| c.is_none_or(char::is_whitespace);

@@ -58,6 +58,42 @@ fn check(sample: &Sample) {
     let _verdict = sample.prove();
 }
 
+/// Texts of marks that open and are never closed, or closed far away.
+#[test]
+fn texts_full_of_marks_are_read_once() {
+    for mark in [
+        "<",
+        "<at ",
+        "<at id=1>",
+        "@",
+        "*a ",
+        "_a_",
+        "`",
+        "<a>",
+        "<@",
+        "|",
+        "```",
+    ] {
+        let said = format!("{}>", mark.repeat(40_000 / mark.len()));
+        for (dialect, name, pointer) in [
+            (Dialect::Feishu, "text", "/content/text"),
+            (Dialect::DingTalk, "text", "/text/content"),
+            (Dialect::WeCom, "markdown", "/markdown/content"),
+            (Dialect::Slack, "text", "/text"),
+            (Dialect::Discord, "content", "/content"),
+        ] {
+            let mut sample = sample(dialect, name);
+            let mut body: Value = serde_json::from_slice(&sample.body).unwrap();
+            *body.pointer_mut(pointer).unwrap() = said.as_str().into();
+            sample.body = body.to_string().into_bytes();
+            let told = sample
+                .read()
+                .unwrap_or_else(|fault| panic!("{mark}: {fault:?}"));
+            accepted(told);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn noise_does_no_harm(body in prop::collection::vec(any::<u8>(), 0..200), media_type in "\\PC{0,40}", query in "\\PC{0,40}") {
