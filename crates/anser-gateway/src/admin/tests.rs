@@ -3,6 +3,7 @@
 mod channels;
 mod keys;
 mod queues;
+mod robots;
 mod subscriptions;
 mod topics;
 
