@@ -21,9 +21,11 @@ fn stamp() -> Stamp {
             platform: None,
             account: None,
         },
-target_id: None,
-blobs: std::collections::HashMap::new(),
-}
+        target_id: None,
+        origin: None,
+        hops: 0,
+        blobs: std::collections::HashMap::new(),
+    }
 }
 
 fuzz_target!(|json: &[u8]| {
