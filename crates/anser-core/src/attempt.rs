@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::inbound::ReportedState;
+use crate::delivery::ReportedState;
 use crate::outcome::OutcomeClass;
 use crate::time::Timestamp;
 

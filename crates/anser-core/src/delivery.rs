@@ -79,3 +79,24 @@ impl DeliveryState {
         }
     }
 }
+
+/// How far a message got on its platform. A later state in this order replaces an earlier one.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum ReportedState {
+    /// It left the platform's servers.
+    Sent,
+    /// It is on the receiver's device.
+    Delivered,
+    /// The receiver has seen it.
+    Read,
+    /// It will not arrive.
+    Failed,
+}
+
+impl ReportedState {
+    /// Every state, in the order of the numbers that they are stored as; never reordered.
+    pub const ALL: [Self; 4] = [Self::Sent, Self::Delivered, Self::Read, Self::Failed];
+}

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use crate::channel::HttpResponse;
 use crate::id::DeliveryId;
 use crate::message::{Item, Origin, Sender};
 use crate::time::Timestamp;
+
+pub use crate::delivery::ReportedState;
 
 /// Bytes of a request that a platform sends in.
 pub const INBOUND_BYTES_MAX: usize = 1024 * 1024;
@@ -123,27 +123,6 @@ pub struct DeliveryReport {
     pub state: ReportedState,
     /// The platform's code and words, when it failed.
     pub reason: Option<String>,
-}
-
-/// How far a message got on its platform. A later state in this order replaces an earlier one.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum ReportedState {
-    /// It left the platform's servers.
-    Sent,
-    /// It is on the receiver's device.
-    Delivered,
-    /// The receiver has seen it.
-    Read,
-    /// It will not arrive.
-    Failed,
-}
-
-impl ReportedState {
-    /// Every state, in the order of the numbers that they are stored as; never reordered.
-    pub const ALL: [Self; 4] = [Self::Sent, Self::Delivered, Self::Read, Self::Failed];
 }
 
 /// Why a request is not taken. Nothing of it is stored.
