@@ -3,6 +3,7 @@
 
 mod command_line;
 mod doors;
+mod everywhere;
 mod faults;
 mod native;
 mod parts;
