@@ -12,6 +12,7 @@ mod http;
 mod kit;
 mod slack_app;
 mod slack_webhook;
+mod source;
 mod telegram_bot;
 mod webhook;
 mod wecom_app;
@@ -39,6 +40,7 @@ pub fn registry() -> Vec<Box<dyn ChannelKind>> {
         Box::new(discord_bot::DiscordBot),
         Box::new(telegram_bot::TelegramBot),
         Box::new(whatsapp_cloud::WhatsAppCloud),
+        Box::new(source::WebhookSource),
     ]
 }
 

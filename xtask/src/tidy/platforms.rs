@@ -8,7 +8,7 @@ use super::tree::{RustFile, Tree};
 use std::collections::BTreeSet;
 
 /// Kinds that name a protocol, not a platform, and the code that all folders share.
-const GENERIC_FOLDERS: &[&str] = &["webhook", "http", "exec", "email", "kit"];
+const GENERIC_FOLDERS: &[&str] = &["webhook", "http", "exec", "email", "source", "kit"];
 
 /// Platforms that have no folder yet; once they have, the folder's name counts by itself.
 const UPCOMING: &[&str] = &[

@@ -29,6 +29,13 @@ pub const APP: &str = "dingoqx7abcdefg";
 /// The secret that DingTalk signs with.
 pub const SECRET: &str = "SECabc123";
 
+/// The secret of Slack, WhatsApp, GitHub and Stripe.
+pub const SHARED: &str = "a-secret-of-both";
+/// The seed of Discord's key pair.
+pub const SEED: [u8; 32] = [1; 32];
+/// The secret of a sender of Standard Webhooks.
+pub const STANDARD: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
 /// Channels that receive, in a fixed order.
 #[must_use]
 pub fn channels() -> Vec<Arc<dyn Channel>> {
@@ -47,6 +54,24 @@ pub fn channels() -> Vec<Arc<dyn Channel>> {
             json!({"corp_id": CORP, "corp_secret": "s", "agent_id": 218, "token": TOKEN, "encoding_aes_key": AES_KEY}),
         ),
         ("dingtalk-app", json!({"app_key": APP, "app_secret": SECRET, "token": TOKEN, "aes_key": AES_KEY})),
+        ("slack-app", json!({"token": "xoxb-1", "signing_secret": SHARED})),
+        ("telegram-bot", json!({"token": "123456789:AAx", "secret_token": SHARED})),
+        (
+            "discord-bot",
+            json!({"token": "x", "public_key": "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c"}),
+        ),
+        (
+            "whatsapp-cloud",
+            json!({"phone_number_id": "106540352242922", "access_token": "x", "app_secret": SHARED, "verify_token": "vt"}),
+        ),
+        ("source", json!({"scheme": "github", "secret": SHARED})),
+        ("source", json!({"scheme": "stripe", "secret": SHARED})),
+        ("source", json!({"scheme": "standard-webhooks", "secret": STANDARD})),
+        (
+            "source",
+            json!({"scheme": "hmac", "secret": SHARED, "signature_header": "x-signature", "timestamp_header": "x-time",
+                   "dedupe_pointer": "/id", "type_pointer": "/type"}),
+        ),
     ];
     settings
         .iter()

@@ -16,6 +16,7 @@ use aws_lc_rs::hmac;
 use http::Method;
 use url::form_urlencoded;
 
+use super::settings::Secrets;
 use crate::kit::arrival::hex;
 use crate::kit::inbound::{header, malformed, parse, same};
 
@@ -34,10 +35,8 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Reads what Meta sends about one number.
 pub(super) struct Receiver {
-    /// The app's secret, which signs.
-    pub(super) app_secret: String,
-    /// The token that its owner chose for the check of the URL.
-    pub(super) verify_token: String,
+    /// What proves them.
+    pub(super) secrets: Secrets,
     /// The id of the number.
     pub(super) phone_number_id: String,
 }
@@ -58,7 +57,7 @@ impl Receiver {
         })?;
         same(
             token.as_bytes(),
-            self.verify_token.as_bytes(),
+            self.secrets.verify.as_bytes(),
             "hub.verify_token",
         )?;
         if of("hub.mode") != Some("subscribe") {
@@ -74,7 +73,7 @@ impl Receiver {
 
     fn verify(&self, request: &InboundRequest<'_>) -> Result<(), Refusal> {
         let given = header(request, SIGNATURE)?;
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.app_secret.as_bytes());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.secrets.app.as_bytes());
         let expected = format!("{PREFIX}{}", hex(hmac::sign(&key, request.body).as_ref()));
         same(given.as_bytes(), expected.as_bytes(), SIGNATURE)
     }

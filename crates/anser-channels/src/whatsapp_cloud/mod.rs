@@ -28,6 +28,7 @@ use url::Url;
 use crate::kit::plan::{FORMAT, MEDIA_TYPE};
 use crate::kit::post::{post, post_as};
 use crate::kit::settings::{url_settings, url_words};
+use inbound::Receiver;
 use settings::{Endpoint, Settings};
 
 /// The kind's name.
@@ -84,9 +85,14 @@ impl ChannelKind for WhatsAppCloud {
     }
 
     fn open(&self, settings: &Value) -> Result<Arc<dyn Channel>, Problem> {
-        Ok(Arc::new(Opened {
-            endpoint: Settings::open(settings)?,
-        }))
+        let endpoint = Settings::open(settings)?;
+        let (secrets, phone_number_id) =
+            (endpoint.secrets.clone(), endpoint.phone_number_id.clone());
+        let receiver = secrets.map(|secrets| Receiver {
+            secrets,
+            phone_number_id,
+        });
+        Ok(Arc::new(Opened { endpoint, receiver }))
     }
 
     /// `whatsapp://PHONE_NUMBER_ID/NUMBER?access_token=…`.
@@ -124,6 +130,8 @@ impl ChannelKind for WhatsAppCloud {
 /// A number that is ready to use.
 struct Opened {
     endpoint: Endpoint,
+    /// Reads what comes in, where the settings say what proves it.
+    receiver: Option<Receiver>,
 }
 
 /// The message of WhatsApp that a message answers: only in a delivery to the one chat that it can be in.
@@ -188,7 +196,7 @@ impl Channel for Opened {
     }
 
     fn inbound(&self) -> Option<&dyn Inbound> {
-        let receiver = self.endpoint.receiver.as_ref()?;
+        let receiver = self.receiver.as_ref()?;
         Some(receiver)
     }
 }

@@ -7,7 +7,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::inbound::Receiver;
 use crate::kit::settings as kit;
 
 /// Where the Graph API is.
@@ -71,6 +70,15 @@ pub(super) struct Template {
     pub(super) with_text: bool,
 }
 
+/// What proves requests that come in.
+#[derive(Clone)]
+pub(super) struct Secrets {
+    /// The app's secret, which signs.
+    pub(super) app: String,
+    /// The token that its owner chose for the check of the URL.
+    pub(super) verify: String,
+}
+
 /// The settings checked and ready to use.
 pub(super) struct Endpoint {
     /// The API with its version and the id of the number.
@@ -79,8 +87,10 @@ pub(super) struct Endpoint {
     pub(super) bearer: HeaderValue,
     /// What is sent when WhatsApp wants a template.
     pub(super) template: Option<Template>,
-    /// What reads requests that come in.
-    pub(super) receiver: Option<Receiver>,
+    /// What proves requests that come in.
+    pub(super) secrets: Option<Secrets>,
+    /// The id of the number.
+    pub(super) phone_number_id: String,
     to: Option<String>,
 }
 
@@ -152,43 +162,31 @@ impl Settings {
         let mut url = kit::base(settings.base_url.as_deref().unwrap_or(BASE))?;
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{path}/{version}/{}", settings.phone_number_id));
-        let receiver = receiver(
-            &settings.phone_number_id,
-            settings.app_secret,
-            settings.verify_token,
-        )?;
+        let secrets = secrets(settings.app_secret, settings.verify_token)?;
         let to = settings.to.as_deref();
         let to = to.map(|to| number("settings.to", to)).transpose()?;
         Ok(Endpoint {
             url,
             bearer,
             template: settings.template,
-            receiver,
+            secrets,
+            phone_number_id: settings.phone_number_id,
             to,
         })
     }
 }
 
-/// What reads requests that come in: it needs both secrets.
-fn receiver(
-    phone_number_id: &str,
-    app_secret: Option<String>,
-    verify_token: Option<String>,
-) -> Result<Option<Receiver>, Problem> {
+/// To receive takes both secrets.
+fn secrets(app: Option<String>, verify: Option<String>) -> Result<Option<Secrets>, Problem> {
     let one_of = |field: &str, other: &str| {
         let detail = format!("is missing: to receive, {other} needs it");
         Problem::invalid("missing_field", format!("settings.{field}"), detail)
     };
-    match (app_secret, verify_token) {
-        (Some(app_secret), Some(verify_token)) => {
-            kit::check_credential("settings.app_secret", &app_secret, "the app's secret")?;
-            let field = "settings.verify_token";
-            kit::check_credential(field, &verify_token, "the verify token")?;
-            Ok(Some(Receiver {
-                app_secret,
-                verify_token,
-                phone_number_id: phone_number_id.to_owned(),
-            }))
+    match (app, verify) {
+        (Some(app), Some(verify)) => {
+            kit::check_credential("settings.app_secret", &app, "the app's secret")?;
+            kit::check_credential("settings.verify_token", &verify, "the verify token")?;
+            Ok(Some(Secrets { app, verify }))
         }
         (None, None) => Ok(None),
         (Some(_), None) => Err(one_of("verify_token", "app_secret")),

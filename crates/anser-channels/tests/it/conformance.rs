@@ -105,6 +105,16 @@ pub(crate) fn requests(
     plan.steps.iter().enumerate().map(request).collect()
 }
 
+/// The kinds that send; others only receive.
+fn senders() -> impl Iterator<Item = Box<dyn ChannelKind>> {
+    let kinds = anser_channels::registry().into_iter();
+    kinds.filter(|kind| !only_receives(&**kind))
+}
+
+fn only_receives(kind: &dyn ChannelKind) -> bool {
+    kind.manifest().capabilities == ["receive"]
+}
+
 fn open(kind: &dyn ChannelKind) -> Vec<Arc<dyn Channel>> {
     examples(kind)
         .iter()
@@ -141,10 +151,8 @@ fn manifests_are_complete() {
                 .iter()
                 .all(|link| link.starts_with("https://"))
         );
-        assert!(
-            !manifest.links.is_empty() && !manifest.formats.is_empty(),
-            "{name}"
-        );
+        assert!(!manifest.links.is_empty(), "{name}");
+        assert_eq!(manifest.formats.is_empty(), only_receives(&*kind), "{name}");
         let unique: HashSet<_> = manifest.formats.iter().collect();
         assert_eq!(unique.len(), manifest.formats.len(), "{name}");
     }
@@ -199,8 +207,39 @@ fn secrets_can_be_written_only() {
 }
 
 #[test]
-fn requests_are_pure_and_valid() {
+fn what_only_receives_sends_nothing_and_says_so() {
+    for kind in anser_channels::registry()
+        .iter()
+        .filter(|kind| only_receives(&***kind))
+    {
+        for channel in open(&**kind) {
+            assert!(channel.endpoint().is_none() && channel.inbound().is_some());
+            for message in messages() {
+                let problem = channel.render(&message, &context(None)).unwrap_err();
+                assert_eq!(problem.code, "not_available");
+                assert!(problem.detail.contains("only receives"), "{problem}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_receives_says_so_and_where() {
     for kind in anser_channels::registry() {
+        let manifest = kind.manifest();
+        if manifest.capabilities.contains(&"receive") {
+            assert!(manifest.setup.contains("/in/"), "{}", manifest.kind);
+            continue;
+        }
+        for channel in open(&*kind) {
+            assert!(channel.inbound().is_none(), "{}", manifest.kind);
+        }
+    }
+}
+
+#[test]
+fn requests_are_pure_and_valid() {
+    for kind in senders() {
         let formats = kind.manifest().formats;
         for channel in open(&*kind) {
             for message in messages() {
@@ -235,7 +274,7 @@ fn check_requests(channel: &dyn Channel, message: &Message, context: &Context<'_
 
 #[test]
 fn an_unknown_format_is_refused() {
-    for kind in anser_channels::registry() {
+    for kind in senders() {
         for channel in open(&*kind) {
             for message in messages() {
                 let context = context(Some("no-such-format"));
@@ -265,7 +304,7 @@ fn classes_that_hold_for_every_channel() {
         let detail = "why".to_owned();
         Err(SendError { kind, sent, detail })
     };
-    for kind in anser_channels::registry() {
+    for kind in senders() {
         let manifest = kind.manifest();
         for channel in open(&*kind) {
             let message = messages().next().unwrap();

@@ -100,8 +100,10 @@ fn page(manifest: &Manifest) -> String {
     writeln!(page, "## Settings\n").unwrap();
     settings(&mut page, &manifest.settings);
     writeln!(page, "\n```json\n{example}\n```\n").unwrap();
-    writeln!(page, "## Formats\n").unwrap();
-    formats(&mut page, manifest);
+    if !manifest.formats.is_empty() {
+        writeln!(page, "## Formats\n").unwrap();
+        formats(&mut page, manifest);
+    }
     let capabilities = manifest.capabilities.join("`, `");
     writeln!(page, "\n## Shown natively\n\n`{capabilities}`\n").unwrap();
     writeln!(page, "## Links\n").unwrap();

@@ -149,7 +149,7 @@ fn what_is_no_interaction_is_refused() {
     let mut other = call.clone();
     other.body = re_encoded(body.as_bytes());
     assert_eq!(other.refused(&*channel()), "wrong_signature");
-    let mut get = call.clone();
+    let mut get = call;
     get.method = Method::GET;
     assert_eq!(get.refused(&*channel()), "method_not_allowed");
     for body in ["", "{", "null", "{}", r#"{"type":99}"#, r#"{"type":2}"#] {
@@ -176,7 +176,7 @@ proptest! {
         let events = events(EVENTS);
         let signed = interaction(&events[place.index(events.len())].1);
         // A digit in upper case is the same digit.
-        if choice % 5 < 2 && choice / 5 % 3 == 0 && (choice / 5 >> 8) & 0xff == 0x20 {
+        if choice % 5 < 2 && choice / 5 % 3 == 0 && ((choice / 5) >> 8) & 0xff == 0x20 {
             return Ok(());
         }
         check_changed(&*channel(), &signed, choice);

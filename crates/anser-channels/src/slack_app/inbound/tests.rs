@@ -120,7 +120,7 @@ fn what_is_no_request_of_slack_is_refused() {
     let mut other = call.clone();
     other.body = re_encoded(body.as_bytes());
     assert_eq!(other.refused(&*channel()), "wrong_signature");
-    let mut get = call.clone();
+    let mut get = call;
     get.method = Method::GET;
     assert_eq!(get.refused(&*channel()), "method_not_allowed");
     for body in [

@@ -120,7 +120,7 @@ fn what_is_no_request_of_meta_is_refused() {
     let mut other = call.clone();
     other.body = re_encoded(body.as_bytes());
     assert_eq!(other.refused(&*channel()), "wrong_signature");
-    let mut put = call.clone();
+    let mut put = call;
     put.method = Method::PUT;
     assert_eq!(put.refused(&*channel()), "method_not_allowed");
     for body in ["", "{", "null", "{}", r#"{"object":"page"}"#] {
