@@ -6,6 +6,7 @@ mod doors;
 mod everywhere;
 mod faults;
 mod native;
+mod one_chat;
 mod parts;
 mod rates;
 mod refusals;

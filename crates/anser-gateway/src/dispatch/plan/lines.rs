@@ -49,8 +49,8 @@ impl Plan {
         self.push(group, retry, ready, now);
     }
 
-    fn target_of(&mut self, group: Group, row: &DeliveryRow) -> Option<TargetFacts> {
-        let facts = self.group_mut(group).facts?;
+    fn target_of(&self, group: Group, row: &DeliveryRow) -> Option<TargetFacts> {
+        let facts = self.groups.get(&group)?.facts?;
         if !facts.targets {
             return None;
         }
