@@ -69,7 +69,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Section> {
                 run.connections,
                 figure(micros_each(run.stand_in, run.messages)),
             ),
-            "Below: rendering, making all requests of the plan and classifying their answers, without I/O; a message with text, \
+            "By kind: rendering, making all requests of the plan and classifying their answers, without I/O; a message with text, \
              mention, picture, card and file; the fastest of 7 runs of a loop in one thread."
                 .to_owned(),
         ],
