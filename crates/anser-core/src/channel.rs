@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -25,6 +25,7 @@ use crate::problem::Problem;
 use crate::resource::{Ordering, Rate};
 use crate::time::Timestamp;
 
+pub use crate::response::HttpResponse;
 pub use mail::{MAIL_BYTES_MAX, Mail, MailAttachment, MailRequest, MailSecurity, MailServer};
 pub use plan::{Checkpoint, Instead, Plan, Step, StepKind};
 
@@ -393,17 +394,6 @@ pub struct HttpRequest {
 
 /// What came back: an answer, or why there is none.
 pub type Exchange = Result<HttpResponse, SendError>;
-
-/// An HTTP answer, or the reply of a mail server, whose code stands for the status (RFC 5321 §4.2).
-#[derive(Debug, Clone)]
-pub struct HttpResponse {
-    /// Status.
-    pub status: StatusCode,
-    /// Headers.
-    pub headers: HeaderMap,
-    /// Body, cut at the cap.
-    pub body: Bytes,
-}
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

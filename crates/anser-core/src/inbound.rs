@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use crate::channel::HttpResponse;
 use crate::id::DeliveryId;
 use crate::message::{Item, Origin, Sender};
+use crate::response::HttpResponse;
 use crate::time::Timestamp;
 
 pub use crate::delivery::ReportedState;

@@ -18,6 +18,7 @@ pub mod pattern;
 pub mod problem;
 pub mod random;
 pub mod resource;
+pub mod response;
 pub mod retry;
 pub mod store;
 pub mod time;
