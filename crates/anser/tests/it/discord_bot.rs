@@ -6,7 +6,7 @@ use std::time::Duration;
 use anser_sim::{Fault, FaultKind, Platform, Received, Sim, SimOptions};
 use serde_json::{Value, json};
 
-use crate::harness::{Api, Server, ServerOptions, eventually};
+use crate::harness::{Api, Server, ServerOptions, anser, eventually};
 
 /// What the stand-in's bot may write to, where it may not, and a person.
 const CHANNEL: &str = "1000000000000000001";
@@ -343,6 +343,23 @@ async fn a_message_whose_answer_was_lost_appears_once() {
         "{delivery:#}"
     );
     assert_eq!(stage.sim.messages().len(), before + 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_by_url_needs_no_server() {
+    let sim = Sim::start(SimOptions::new(Platform::Discord))
+        .await
+        .unwrap();
+    for target in [CHANNEL.to_owned(), format!("user/{PERSON}")] {
+        let to = format!("discord-bot://{}/{target}?base_url={}", token(), sim.base());
+        assert_eq!(
+            anser(&["send", "--to", &to, "same"]).ok(),
+            "discord-bot: delivered\n"
+        );
+    }
+    let messages = sim.messages();
+    assert_eq!(messages[0].conversation, CHANNEL);
+    assert_eq!(messages.len(), 2, "{messages:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use anser_core::resource::Rate;
 use anser_sim::{Fault, FaultKind, Platform, Received, Sim, SimOptions};
 use serde_json::{Value, json};
 
-use crate::harness::{Api, Server, ServerOptions, eventually};
+use crate::harness::{Api, Server, ServerOptions, anser, eventually};
 
 /// What the stand-in's bot is in, the same where only administrators write, and a person with the id of the conversation.
 const CHANNEL: &str = "C0000002001";
@@ -358,6 +358,23 @@ async fn a_lost_answer_is_an_unknown_outcome_and_the_next_attempt_is_marked() {
     let shown = stage.sim.messages().split_off(before);
     let uploads: Vec<&String> = shown.iter().flat_map(|message| &message.uploads).collect();
     assert_eq!((shown.len(), uploads.len()), (3, 3), "{shown:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_by_url_needs_no_server() {
+    let sim = Sim::start(SimOptions::new(Platform::Slack)).await.unwrap();
+    for (target, place) in [(CHANNEL, CHANNEL), (PERSON, CONVERSATION)] {
+        let to = format!(
+            "slack-app://{}/{target}?base_url={}/api",
+            token(),
+            sim.base()
+        );
+        assert_eq!(
+            anser(&["send", "--to", &to, "hi"]).ok(),
+            "slack-app: delivered\n"
+        );
+        assert_eq!(sim.messages().pop().unwrap().conversation, place);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
