@@ -15,7 +15,7 @@ use crate::feishu_app::address::is_message_id;
 use crate::feishu_app::settings::Receiver;
 use crate::kit::arrival::hex;
 use crate::kit::cbc;
-use crate::kit::testing::inbound::{Call, accepted, mutated, shown, target};
+use crate::kit::testing::inbound::{Call, accepted, answer, mutated, shown, target};
 
 const VECTORS: &str = include_str!("../../../fixtures/inbound/vectors-cn.json");
 const EVENTS: &str = include_str!("../../../fixtures/inbound/feishu.json");
@@ -253,6 +253,32 @@ fn check_answerable(message: &anser_core::Message) {
 }
 
 #[test]
+fn an_answer_goes_to_the_same_chat_and_thread() {
+    let channel = channel(Some(KEY), Some(TOKEN));
+    for (name, in_thread) in [
+        ("message: text", false),
+        ("message: direct", false),
+        ("message: in a thread", true),
+    ] {
+        let (_, message) = sealed(&event(name)).messages(&*channel).remove(0);
+        let (url, body) = answer(&*channel, &message);
+        assert!(
+            url.ends_with("/im/v1/messages/om_m1/reply"),
+            "{name}: {url}"
+        );
+        assert_eq!(body["reply_in_thread"], in_thread, "{name}");
+    }
+    // A menu has no message to reply to.
+    let (_, message) = sealed(&event("menu")).messages(&*channel).remove(0);
+    let (url, body) = answer(&*channel, &message);
+    assert!(
+        url.ends_with("/im/v1/messages?receive_id_type=open_id"),
+        "{url}"
+    );
+    assert_eq!(body["receive_id"], "ou_u1");
+}
+
+#[test]
 fn what_the_app_did_itself_is_no_event() {
     let channel = channel(Some(KEY), Some(TOKEN));
     let mut own = event("message: text");
@@ -324,7 +350,7 @@ fn hostile_content_is_a_message_all_the_same() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
     fn no_mutation_of_a_signed_request_is_taken(choice: u64, part in 0_usize..4) {

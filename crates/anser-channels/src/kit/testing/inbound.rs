@@ -1,7 +1,7 @@
 //! What the tests of incoming requests share: a request, its events as accepted messages, and what no mutation may do.
 //! Tests only.
 
-use anser_core::channel::Channel;
+use anser_core::channel::{Channel, Context};
 use anser_core::id::MessageId;
 use anser_core::inbound::{InboundContext, InboundRequest, Received, Refusal};
 use anser_core::limits::Limits;
@@ -140,6 +140,30 @@ pub(crate) fn target(message: &Message) -> Option<&str> {
     let (channel, target) = id.split_once('/').expect("has a target");
     assert_eq!(channel, CHANNEL);
     Some(target)
+}
+
+/// The URL and the body with which the channel answers a message, in the same chat.
+pub(crate) fn answer(channel: &dyn Channel, message: &Message) -> (String, Value) {
+    let header = &message.header;
+    let origin = header.origin.as_ref().expect("comes from a platform");
+    let mut answer =
+        super::message(&serde_json::json!({"segments": [{"type": "text", "text": "yes"}]}));
+    answer.header.to = header
+        .conversation
+        .iter()
+        .map(|chat| chat.id.clone())
+        .collect();
+    answer.header.conversation.clone_from(&header.conversation);
+    answer.header.reply_to.clone_from(&origin.message_id);
+    let context = Context {
+        target: target(message),
+        ..super::context(0)
+    };
+    let plan = channel.render(&answer, &context).unwrap();
+    let request = channel.request(&plan.steps[0], &answer, &context).unwrap();
+    let request = request.into_http().unwrap();
+    let body = serde_json::from_slice(&request.body).unwrap();
+    (request.url.to_string(), body)
 }
 
 /// A message without what differs each time, for a snapshot.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::super::WeComApp;
 use crate::kit::envelope::{Envelope, Signed, settings};
-use crate::kit::testing::inbound::{CHANNEL, Call, accepted, mutated, shown, target};
+use crate::kit::testing::inbound::{CHANNEL, Call, accepted, answer, mutated, shown, target};
 use crate::wecom_app::target::Target;
 
 const VECTORS: &str = include_str!("../../../fixtures/inbound/vectors-cn.json");
@@ -198,6 +198,20 @@ fn every_type_of_message_and_event_is_normalised() {
 }
 
 #[test]
+fn an_answer_goes_to_who_wrote() {
+    let channel = channel(CORP);
+    let (_, message) = sealed(events()[0].1.as_bytes(), CORP)
+        .messages(&*channel)
+        .remove(0);
+    let (url, body) = answer(&*channel, &message);
+    assert!(url.contains("/cgi-bin/message/send?"), "{url}");
+    assert_eq!(
+        (&body["touser"], &body["agentid"]),
+        (&json!("ann"), &json!(218))
+    );
+}
+
+#[test]
 fn events_of_one_second_differ_and_their_repeats_do_not() {
     let channel = channel(CORP);
     let key = |xml: &str| sealed(xml.as_bytes(), CORP).messages(&*channel).remove(0).0;
@@ -287,7 +301,7 @@ fn token_and_key_go_together() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     /// A byte of the body outside of what is encrypted is not signed and may differ.
     #[test]
