@@ -2,7 +2,7 @@
 //! know any platform.
 //!
 //! Events whose type is `chat.NAME` have these fields beside `raw`, the platform's own event; what a platform does not say
-//! is absent:
+//! is absent (`docs/spec/events.md`):
 //!
 //! | type | fields |
 //! |---|---|
@@ -14,6 +14,8 @@
 //! | `chat.form` | `id`, `values` |
 //! | `chat.joined`, `chat.left` | `users` (`[{id, name}]`) |
 //! | `chat.bot_added`, `chat.bot_removed` | |
+//! | `chat.opened`, `chat.updated`, `chat.disbanded` | `before`, `after` |
+//! | `chat.approval` | `approval`, `instance`, `task`, `status`, `user` |
 //! | `chat.sent`, `chat.delivered`, `chat.read`, `chat.failed` | `message_id`, `user`, `reason` |
 
 use anser_core::Timestamp;
