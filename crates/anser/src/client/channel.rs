@@ -94,6 +94,9 @@ pub(crate) struct Create {
     /// At most so many deliveries a second.
     #[arg(long, value_name = "PER_SECOND")]
     rate: Option<f64>,
+    /// The topic of what its platform sends to `/in/NAME`; the settings must have what verifies it.
+    #[arg(long, value_name = "TOPIC")]
+    inbound: Option<String>,
 }
 
 impl ChannelCommand {
@@ -180,6 +183,9 @@ impl Create {
         put(&mut spec, "timeout", self.timeout);
         if let Some(rate) = self.rate {
             spec.insert("rate".to_owned(), json!({"per_second": rate}));
+        }
+        if let Some(topic) = self.inbound {
+            spec.insert("inbound".to_owned(), json!({"topic": topic}));
         }
         resource::create(api, output, &["v1", "channels"], &self.name, spec).await
     }

@@ -1,6 +1,8 @@
 //! In from the platforms, end to end: signed events reach their topic once, whatever is sent again and whenever the server is
 //! killed, and a bot that is a plain HTTP handler answers in the same chat and thread.
 
+mod echo;
+
 use std::time::Duration;
 
 use anser_core::Timestamp;
@@ -54,17 +56,6 @@ impl Stage {
         Self { server, sim, bot }
     }
 
-    /// The bot answers what it is told with its own words: all that an echo bot is.
-    fn echo(&self) {
-        self.bot.rule("/bot", |request| {
-            let message = request.json();
-            let text = message["body"]["segments"][0]["text"].as_str()?.to_owned();
-            let answer = json!({"body": {"segments": [{"type": "text", "text": format!("you said {text}")}]}});
-            let headers = vec![("content-type", MESSAGE.to_owned())];
-            Some(Answer::Full(200, headers, answer.to_string().into_bytes()))
-        });
-    }
-
     fn api(&self) -> Api {
         self.server.api()
     }
@@ -84,6 +75,23 @@ impl Stage {
     }
 }
 
+/// The bot answers what it is told with its own words: all that an echo bot is.
+fn echo(bot: &Receiver) {
+    bot.rule("/bot", |request| {
+        let message = request.json();
+        let text = message["body"]["segments"][0]["text"].as_str()?.to_owned();
+        let answer =
+            json!({"body": {"segments": [{"type": "text", "text": format!("you said {text}")}]}});
+        let headers = vec![("content-type", MESSAGE.to_owned())];
+        Some(Answer::Full(200, headers, answer.to_string().into_bytes()))
+    });
+}
+
+/// Hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A message that somebody wrote in the thread.
 fn said(number: usize, text: &str) -> String {
     let event = json!({
@@ -101,16 +109,11 @@ async fn post(base: &str, body: &str, secret: &str) -> Option<u16> {
     let time = now.seconds().to_string();
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, format!("v0:{time}:{body}").as_bytes());
-    let digits: String = tag
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
     let request = Api::new(base, None)
         .request(Method::POST, "/in/slack")
         .header("content-type", "application/json")
         .header("x-slack-request-timestamp", time)
-        .header("x-slack-signature", format!("v0={digits}"))
+        .header("x-slack-signature", format!("v0={}", hex(tag.as_ref())))
         .timeout(Duration::from_secs(10))
         .body(body.to_owned());
     request
@@ -138,7 +141,7 @@ async fn on_topic(api: &Api) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_echo_bot_answers_in_the_same_thread_once_for_each_event() {
     let stage = Stage::set(json!({})).await;
-    stage.echo();
+    echo(&stage.bot);
     let event = said(1, "hello");
     for _ in 0..3 {
         assert_eq!(post(stage.server.base(), &event, SECRET).await, Some(200));
@@ -161,7 +164,7 @@ async fn an_echo_bot_answers_in_the_same_thread_once_for_each_event() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_event_reaches_no_topic_and_no_bot() {
     let stage = Stage::set(json!({})).await;
-    stage.echo();
+    echo(&stage.bot);
     assert_eq!(
         post(stage.server.base(), &said(1, "evil"), "guess").await,
         Some(401)
@@ -225,6 +228,34 @@ async fn a_message_is_answered_by_its_id_from_the_command_line() {
         shown,
         [("a person says hi".to_owned(), Some(THREAD.to_owned()))]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_takes_what_comes_in_is_made_from_the_command_line() {
+    let stage = Stage::set(json!({})).await;
+    let create = |more: &[&str]| {
+        let mut all = vec![
+            "channel",
+            "create",
+            "cli",
+            "--kind",
+            "slack-app",
+            "--inbound",
+            "talk",
+        ];
+        all.extend(["--set", "token=xoxb-1-2-abc"]);
+        all.extend(more);
+        stage.server.anser(&all)
+    };
+    let refused = create(&[]);
+    assert!(
+        refused.stderr.contains("missing_secret"),
+        "{}",
+        refused.stderr
+    );
+    create(&["--set", &format!("signing_secret={SECRET}")]).ok();
+    let (_, shown) = stage.api().get("/v1/channels/cli").await;
+    assert_eq!(shown["inbound"], json!({"topic": "talk"}));
 }
 
 /// The server is killed while events come in and are answered; the platform sends again what it had no answer to, and some
