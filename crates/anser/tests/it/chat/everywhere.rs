@@ -15,8 +15,7 @@ const PDF: &[u8] = b"%PDF-1.4\n";
 /// Where signed links to blobs lead.
 const PUBLIC: &str = "https://files.example";
 /// Members that are new every time.
-const ASIDE: [&str; 11] = [
-    "id",
+const ASIDE: [&str; 10] = [
     "uuid",
     "nonce",
     "client_msg_id",
@@ -64,7 +63,7 @@ fn settled(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             let members = members.iter().map(|(name, value)| {
-                let aside = ASIDE.contains(&name.as_str()) && is_new(value);
+                let aside = ASIDE.contains(&name.as_str()) || (name == "id" && is_new(value));
                 let shown = if aside {
                     format!("[{name}]").into()
                 } else {
