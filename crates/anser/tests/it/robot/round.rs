@@ -102,63 +102,66 @@ async fn an_alert_is_a_card_in_three_chats() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_our_channels_send_to_robots_a_robot_of_ours_takes() {
-    let (server, receiver) = (Server::start(), Receiver::start().await);
-    with_topic(&server, &receiver).await;
-    let api = server.api();
-    let secret = "s3cret";
+/// Our kinds of channel that go to robots, with the dialect of ours that stands for the platform, and an address of theirs.
+const SENDERS: [(&str, &str, &str); 5] = [
+    (
+        "feishu-robot",
+        "feishu",
+        "https://open.feishu.cn/open-apis/bot/v2/hook/any",
+    ),
+    (
+        "dingtalk-robot",
+        "dingtalk",
+        "https://oapi.dingtalk.com/robot/send?access_token=any",
+    ),
+    (
+        "wecom-robot",
+        "wecom",
+        "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=any",
+    ),
+    (
+        "slack-webhook",
+        "slack",
+        "https://hooks.slack.com/services/T1/B1/any",
+    ),
+    (
+        "discord-webhook",
+        "discord",
+        "https://discord.com/api/webhooks/1/any",
+    ),
+];
+
+/// A channel of every such kind, called as its dialect, which goes to a robot of the same gateway; those that can sign go to
+/// one with a secret.
+async fn with_senders(server: &Server) {
+    let (api, secret) = (server.api(), "s3cret");
     let signed = json!({"name": "signed", "topic": "alerts", "secret": secret});
-    let (signed, open) = (
-        robot(&api, &signed).await,
-        robot(&api, &json!({"name": "open", "topic": "alerts"})).await,
-    );
-    let mut to = Vec::new();
-    for (kind, dialect, webhook) in [
-        (
-            "feishu-robot",
-            "feishu",
-            "https://open.feishu.cn/open-apis/bot/v2/hook/any",
-        ),
-        (
-            "dingtalk-robot",
-            "dingtalk",
-            "https://oapi.dingtalk.com/robot/send?access_token=any",
-        ),
-        (
-            "wecom-robot",
-            "wecom",
-            "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=any",
-        ),
-        (
-            "slack-webhook",
-            "slack",
-            "https://hooks.slack.com/services/T1/B1/any",
-        ),
-        (
-            "discord-webhook",
-            "discord",
-            "https://discord.com/api/webhooks/1/any",
-        ),
-    ] {
+    let signed = robot(&api, &signed).await;
+    let open = robot(&api, &json!({"name": "open", "topic": "alerts"})).await;
+    for (kind, dialect, webhook) in SENDERS {
         let signs = ["feishu", "dingtalk"].contains(&dialect);
         let path = if signs {
             signed(dialect)
         } else {
             open(dialect)
         };
-        let mut settings =
-            json!({"webhook_url": webhook, "base_url": format!("{}{path}", server.base())});
+        let base = format!("{}{path}", server.base());
+        let mut settings = json!({"webhook_url": webhook, "base_url": base});
         if signs {
             settings["secret"] = secret.into();
         }
-        api.make(
-            "/v1/channels",
-            &json!({"name": dialect, "kind": kind, "settings": settings}),
-        )
-        .await;
-        to.push(dialect);
+        let channel = json!({"name": dialect, "kind": kind, "settings": settings});
+        api.make("/v1/channels", &channel).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_our_channels_send_to_robots_a_robot_of_ours_takes() {
+    let (server, receiver) = (Server::start(), Receiver::start().await);
+    with_topic(&server, &receiver).await;
+    with_senders(&server).await;
+    let api = server.api();
+    let to = SENDERS.map(|(_, dialect, _)| dialect);
     let item = json!({"header": {"to": to}, "body": {"segments": [
         {"type": "text", "text": "Paid "}, {"type": "mention", "kind": "user", "id": "1234567890", "name": "Tom"},
         {"type": "card", "title": "Order 42", "level": "success", "sections": ["Total **9.90**"],
