@@ -55,7 +55,10 @@ an id (or the timestamp alone), or whose `conversation` has a thread, goes into 
 Mentions take member ids (`U…`), user groups (`S…`) and channels (`C…`). Pictures go by their public URL; other pictures and \
 all files of known size, up to 1 GB, are uploaded and shown as messages of their own. An edit changes text and cards in place, \
 and replaces files. Slack offers nothing to know a message again that was sent twice, so that one whose answer was lost is sent \
-again, marked as a possible duplicate. Slack takes about one message a second of a channel, and a few of a workspace.";
+again, marked as a possible duplicate. Slack takes about one message a second of a channel, and a few of a workspace. \
+To receive, copy Signing Secret from the app's page Basic Information into `signing_secret`, and enter \
+`https://GATEWAY/in/NAME` as Request URL at Event Subscriptions (subscribe to the bot events message.channels, message.groups, \
+message.im, reaction_added, member_joined_channel …), at Interactivity & Shortcuts and at each command of Slash Commands.";
 
 /// The kind.
 pub(crate) struct SlackApp;
