@@ -100,12 +100,11 @@ impl Gateway {
         events: Vec<InboundEvent>,
     ) -> Result<(), Problem> {
         // First, as writing one again changes nothing, while an event that is stored is not looked at again.
-        for event in &events {
-            if let Some(report) = &event.report {
-                self.note_report(entry, report, event.item.header.occurred_at)
-                    .await?;
-            }
-        }
+        let reports = events
+            .iter()
+            .filter_map(|event| Some((event.report.as_ref()?, event.item.header.occurred_at)))
+            .collect();
+        self.note_reports(entry, reports).await?;
         let named: Vec<(String, Option<String>)> = events
             .iter()
             .map(|event| (event.dedupe_key.clone(), event.item.header.r#type.clone()))

@@ -17,43 +17,68 @@ const MOVED_REPEATS_MAX: usize = 5;
 /// Longest reason of a failure that is kept, in bytes.
 const REASON_BYTES_MAX: usize = 1024;
 
+/// A report, and when it happened.
+pub(super) type Told<'a> = (&'a DeliveryReport, Option<Timestamp>);
+
 impl Gateway {
-    /// Writes a report to the log, unless it has that state or a later one. A delivery that is gone, or went through another
-    /// channel, is left alone.
+    /// Writes reports to the log, in one commit, but for those of which it has that state or a later one. A delivery that is
+    /// gone, or went through another channel, is left alone.
     ///
     /// # Errors
     /// The store's.
-    pub(super) async fn note_report(
+    pub(super) async fn note_reports(
+        &self,
+        entry: &ChannelEntry,
+        mut reports: Vec<Told<'_>>,
+    ) -> Result<(), Problem> {
+        for _ in 0..MOVED_REPEATS_MAX {
+            let (mut notes, mut told) = (Vec::new(), Vec::new());
+            for (report, occurred_at) in reports {
+                if let Some(note) = self.note(entry, report, occurred_at).await? {
+                    notes.push(note);
+                    told.push((report, occurred_at));
+                }
+            }
+            if notes.is_empty() {
+                return Ok(());
+            }
+            let settled = self.store.settle(notes).await.map_err(store_problem)?;
+            let moved = settled.iter().zip(told);
+            reports = moved
+                .filter(|(settled, _)| **settled == Settled::Fenced)
+                .map(|(_, told)| told)
+                .collect();
+        }
+        for (report, _) in reports {
+            tracing::warn!(delivery = %report.delivery, "what its platform says of a delivery could not be noted: it keeps changing");
+        }
+        Ok(())
+    }
+
+    /// The note of one report; `None` when there is nothing to be noted.
+    async fn note(
         &self,
         entry: &ChannelEntry,
         report: &DeliveryReport,
         occurred_at: Option<Timestamp>,
-    ) -> Result<(), Problem> {
-        for _ in 0..MOVED_REPEATS_MAX {
-            let row = self.store.delivery(report.delivery).await;
-            let row = row.map_err(store_problem)?;
-            let Some(row) = row.filter(|row| row.channel == entry.meta.id) else {
-                return Ok(());
-            };
-            let log = self.store.attempts(row.id).await.map_err(store_problem)?;
-            if reported(&log).is_some_and(|last| last.state >= report.state) {
-                return Ok(());
-            }
-            let at = self.clock.now();
-            let note = Settlement {
-                token: row.token(),
-                to: Settle::Note,
-                at,
-                attempt: Some(attempt(&row, report, occurred_at.unwrap_or(at))),
-                unlogged: false,
-            };
-            let settled = self.store.settle(vec![note]).await.map_err(store_problem)?;
-            if matches!(settled.as_slice(), [Settled::Done { .. }]) {
-                return Ok(());
-            }
+    ) -> Result<Option<Settlement>, Problem> {
+        let row = self.store.delivery(report.delivery).await;
+        let row = row.map_err(store_problem)?;
+        let Some(row) = row.filter(|row| row.channel == entry.meta.id) else {
+            return Ok(None);
+        };
+        let log = self.store.attempts(row.id).await.map_err(store_problem)?;
+        if reported(&log).is_some_and(|last| last.state >= report.state) {
+            return Ok(None);
         }
-        tracing::warn!(delivery = %report.delivery, "what its platform says of a delivery could not be noted: it keeps changing");
-        Ok(())
+        let at = self.clock.now();
+        Ok(Some(Settlement {
+            token: row.token(),
+            to: Settle::Note,
+            at,
+            attempt: Some(attempt(&row, report, occurred_at.unwrap_or(at))),
+            unlogged: false,
+        }))
     }
 }
 

@@ -244,9 +244,9 @@ async fn what_a_platform_says_of_a_delivery_is_seen_with_it() {
             "report": {"delivery": delivery, "state": state}})
     };
     let (id, other) = (ours.id.to_string(), foreign.id.to_string());
+    let both = json!([told("r1", &id, "delivered"), told("r2", &id, "read")]);
+    send(&fixture, &both).await.unwrap();
     for (key, delivery, state) in [
-        ("r1", &id, "delivered"),
-        ("r2", &id, "read"),
         ("r2", &id, "read"),
         ("r3", &id, "sent"),
         ("r4", &other, "failed"),
