@@ -9,6 +9,7 @@ mod mail;
 mod sdk;
 mod slack_sdk;
 mod verifiers_cn;
+mod verifiers_west;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
