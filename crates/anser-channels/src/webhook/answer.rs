@@ -95,7 +95,7 @@ mod tests {
         let typed = "Application/vnd.anser.message+json; charset=utf-8";
         for (response, replies, count) in [
             (answered(200, typed, one.clone()), Replies::Conversation, 1),
-            (answered(202, typed, two.clone()), Replies::Anywhere, 2),
+            (answered(202, typed, two), Replies::Anywhere, 2),
             (answered(200, typed, one.clone()), Replies::None, 0),
             (answered(200, typed, " "), Replies::Conversation, 0),
             (answered(200, typed, "[]"), Replies::Conversation, 0),

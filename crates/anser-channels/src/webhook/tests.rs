@@ -276,7 +276,7 @@ fn outcomes_follow_the_subscription() {
             ..context(None)
         };
         let plan = channel.render(&message, &context).unwrap();
-        let response = anser_core::channel::HttpResponse {
+        let response = HttpResponse {
             status: http::StatusCode::from_u16(status).unwrap(),
             headers: http::HeaderMap::new(),
             body: bytes::Bytes::new(),
