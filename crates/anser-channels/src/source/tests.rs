@@ -422,8 +422,11 @@ fn settings_that_contradict_each_other_are_refused() {
         let field = format!("settings.{field}");
         check_refused(&WebhookSource, &[(settings, code, &field)]);
     }
-    let mut both = with("hmac", "type_pointer", "/a".into());
-    both["type_header"] = "x".into();
+}
+
+#[test]
+fn a_type_stands_in_one_place() {
+    let both = json!({"scheme": "hmac", "secret": "s", "signature_header": "x-s", "type_pointer": "/a", "type_header": "x"});
     check_refused(
         &WebhookSource,
         &[(both, "invalid_field", "settings.type_pointer")],
