@@ -2,6 +2,7 @@
 
 mod channels;
 mod keys;
+mod outset;
 mod queues;
 mod robots;
 mod subscriptions;

@@ -151,6 +151,8 @@ impl Shell {
                 }
             }
         };
+        // While they were listed, the first publishes may have come in, to channels that were made meanwhile: those exist.
+        self.configure();
         let (now, config) = (self.now(), self.parts.config.load_full());
         for (group, due) in groups {
             let queued = config.queues_by_id.contains_key(&group);
