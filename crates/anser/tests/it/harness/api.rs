@@ -1,5 +1,6 @@
 //! The HTTP API as a test calls it: status and JSON, nothing hidden.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -139,8 +140,10 @@ impl Api {
     /// Waits until the only delivery of a message is in `state`, and answers it with its attempts.
     pub(crate) async fn delivery_in(&self, message: &str, state: &str) -> Value {
         let what = format!("the delivery of {message} is {state}");
+        let seen = LastSeen::default();
         let found = super::eventually(&what, || async {
             let deliveries = self.deliveries(message).await;
+            seen.0.replace(deliveries.clone());
             deliveries
                 .into_iter()
                 .find(|delivery| delivery["state"] == state)
@@ -154,5 +157,17 @@ impl Api {
 fn merge(into: &mut Value, from: Value) {
     if let (Some(into), Value::Object(from)) = (into.as_object_mut(), from) {
         into.extend(from);
+    }
+}
+
+/// What a wait that fails saw last.
+#[derive(Default)]
+struct LastSeen(RefCell<Vec<Value>>);
+
+impl Drop for LastSeen {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seen last: {:#}", Value::from(self.0.take()));
+        }
     }
 }
