@@ -2,8 +2,8 @@
 //! and `wechatpy`, which DingTalk's envelope is of. Ours is the door itself, and what is refused reaches no topic.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use anser_core::clock::{Clock as _, SystemClock};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::Method;
@@ -114,10 +114,7 @@ async fn server() -> Server {
 }
 
 fn cases() -> Vec<Value> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
+    let now = SystemClock::new().now().seconds();
     let told = in_python(
         "verifiers_cn.py",
         &json!({
