@@ -25,8 +25,10 @@ pub struct Received {
     pub number: u64,
     /// When.
     pub at: Timestamp,
-    /// The token or key of the robot that sent it.
+    /// The token or key of the robot that sent it; of what a person wrote, of the one that was told.
     pub robot: String,
+    /// The name of the person who wrote it; `None`: the robot did.
+    pub from: Option<String>,
     /// The chat that it went to; robots of one group have one.
     pub conversation: String,
     /// The message's id, where the platform tells one.
@@ -93,6 +95,14 @@ pub struct Counters {
     pub refused: BTreeMap<String, u64>,
     /// Requests that a fault switch touched.
     pub faults: u64,
+    /// Messages that people wrote.
+    pub said: u64,
+    /// Times that an event was sent to the callback URL.
+    pub posts: u64,
+    /// Events that were answered with success.
+    pub events: u64,
+    /// Events that the platform would send no more.
+    pub events_lost: u64,
 }
 
 /// Messages and counters.
@@ -112,13 +122,25 @@ impl Book {
 
     /// Writes down a message that was taken, of a body of `bytes`.
     pub(crate) fn record(&mut self, letter: Letter, at: Timestamp, bytes: usize) {
-        self.number += 1;
         self.counters.accepted += 1;
+        self.note(letter, None, at, bytes);
+    }
+
+    /// Writes down what a person wrote.
+    pub(crate) fn hear(&mut self, letter: Letter, from: String, at: Timestamp) {
+        self.counters.said += 1;
+        let bytes = letter.text.len();
+        self.note(letter, Some(from), at, bytes);
+    }
+
+    fn note(&mut self, letter: Letter, from: Option<String>, at: Timestamp, bytes: usize) {
+        self.number += 1;
         self.bytes += bytes;
         let received = Received {
             number: self.number,
             at,
             robot: letter.robot,
+            from,
             conversation: letter.conversation,
             id: letter.id,
             kind: letter.kind,

@@ -14,9 +14,11 @@ use axum::routing::get;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use url::form_urlencoded;
 
 use crate::book::{Book, Received};
+use crate::emit::{Attempt, Callback, Caller, Failed, Outbox, Said, Tried, Unsaid, Waiting};
 use crate::fault::{Fault, FaultKind, Faults, InvalidFault};
 use crate::intake::{self, Unread};
 use crate::limit::Limiter;
@@ -42,7 +44,11 @@ pub(crate) struct House {
     pub(crate) platform: Platform,
     pub(crate) base: String,
     pub(crate) robots: Vec<Robot>,
-    chats: Vec<Chat>,
+    pub(crate) chats: Vec<Chat>,
+    /// Where events go, if anywhere.
+    pub(crate) callback: Option<Arc<Callback>>,
+    /// Wakes who sends them.
+    pub(crate) mail: Notify,
     clock: Arc<dyn Clock>,
     state: Mutex<Inside>,
 }
@@ -54,6 +60,7 @@ pub(crate) struct Inside {
     pub(crate) book: Book,
     pub(crate) shelf: Shelf,
     pub(crate) faults: Faults,
+    pub(crate) outbox: Outbox,
 }
 
 impl House {
@@ -63,6 +70,7 @@ impl House {
         robots: Vec<Robot>,
         chats: Vec<Chat>,
         limiter: Limiter,
+        callback: Option<Callback>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
@@ -70,6 +78,8 @@ impl House {
             base,
             robots,
             chats,
+            callback: callback.map(Arc::new),
+            mail: Notify::new(),
             clock,
             state: Mutex::new(Inside {
                 stand: platform.stand(),
@@ -77,6 +87,7 @@ impl House {
                 book: Book::default(),
                 shelf: Shelf::default(),
                 faults: Faults::default(),
+                outbox: Outbox::default(),
             }),
         }
     }
@@ -94,6 +105,7 @@ impl House {
             book,
             shelf,
             faults,
+            ..
         } = &mut *inside;
         book.counters.requests += 1;
         let fault = faults.next(&call.path);
@@ -146,6 +158,96 @@ impl House {
     }
 }
 
+impl House {
+    /// Takes what a person writes, tells the bot of it where there is a callback, and answers the message's id.
+    pub(crate) fn say(&self, said: &Said) -> Result<String, Unsaid> {
+        let now = self.clock.now();
+        let mut inside = self.inside();
+        let Inside {
+            stand,
+            limiter,
+            book,
+            shelf,
+            outbox,
+            ..
+        } = &mut *inside;
+        let desk = Desk {
+            robots: &self.robots,
+            chats: &self.chats,
+            limiter,
+            shelf,
+            number: book.next_number(),
+            base: &self.base,
+            exceeded: None,
+        };
+        let said = said.checked()?;
+        let (letter, event) = stand.hear(&said, &desk, now)?;
+        let id = letter.id.clone().unwrap_or_default();
+        book.hear(letter, said.name, now);
+        let copies = self
+            .callback
+            .as_ref()
+            .map_or(0, |callback| 1 + usize::from(callback.duplicates));
+        for _ in 0..copies {
+            let waiting = Waiting {
+                event: event.clone(),
+                retries: 0,
+                failed: None,
+            };
+            if !outbox.add(self.clock.monotonic(), waiting) {
+                book.counters.events_lost += 1;
+            }
+        }
+        self.mail.notify_one();
+        Ok(id)
+    }
+
+    /// One try more to send something.
+    pub(crate) fn attempt(&self, retries: u32, failed: Option<Failed>) -> Attempt {
+        Attempt {
+            now: self.clock.now(),
+            number: self.inside().outbox.next_number(),
+            retries,
+            failed,
+        }
+    }
+
+    /// An event whose time has come.
+    pub(crate) fn due(&self) -> Option<(Waiting, Attempt)> {
+        let waiting = {
+            let mut inside = self.inside();
+            let waiting = inside.outbox.take(self.clock.monotonic())?;
+            inside.book.counters.posts += 1;
+            waiting
+        };
+        let attempt = self.attempt(waiting.retries, waiting.failed);
+        Some((waiting, attempt))
+    }
+
+    /// Notes what became of an event: it is done, waits for its next time, or is lost.
+    pub(crate) fn settle(&self, waiting: Waiting, tried: Tried, caller: &dyn Caller) {
+        let mut inside = self.inside();
+        let Inside { book, outbox, .. } = &mut *inside;
+        let (failed, wanted) = match tried {
+            Ok(()) => {
+                book.counters.events += 1;
+                return;
+            }
+            Err(failed) => failed,
+        };
+        let delay = caller.again(waiting.retries).filter(|_| wanted);
+        let kept = delay.is_some_and(|delay| {
+            let again = Waiting {
+                retries: waiting.retries + 1,
+                failed: Some(failed),
+                ..waiting
+            };
+            outbox.add(self.clock.monotonic() + delay, again)
+        });
+        book.counters.events_lost += u64::from(!kept);
+    }
+}
+
 /// All routes.
 pub(crate) fn router(house: Arc<House>) -> Router {
     Router::new()
@@ -160,7 +262,7 @@ pub(crate) fn router(house: Arc<House>) -> Router {
         .with_state(house)
 }
 
-type Shared = State<Arc<House>>;
+pub(crate) type Shared = State<Arc<House>>;
 
 async fn platform(
     State(house): Shared,
@@ -207,7 +309,7 @@ async fn platform(
     response
 }
 
-fn query(uri: &Uri) -> Vec<(String, String)> {
+pub(crate) fn query(uri: &Uri) -> Vec<(String, String)> {
     form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
         .into_owned()
         .collect()
@@ -225,16 +327,17 @@ fn respond(answer: Answer) -> Response {
     response
 }
 
-fn json_of(status: u16, value: &Value) -> Response {
+pub(crate) fn json_of(status: u16, value: &Value) -> Response {
     respond(Answer::json(status, value))
 }
 
 async fn show(State(house): Shared) -> Response {
-    let (messages, uploads, counters) = {
+    let (messages, uploads, counters, checked) = {
         let inside = house.inside();
         let messages = inside.book.newest(SHOWN_MAX);
         let uploads = shown(&messages, &inside.shelf);
-        (messages, uploads, inside.book.counters.clone())
+        let checked = inside.outbox.checked.clone();
+        (messages, uploads, inside.book.counters.clone(), checked)
     };
     let page = page::render(&View {
         platform: house.platform,
@@ -244,6 +347,8 @@ async fn show(State(house): Shared) -> Response {
         messages: &messages,
         uploads: &uploads,
         counters: &counters,
+        callback: house.callback.as_deref(),
+        checked: checked.as_ref(),
     });
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),

@@ -4,15 +4,19 @@
 
 mod book;
 mod door;
+mod emit;
 mod fault;
 mod intake;
 mod limit;
 mod page;
 mod platform;
+mod poster;
 mod shelf;
 mod sim;
+mod write;
 
 pub use book::{Counters, Edit, Received};
+pub use emit::{Callback, InvalidCallback, Said, Secrets, Unsaid};
 pub use fault::{Fault, FaultKind, InvalidFault};
 pub use limit::{Counted, Limit, Shape};
 pub use platform::{Chat, ChatKind, Platform, Robot};

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::book::{Counters, Edit, Received};
+use crate::emit::Callback;
 use crate::platform::{Chat, Platform, Robot};
 use crate::shelf::Upload;
 
@@ -22,9 +23,9 @@ const PICTURES: &[(&[u8], &str)] = &[
     (b"BM", "image/bmp"),
 ];
 /// What the page may load: nothing but its own style, and pictures from the stand-in itself.
-pub(crate) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+pub(crate) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1c2024;background:#fcfcfd}\
+pub(crate) const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1c2024;background:#fcfcfd}\
 h1{font-size:1.3rem;margin:0}code,pre{font:13px/1.45 ui-monospace,monospace}\
 table{border-collapse:collapse;margin:.7rem 0}td{padding:.1rem .8rem .1rem 0;vertical-align:top}\
 article{border:1px solid #d9d9e0;border-radius:8px;margin:.8rem 0;padding:.7rem 1rem;background:#fff}\
@@ -45,6 +46,9 @@ pub(crate) struct View<'a> {
     /// The files that they show, by their keys.
     pub(crate) uploads: &'a HashMap<String, Upload>,
     pub(crate) counters: &'a Counters,
+    /// Where events go, and whether that is good.
+    pub(crate) callback: Option<&'a Callback>,
+    pub(crate) checked: Option<&'a Result<(), String>>,
 }
 
 /// The page.
@@ -60,11 +64,12 @@ pub(crate) fn render(view: &View<'_>) -> String {
     written.expect("a String takes everything");
     robots(&mut page, view);
     counters(&mut page, view.counters);
+    write_links(&mut page, view);
     if view.messages.is_empty() {
         page.push_str("<p>Nothing received yet. This page refreshes itself.</p>");
     }
     for message in view.messages {
-        article(&mut page, message, view.uploads);
+        article(&mut page, message, view);
     }
     page.push_str("</body></html>");
     page
@@ -113,12 +118,58 @@ fn counters(page: &mut String, counters: &Counters) {
     page.push_str("</span></p>");
 }
 
-fn article(page: &mut String, message: &Received, uploads: &HashMap<String, Upload>) {
+/// Where to write as a person, in each chat.
+fn write_links(page: &mut String, view: &View<'_>) {
+    let talks = view.platform.talks(view.chats);
+    if talks.is_empty() {
+        return;
+    }
+    page.push_str("<p>Write as a person in");
+    for chat in &talks {
+        write!(page, " {}", write_link(chat, None, chat)).expect("a String takes everything");
+    }
+    page.push_str("</p>");
+    let told = match (view.callback, view.checked) {
+        (None, _) => "Events go nowhere: start it with --callback URL".to_owned(),
+        (Some(callback), Some(Ok(()))) => format!("Events go to {}", callback.url()),
+        (Some(callback), Some(Err(why))) => {
+            format!("Events wait for {}: {why}", callback.url())
+        }
+        (Some(callback), None) => format!("Events wait for {}", callback.url()),
+    };
+    write!(page, "<p class=\"head\">{}</p>", escape(&told)).expect("a String takes everything");
+}
+
+/// A link to the form.
+fn write_link(chat: &str, reply_to: Option<&str>, label: &str) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("chat", chat);
+    if let Some(id) = reply_to {
+        query.append_pair("reply_to", id);
+    }
+    let (query, label) = (escape(&query.finish()), escape(label));
+    format!("<a href=\"/_sim/say?{query}\">{label}</a>")
+}
+
+fn article(page: &mut String, message: &Received, view: &View<'_>) {
+    let uploads = view.uploads;
     let id = message.id.as_deref().map(|id| format!(" · id {id}"));
+    let from = message
+        .from
+        .as_ref()
+        .map(|name| format!("{name} writes · "));
+    let can_reply = !view.platform.talks(view.chats).is_empty();
+    let reply = message.id.as_deref().filter(|_| can_reply);
+    let reply = reply.map(|id| {
+        format!(
+            " · {}",
+            write_link(&message.conversation, Some(id), "reply")
+        )
+    });
     let gone = message.recalled_at.map(|at| format!(" · recalled {at}"));
     write!(
         page,
-        "<article{}><div class=\"head\">#{} · {} · {} · {}{}{}</div>",
+        "<article{}><div class=\"head\">#{} · {} · {}{} · {}{}{}{}</div>",
         if gone.is_some() {
             " class=\"gone\""
         } else {
@@ -126,10 +177,12 @@ fn article(page: &mut String, message: &Received, uploads: &HashMap<String, Uplo
         },
         message.number,
         message.at,
+        escape(&from.unwrap_or_default()),
         escape(&message.kind),
         escape(&message.conversation),
         escape(&id.unwrap_or_default()),
         gone.unwrap_or_default(),
+        reply.unwrap_or_default(),
     )
     .expect("a String takes everything");
     said(
@@ -207,7 +260,7 @@ pub(crate) fn picture(bytes: &[u8]) -> Option<&'static str> {
 }
 
 /// Text as HTML shows it, in elements and in quoted attributes.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -235,6 +288,7 @@ mod tests {
             number: 1,
             at: Timestamp::EPOCH,
             robot: hostile.to_owned(),
+            from: Some(hostile.to_owned()),
             conversation: hostile.to_owned(),
             id: Some(hostile.to_owned()),
             kind: hostile.to_owned(),
@@ -279,10 +333,12 @@ mod tests {
             messages: &[message],
             uploads: &HashMap::from([(hostile.to_owned(), upload)]),
             counters: &counters,
+            callback: None,
+            checked: None,
         });
         assert!(!page.contains("<script"), "{page}");
         assert_eq!(page.matches("</pre>").count(), 2);
-        assert_eq!(page.matches("&lt;script&gt;").count(), 18);
+        assert_eq!(page.matches("&lt;script&gt;").count(), 19);
         assert!(
             page.contains("<img src=\"/_sim/uploads/1/content\""),
             "{page}"

@@ -26,6 +26,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
+use crate::emit::{Caller, Said, Secrets, Unsaid};
 use crate::intake::Part;
 use crate::limit::{Counted, Limit, Limiter, Over};
 use crate::shelf::Shelf;
@@ -220,6 +221,33 @@ impl Platform {
             Self::Discord => format!("/api/webhooks/{token}"),
             Self::Telegram => format!("/bot{token}/sendMessage"),
             Self::WhatsApp => whatsapp::path(token),
+        }
+    }
+
+    /// The chats that people can write in, the first of them a group's; none where the stand-in sends no events.
+    #[must_use]
+    pub fn talks(self, chats: &[Chat]) -> Vec<String> {
+        match self {
+            Self::Feishu => feishu_app::TALKS.map(str::to_owned).to_vec(),
+            Self::Slack => slack::talks(chats),
+            Self::Telegram => telegram::talks(chats),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The secrets of a callback that was given none, the same at every start; `None` where the stand-in sends no events.
+    #[must_use]
+    pub fn secrets(self) -> Option<Secrets> {
+        self.caller().map(Caller::secrets)
+    }
+
+    /// How it sends events, where the stand-in does.
+    pub(crate) fn caller(self) -> Option<&'static dyn Caller> {
+        match self {
+            Self::Feishu => Some(&feishu_app::Events),
+            Self::Slack => Some(&slack::Events),
+            Self::Telegram => Some(&telegram::Updates),
+            _ => None,
         }
     }
 
@@ -444,6 +472,16 @@ pub(crate) trait Stand: Send {
     /// Judges a request.
     fn judge(&mut self, call: &Call, desk: &mut Desk<'_>) -> Result<Verdict, Box<Refusal>>;
 
+    /// Takes what a person writes: the message, and the event that tells the bot of it.
+    fn hear(
+        &mut self,
+        _said: &Said,
+        _desk: &Desk<'_>,
+        _now: Timestamp,
+    ) -> Result<(Letter, Value), Unsaid> {
+        Err(Unsaid::new("this stand-in sends no events"))
+    }
+
     /// The answer to a request that is refused with one of the platform's codes, for no reason of its own. `wait` is
     /// what a refusal for the rate names.
     fn refusal(&self, code: &str, wait: Duration) -> Answer;
@@ -499,6 +537,18 @@ impl<'a> Desk<'a> {
 fn hmac_base64(key: &str, signed: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
     BASE64.encode(hmac::sign(&key, signed.as_bytes()))
+}
+
+/// Hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A number that a person of that name is known by, below 2^48.
+fn person(name: &str) -> u64 {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes());
+    let bytes = digest.as_ref().iter().take(6);
+    bytes.fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// Whether two texts are the same, in a time that does not tell how much of them is.

@@ -16,10 +16,13 @@ use tokio::task::JoinSet;
 
 use crate::book::{Counters, Received};
 use crate::door::{House, Withheld, router};
+use crate::emit::{Callback, Said, Unsaid};
 use crate::fault::{Fault, InvalidFault};
 use crate::limit::{Limit, Limiter};
 use crate::platform::{Chat, Platform, Robot};
+use crate::poster;
 use crate::shelf::Upload;
+use crate::write;
 
 /// Connections that are open at once.
 const CONNECTIONS_MAX: usize = 4096;
@@ -41,6 +44,8 @@ pub struct SimOptions {
     pub robots: Vec<Robot>,
     /// The chats that exist, where robots are told a chat.
     pub chats: Vec<Chat>,
+    /// Where events go; only Feishu, Slack and Telegram have some.
+    pub callback: Option<Callback>,
 }
 
 impl SimOptions {
@@ -57,6 +62,7 @@ impl SimOptions {
                 .chain(platform.app(1))
                 .collect(),
             chats: platform.chats(),
+            callback: None,
         }
     }
 }
@@ -82,10 +88,15 @@ impl Sim {
             options.robots,
             options.chats,
             Limiter::new(options.limits),
+            options.callback,
             options.clock,
         ));
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&house)));
+        if let (Some(callback), Some(caller)) = (&house.callback, options.platform.caller()) {
+            let callback = Arc::clone(callback);
+            tasks.spawn(poster::run(Arc::clone(&house), callback, caller));
+        }
         Ok(Self {
             address,
             house,
@@ -129,6 +140,14 @@ impl Sim {
         self.house.inside().shelf.uploads(0)
     }
 
+    /// Somebody writes in a chat: the bot is told of it by an event, where there is a callback. Answers the message's id.
+    ///
+    /// # Errors
+    /// When nobody can write that there, or the platform's stand-in has no events.
+    pub fn say(&self, said: &Said) -> Result<String, Unsaid> {
+        self.house.say(said)
+    }
+
     /// What was counted.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -162,7 +181,7 @@ impl std::fmt::Display for Closed {
 impl std::error::Error for Closed {}
 
 async fn accept(listener: TcpListener, house: Arc<House>) {
-    let router = router(Arc::clone(&house));
+    let router = router(Arc::clone(&house)).merge(write::router(Arc::clone(&house)));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use anser_sim::{Platform, Sim, SimOptions};
+use anser_sim::{Callback, Platform, Secrets, Sim, SimOptions};
 use anyhow::Context as _;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
@@ -25,6 +25,24 @@ pub(crate) struct SimArguments {
     /// No rate limits: to see how fast a bot is. Sizes, tokens and signatures are checked as ever.
     #[arg(long)]
     unlimited: bool,
+    /// Where a bot of Feishu, Slack or Telegram is called back: what people write on the page is sent there.
+    #[arg(long, value_name = "URL")]
+    callback: Option<String>,
+    /// Feishu: the Encrypt Key that events are encrypted and signed with; '' for plain ones. Printed when not given.
+    #[arg(long, value_name = "KEY", requires = "callback")]
+    encrypt_key: Option<String>,
+    /// Feishu: the Verification Token that events carry. Printed when not given.
+    #[arg(long, value_name = "TOKEN", requires = "callback")]
+    verification_token: Option<String>,
+    /// Slack: the secret that events are signed with. Printed when not given.
+    #[arg(long, value_name = "SECRET", requires = "callback")]
+    signing_secret: Option<String>,
+    /// Telegram: the secret token that updates carry; '' for none. Printed when not given.
+    #[arg(long, value_name = "TOKEN", requires = "callback")]
+    secret_token: Option<String>,
+    /// Send every event twice, as platforms do at times.
+    #[arg(long, requires = "callback")]
+    duplicates: bool,
 }
 
 fn platform_parser() -> impl clap::builder::TypedValueParser<Value = Platform> {
@@ -45,6 +63,8 @@ impl SimArguments {
                 options.limits = Vec::new();
             }
             let chats = options.chats.clone();
+            options.callback = self.callback()?;
+            let callback = options.callback.clone();
             let sim = Sim::start(options).await;
             let sim = sim.with_context(|| format!("cannot listen on {}", self.listen))?;
             let robot = sim.robots().first().context("a stand-in has a robot")?;
@@ -59,12 +79,85 @@ impl SimArguments {
                 let ids = chats.iter().map(|chat| self.platform.chat_id(chat));
                 told["chats"] = ids.collect();
             }
+            if let Some(callback) = &callback {
+                self.tell_callback(&mut told, &callback.secrets);
+                told["talks"] = self.platform.talks(&chats).into();
+            }
             output.result(&told.to_string(), describe);
             tokio::signal::ctrl_c()
                 .await
                 .context("cannot wait for the interrupt")?;
             Ok(())
         })
+    }
+}
+
+impl SimArguments {
+    /// Where events go, with the platform's own secrets for those that were not given.
+    fn callback(&self) -> anyhow::Result<Option<Callback>> {
+        let Some(url) = &self.callback else {
+            return Ok(None);
+        };
+        let platform = self.platform.name();
+        let Some(own) = self.platform.secrets() else {
+            anyhow::bail!(
+                "the stand-in of {platform} sends no events; those of feishu, slack and telegram do"
+            );
+        };
+        let names = self.secret_names();
+        for (name, given) in [
+            ("encrypt_key", &self.encrypt_key),
+            ("verification_token", &self.verification_token),
+            ("signing_secret", &self.signing_secret),
+            ("secret_token", &self.secret_token),
+        ] {
+            if given.is_some() && !names.contains(&name) {
+                let option = name.replace('_', "-");
+                anyhow::bail!("--{option} is not for {platform}: leave it out");
+            }
+        }
+        let [key, token] = names.map(|name| match name {
+            "encrypt_key" => &self.encrypt_key,
+            "verification_token" => &self.verification_token,
+            "signing_secret" => &self.signing_secret,
+            "secret_token" => &self.secret_token,
+            _ => &None,
+        });
+        let chosen = |given: &Option<String>, own| match given {
+            Some(given) => Some(given.clone()).filter(|given| !given.is_empty()),
+            None => own,
+        };
+        let secrets = Secrets {
+            key: chosen(key, own.key),
+            token: chosen(token, own.token),
+        };
+        let callback = Callback::new(url, secrets)
+            .with_context(|| format!("--callback {url} cannot be called"))?;
+        Ok(Some(match self.duplicates {
+            true => callback.duplicated(),
+            false => callback,
+        }))
+    }
+
+    /// What the platform calls the key and the token of a callback; empty for what it has not.
+    fn secret_names(&self) -> [&'static str; 2] {
+        match self.platform {
+            Platform::Feishu => ["encrypt_key", "verification_token"],
+            Platform::Slack => ["signing_secret", ""],
+            Platform::Telegram => ["", "secret_token"],
+            _ => ["", ""],
+        }
+    }
+
+    /// Adds where events go, and the secrets that the channel must have.
+    fn tell_callback(&self, told: &mut Value, secrets: &Secrets) {
+        told["callback"] = self.callback.clone().into();
+        let [key, token] = self.secret_names();
+        for (name, value) in [(key, &secrets.key), (token, &secrets.token)] {
+            if let Some(value) = value {
+                told[name] = value.as_str().into();
+            }
+        }
     }
 }
 
@@ -80,7 +173,7 @@ fn describe(told: &Value) -> String {
     let members = told.as_object().into_iter().flatten();
     let lines: Vec<String> = members
         .filter(|(name, _)| !UNTOLD.contains(&name.as_str()))
-        .map(|(name, value)| format!("{name:<10} {}", shown(value)))
+        .map(|(name, value)| format!("{name:<18} {}", shown(value)))
         .collect();
     lines.join("\n")
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use anser_core::Timestamp;
 use serde_json::{Value, json};
 
 use super::feishu_app;
@@ -10,6 +11,7 @@ use super::feishu_forms::{check_card, check_post};
 use super::fields::{gist, text};
 use super::{Answer, Breach, Call, Desk, Letter, Refusal, Robot, Stand, Verdict};
 use super::{hmac_base64, is_near, same_text};
+use crate::emit::{Said, Unsaid};
 use crate::limit::{Counted, Limit};
 
 const HOOK: &str = "/open-apis/bot/v2/hook/";
@@ -78,6 +80,15 @@ impl Stand for Feishu {
         let done = json!({"code": 0, "msg": "success", "data": {}, "StatusCode": 0, "StatusMessage": "success",
             "Extra": null});
         Ok(Verdict::Taken(letter, Answer::json(200, &done)))
+    }
+
+    fn hear(
+        &mut self,
+        said: &Said,
+        desk: &Desk<'_>,
+        now: Timestamp,
+    ) -> Result<(Letter, Value), Unsaid> {
+        self.apps.hear(said, desk, now)
     }
 
     fn refusal(&self, code: &str, wait: Duration) -> Answer {

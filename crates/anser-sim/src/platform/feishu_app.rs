@@ -3,6 +3,7 @@
 
 mod codes;
 mod content;
+mod events;
 mod media;
 mod messages;
 
@@ -14,10 +15,12 @@ use http::{Method, header};
 use serde_json::{Value, json};
 
 use super::same_text;
-use super::{Answer, Breach, Call, Desk, Refusal, Robot, Verdict};
+use super::{Answer, Breach, Call, Desk, Letter, Refusal, Robot, Verdict};
+use crate::emit::{Said, Unsaid};
 use crate::limit::{Counted, Limit, Over};
 pub(super) use codes::refusal;
 use codes::{refuse, refuse_for};
+pub(super) use events::Events;
 use messages::Messages;
 
 const TENANT_TOKEN: &str = "/open-apis/auth/v3/tenant_access_token/internal";
@@ -26,6 +29,11 @@ const APP_TOKEN: &str = "/open-apis/auth/v3/app_access_token/internal";
 const APP: &str = "cli_";
 /// Where messages are sent to.
 pub(super) const MESSAGES: &str = "/open-apis/im/v1/messages";
+/// Chats that people can write in: a group, and the chat of a person with the bot.
+pub(super) const TALKS: [&str; 2] = [
+    "oc_sim0000000000000000000000000001",
+    "oc_p2p0000000000000000000000000001",
+];
 /// Where images and files are sent to.
 const IMAGES: &str = "/open-apis/im/v1/images";
 const FILES: &str = "/open-apis/im/v1/files";
@@ -105,6 +113,20 @@ impl Apps {
         self.messages.judge(call, desk, &app, rest)
     }
 
+    /// Takes what a person writes to the first app's bot.
+    pub(super) fn hear(
+        &mut self,
+        said: &Said,
+        desk: &Desk<'_>,
+        now: Timestamp,
+    ) -> Result<(Letter, Value), Unsaid> {
+        let app = desk.robots.iter().find(|robot| is_app(robot));
+        let app = app.ok_or_else(|| Unsaid::new("there is no app"))?;
+        let bot = bot(&app.token);
+        let heard = (app.token.as_str(), bot.as_str());
+        self.messages.hear(said, heard, desk.number, now)
+    }
+
     fn give_token(&mut self, call: &Call, desk: &Desk<'_>) -> Result<Verdict, Box<Refusal>> {
         let body: Value =
             serde_json::from_slice(&call.body).map_err(|_| refuse("10003", Breach::Credentials))?;
@@ -155,10 +177,15 @@ impl Apps {
     }
 }
 
+/// The id of an app's bot.
+fn bot(app: &str) -> String {
+    format!("ou_{}", app.trim_start_matches(APP))
+}
+
 /// What an app is told of its bot.
 fn about(app: &str) -> Value {
     json!({"code": 0, "msg": "ok", "bot": {"activate_status": 2, "app_name": "Anser", "avatar_url": "",
-        "ip_white_list": [], "open_id": format!("ou_{}", app.trim_start_matches(APP))}})
+        "ip_white_list": [], "open_id": bot(app)}})
 }
 
 /// Counts a request of the app to one API, and what it is for: a chat, or a card.

@@ -3,12 +3,14 @@
 
 mod app;
 mod blocks;
+mod events;
 mod files;
 mod messages;
 mod request;
 
 use std::time::Duration;
 
+use anser_core::Timestamp;
 use http::Method;
 use serde_json::{Value, json};
 use url::form_urlencoded;
@@ -18,7 +20,9 @@ use super::{
     Answer, Breach, Call, Chat, ChatKind, Desk, Letter, Refusal, Robot, Stand, Verdict,
     whole_seconds,
 };
+use crate::emit::{Said, Unsaid};
 use crate::limit::{Counted, Limit, Shape};
+pub(super) use events::Events;
 
 const SERVICES: &str = "/services/";
 /// Where the methods of the Web API are.
@@ -86,6 +90,14 @@ pub(super) fn chat_id(chat: &Chat) -> String {
     format!("{initial}{:010}", chat.id)
 }
 
+/// The conversations that people can write in.
+pub(super) fn talks(chats: &[Chat]) -> Vec<String> {
+    let open = chats.iter().filter(|chat| chat.kind != ChatKind::Channel);
+    let mut talks: Vec<String> = open.map(request::conversation).collect();
+    talks.sort_unstable();
+    talks
+}
+
 /// The stand-in.
 #[derive(Default)]
 pub(super) struct Slack {
@@ -105,6 +117,15 @@ impl Stand for Slack {
             return self.apps.upload(call, desk, ticket);
         }
         webhook(call, desk)
+    }
+
+    fn hear(
+        &mut self,
+        said: &Said,
+        desk: &Desk<'_>,
+        now: Timestamp,
+    ) -> Result<(Letter, Value), Unsaid> {
+        self.apps.hear(said, desk, now)
     }
 
     fn refusal(&self, code: &str, wait: Duration) -> Answer {

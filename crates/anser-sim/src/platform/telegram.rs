@@ -5,18 +5,22 @@ mod answer;
 mod content;
 mod files;
 mod messages;
+mod updates;
 
 use std::time::Duration;
 
+use anser_core::Timestamp;
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
-use super::{Answer, Breach, Call, Chat, ChatKind, Desk, Refusal, Stand, Verdict};
+use super::{Answer, Breach, Call, Chat, ChatKind, Desk, Letter, Refusal, Stand, Verdict};
+use crate::emit::{Said, Unsaid};
 use crate::intake::Part;
 use crate::limit::{Counted, Limit, Over};
 use answer::{bad, done, error, refuse, too_many};
 use content::number;
 use messages::Messages;
+pub(super) use updates::Updates;
 
 /// The longest that `getUpdates` waits.
 const POLL_MAX: u64 = 50;
@@ -64,6 +68,14 @@ pub(super) fn chats() -> Vec<Chat> {
 
 fn bot_id(number: u32) -> u64 {
     7_000_000_000 + u64::from(number)
+}
+
+/// The chats that people can write in, groups first.
+pub(super) fn talks(chats: &[Chat]) -> Vec<String> {
+    let open = chats.iter().filter(|chat| chat.kind != ChatKind::Channel);
+    let mut ids: Vec<i64> = open.map(|chat| chat.id).collect();
+    ids.sort_unstable();
+    ids.iter().map(ToString::to_string).collect()
 }
 
 /// The stand-in.
@@ -116,6 +128,17 @@ impl Stand for Telegram {
         }
     }
 
+    fn hear(
+        &mut self,
+        said: &Said,
+        desk: &Desk<'_>,
+        now: Timestamp,
+    ) -> Result<(Letter, Value), Unsaid> {
+        let robot = desk.robots.first();
+        let robot = robot.ok_or_else(|| Unsaid::new("there is no bot"))?;
+        self.messages.hear(said, &robot.token, desk, now)
+    }
+
     fn refusal(&self, code: &str, wait: Duration) -> Answer {
         let description = match code {
             "429" => return too_many(wait),
@@ -132,7 +155,7 @@ impl Stand for Telegram {
     }
 }
 
-/// Nothing is ever sent to a stand-in's bot: a poll ends empty when its time is over.
+/// What is sent to a stand-in's bot goes to its callback: a poll ends empty when its time is over.
 fn no_updates(body: &Value) -> Answer {
     let seconds = number(&body["timeout"]).and_then(|seconds| u64::try_from(seconds).ok());
     let mut answer = answer::ok(&json!([]));

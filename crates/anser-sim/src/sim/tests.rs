@@ -1,5 +1,7 @@
 //! The listener, the fault switches on the wire, and what is asked below `/_sim`.
 
+mod events;
+
 use anser_core::Timestamp;
 use anser_core::clock::ManualClock;
 use serde_json::{Value, json};

@@ -14,6 +14,7 @@ mod cli;
 mod crash;
 mod demo;
 mod discord_bot;
+mod emitted;
 #[cfg(feature = "external")]
 mod external;
 mod feishu_app;

@@ -39,7 +39,7 @@ fn the_sign_is_that_of_the_guide() {
         assert_eq!(hmac_base64(&format!("{time}\n{secret}"), ""), sign);
         let mut trial = Trial::of(Platform::Feishu);
         trial.robot.secret = Some(secret.to_owned());
-        trial.now = anser_core::Timestamp::from_millis(time.parse::<i64>().unwrap() * 1000);
+        trial.now = Timestamp::from_millis(time.parse::<i64>().unwrap() * 1000);
         let mut body = text("hi");
         body["timestamp"] = time.into();
         body["sign"] = sign.into();

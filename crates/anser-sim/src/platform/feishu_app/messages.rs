@@ -1,5 +1,7 @@
 //! Messages of apps: sent to a chat or as a reply, edited, updated, recalled and looked at. Must not know tokens.
 
+mod heard;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
@@ -34,6 +36,8 @@ const RECALL_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
 const UPDATE_AGE_MAX: Duration = Duration::from_secs(14 * 24 * 3_600);
 /// Types of message that can be edited.
 const EDITABLE: [&str; 2] = ["text", "post"];
+/// What the ids of people begin with.
+const PERSON: &str = "ou_";
 const CARD: &str = "interactive";
 /// Kinds of id, with what theirs begin with.
 const ID_TYPES: [(&str, &str); 5] = [
@@ -56,6 +60,7 @@ pub(super) struct Messages {
 
 /// A message that exists.
 struct Sent {
+    /// The app that sent it, or the person.
     app: String,
     way: Way,
     kind: String,
@@ -403,10 +408,14 @@ fn shown(number: u64, sent: &Sent) -> Value {
         true => "This message was recalled",
         false => &sent.content,
     };
+    let (id_type, sender) = match sent.app.starts_with(PERSON) {
+        true => ("open_id", "user"),
+        false => ("app_id", "app"),
+    };
     let mut data = json!({"message_id": id(number), "msg_type": sent.kind,
         "create_time": sent.at.millis().to_string(), "update_time": sent.changed_at.millis().to_string(),
         "deleted": sent.recalled, "updated": sent.edits > 0, "chat_id": sent.way.chat,
-        "sender": {"id": sent.app, "id_type": "app_id", "sender_type": "app", "tenant_key": "sim"},
+        "sender": {"id": sent.app, "id_type": id_type, "sender_type": sender, "tenant_key": "sim"},
         "body": {"content": content}});
     if let Some(parent) = &sent.way.parent {
         data["root_id"] = parent.as_str().into();

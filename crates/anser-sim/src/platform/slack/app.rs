@@ -1,16 +1,19 @@
 //! Slack, apps: the methods of the Web API, `POST /api/METHOD` with a bot's token and arguments in JSON or as a form. It
 //! answers 200 to every refusal but that for the rate, with `ok` and one word in the body. From the reference of the Web API.
 
+use anser_core::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::fields::text;
 use super::super::{Answer, Breach, Call, Desk, Gone, Letter, Refusal, Verdict};
 use super::files::Files;
+use super::is_app;
 use super::messages::Messages;
 use super::request::{
     BOT_ID, BOT_USER, Place, Request, TEAM, arguments, authorized, done, known_place, place,
     refuse, refuse_about,
 };
+use crate::emit::{Said, Unsaid};
 use crate::limit::Counted;
 
 /// The methods, each with its weight in the window of 100 a minute: 1 for tier 4, 2 for tier 3. Messages have windows of
@@ -65,6 +68,18 @@ impl Apps {
             "files.info" => self.files.info(&request),
             _ => self.delete_file(&request),
         }
+    }
+
+    /// Takes what a person writes where the first app's bot is.
+    pub(super) fn hear(
+        &mut self,
+        said: &Said,
+        desk: &Desk<'_>,
+        now: Timestamp,
+    ) -> Result<(Letter, Value), Unsaid> {
+        let app = desk.robots.iter().find(|robot| is_app(robot));
+        let app = app.ok_or_else(|| Unsaid::new("there is no app"))?;
+        self.messages.hear(said, &app.token, desk, now)
     }
 
     /// The bytes of a file, at the address that was given for it.

@@ -1,5 +1,7 @@
 //! Slack, messages of apps: posted, in threads, updated and deleted. Must not know tokens.
 
+mod heard;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -31,6 +33,7 @@ pub(super) struct Messages {
 
 /// A message that exists.
 struct Sent {
+    /// The app that sent it, or the person.
     app: String,
     channel: String,
     is_file: bool,
@@ -203,7 +206,6 @@ impl Messages {
         is_file: bool,
     ) {
         let weight = shown.to_string().len();
-        self.bytes += weight;
         let sent = Sent {
             app: request.app.to_owned(),
             channel: place.id.clone(),
@@ -211,6 +213,11 @@ impl Messages {
             shown,
             weight,
         };
+        self.keep(number, sent);
+    }
+
+    fn keep(&mut self, number: i64, sent: Sent) {
+        self.bytes += sent.weight;
         self.sent.insert(number, sent);
         while self.sent.len() > SENT_MAX || self.bytes > SENT_BYTES_MAX {
             let Some((_, old)) = self.sent.pop_first() else {

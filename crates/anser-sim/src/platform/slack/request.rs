@@ -146,7 +146,7 @@ pub(super) fn known_place(desk: &Desk<'_>, id: &str) -> Result<Place, Box<Refusa
 }
 
 /// The id of a chat's conversation.
-fn conversation(chat: &Chat) -> String {
+pub(super) fn conversation(chat: &Chat) -> String {
     chat_id(chat).replacen('U', "D", 1)
 }
 

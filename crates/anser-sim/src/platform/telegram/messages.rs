@@ -1,5 +1,7 @@
 //! The messages of bots: sent, answered, edited and deleted. Must not know how a request was read.
 
+mod heard;
+
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
@@ -37,6 +39,8 @@ const TEXT: &str = "text";
 #[derive(Default)]
 pub(super) struct Messages {
     last: i64,
+    /// What the number of the first update was made of.
+    updates: Option<i64>,
     sent: BTreeMap<i64, Sent>,
 }
 
@@ -50,6 +54,8 @@ struct Sent {
     /// Its text or caption and its keyboard, to tell whether an edit changes them.
     said: u64,
     keyboard: u64,
+    /// Whether the bot sent it, and not a person.
+    is_own: bool,
 }
 
 /// What a message will be, once everything about it was checked.
@@ -132,12 +138,18 @@ impl Messages {
             kind: kind.to_owned(),
             said: said(body),
             keyboard: hash(&body["reply_markup"]),
+            is_own: true,
         };
+        self.keep(sent);
+        self.last
+    }
+
+    /// Keeps the message of the last number.
+    fn keep(&mut self, sent: Sent) {
         self.sent.insert(self.last, sent);
         if self.sent.len() > SENT_MAX {
             self.sent.pop_first();
         }
-        self.last
     }
 
     /// Edits a message that the bot has sent.
@@ -155,7 +167,8 @@ impl Messages {
         content::check_keyboard(&body["reply_markup"])?;
         let sent = self
             .existing(id, chat)
-            .ok_or_else(|| bad("message to edit not found"))?;
+            .filter(|sent| sent.is_own)
+            .ok_or_else(|| bad("message can't be edited"))?;
         let keyboard = hash(&body["reply_markup"]);
         let mut given = Vec::new();
         let (says, words) = match request.method {

@@ -74,7 +74,7 @@ fn run(command: &mut Command) -> Ran {
 #[derive(Clone)]
 pub(crate) struct ServerOptions {
     folder: Arc<TempDir>,
-    listen: Option<&'static str>,
+    listen: Option<String>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     key: Option<String>,
@@ -84,7 +84,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             folder: Arc::new(tempfile::tempdir().unwrap()),
-            listen: Some("127.0.0.1:0"),
+            listen: Some("127.0.0.1:0".to_owned()),
             arguments: vec!["--dev".to_owned()],
             environment: Vec::new(),
             key: None,
@@ -96,6 +96,12 @@ impl ServerOptions {
     /// Listens where the settings say, instead of on a free port.
     pub(crate) fn without_listen(mut self) -> Self {
         self.listen = None;
+        self
+    }
+
+    /// Listens there, where one that was killed did.
+    pub(crate) fn listen_on(mut self, address: &str) -> Self {
+        self.listen = Some(address.to_owned());
         self
     }
 
@@ -124,7 +130,7 @@ impl ServerOptions {
     pub(crate) fn command(&self) -> Command {
         let mut command = command(&["serve", "--data"]);
         command.arg(self.data()).args(&self.arguments);
-        if let Some(address) = self.listen {
+        if let Some(address) = &self.listen {
             command.args(["--listen", address]);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
