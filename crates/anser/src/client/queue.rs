@@ -161,7 +161,9 @@ impl QueueCommand {
             Self::Create(create) => create.run(api, output).await,
             Self::Send { name, message } => {
                 let to = [format!("queue:{name}")];
-                message.send(api, output, &["v1", "messages"], Place::to(&to)).await
+                message
+                    .send(api, output, &["v1", "messages"], Place::to(&to))
+                    .await
             }
             Self::Receive(receive) => receive.run(api, output).await,
             Self::Ack(held) => held.call(api, output, "ack", Map::new()).await,

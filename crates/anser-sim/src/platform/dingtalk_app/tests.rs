@@ -53,19 +53,8 @@ fn a_token_is_the_same_until_it_ends() {
 }
 
 #[test]
-fn every_message_is_taken_whole_and_not_in_part() {
-    let (mut trial, token) = trial();
-    let path = format!("{UPLOAD}?access_token={token}");
-    let mut ids = Vec::new();
-    for kind in ["image", "voice", "video", "file"] {
-        let parts = vec![
-            part("type", None, kind.as_bytes()),
-            part("media", Some("f.pdf"), b"x"),
-        ];
-        let answer = trial.upload(&path, parts).value();
-        ids.push(answer["media_id"].as_str().unwrap().to_owned());
-    }
-    let [image, voice, video, file] = ids.try_into().unwrap();
+fn texts_and_cards_are_taken_whole_and_not_in_part() {
+    let (mut trial, _) = trial();
     let wrong = "invalidParameter.msgParam.invalid";
     for (body, wanted) in [
         (text("hi"), ""),
@@ -80,6 +69,58 @@ fn every_message_is_taken_whole_and_not_in_part() {
             said("sampleFax", &json!({})),
             "invalidParameter.msgKey.invalid",
         ),
+        (
+            said(
+                "sampleActionCard",
+                &json!({"title": "t", "text": "x", "singleTitle": "s", "singleURL": "https://e.com"}),
+            ),
+            "",
+        ),
+        (
+            said(
+                "sampleActionCard2",
+                &json!({"title": "t", "text": "x", "actionTitle1": "a", "actionURL1": "https://e.com/a",
+                "actionTitle2": "b", "actionURL2": "https://e.com/b"}),
+            ),
+            "",
+        ),
+        (
+            said(
+                "sampleActionCard2",
+                &json!({"title": "t", "text": "x", "actionTitle1": "a", "actionURL1": "https://e.com/a"}),
+            ),
+            wrong,
+        ),
+        (
+            json!({"userIds": ["u1"]}),
+            "invalidParameter.robotCode.empty",
+        ),
+        (
+            json!({"robotCode": "ding1", "userIds": ["u1"]}),
+            "invalidParameter.robotCode.auth",
+        ),
+    ] {
+        trial.advance(Duration::from_secs(1));
+        assert_eq!(code(&trial.post_to(TO_USERS, &body)), wanted, "{body}");
+    }
+}
+
+#[test]
+fn media_are_taken_whole_and_not_in_part() {
+    let (mut trial, token) = trial();
+    let path = format!("{UPLOAD}?access_token={token}");
+    let mut ids = Vec::new();
+    for kind in ["image", "voice", "video", "file"] {
+        let parts = vec![
+            part("type", None, kind.as_bytes()),
+            part("media", Some("f.pdf"), b"x"),
+        ];
+        let answer = trial.upload(&path, parts).value();
+        ids.push(answer["media_id"].as_str().unwrap().to_owned());
+    }
+    let [image, voice, video, file] = ids.try_into().unwrap();
+    let wrong = "invalidParameter.msgParam.invalid";
+    for (body, wanted) in [
         (
             said(
                 "sampleImageMsg",
@@ -116,36 +157,6 @@ fn every_message_is_taken_whole_and_not_in_part() {
                 &json!({"videoMediaId": video, "videoType": "mp4", "duration": "1", "picMediaId": image}),
             ),
             "",
-        ),
-        (
-            said(
-                "sampleActionCard",
-                &json!({"title": "t", "text": "x", "singleTitle": "s", "singleURL": "https://e.com"}),
-            ),
-            "",
-        ),
-        (
-            said(
-                "sampleActionCard2",
-                &json!({"title": "t", "text": "x", "actionTitle1": "a", "actionURL1": "https://e.com/a",
-                "actionTitle2": "b", "actionURL2": "https://e.com/b"}),
-            ),
-            "",
-        ),
-        (
-            said(
-                "sampleActionCard2",
-                &json!({"title": "t", "text": "x", "actionTitle1": "a", "actionURL1": "https://e.com/a"}),
-            ),
-            wrong,
-        ),
-        (
-            json!({"userIds": ["u1"]}),
-            "invalidParameter.robotCode.empty",
-        ),
-        (
-            json!({"robotCode": "ding1", "userIds": ["u1"]}),
-            "invalidParameter.robotCode.auth",
         ),
     ] {
         trial.advance(Duration::from_secs(1));

@@ -86,19 +86,9 @@ fn a_number_tells_of_itself_what_is_asked() {
     );
 }
 
-/// Every form whole, and the same with something wrong.
-#[test]
-fn every_type_is_taken_whole_and_not_in_part() {
-    let buttons = |title: &str| {
-        json!({"type": "interactive", "interactive": {"type": "button", "body": {"text": "b"}, "action": {"buttons":
-            [{"type": "reply", "reply": {"id": "1", "title": title}}, {"type": "reply", "reply": {"id": "2", "title": "No"}}]}}})
-    };
-    let row = |title: &str| {
-        json!({"type": "interactive", "interactive": {"type": "list", "body": {"text": "b"}, "action": {"button": "See",
-            "sections": [{"title": "s", "rows": [{"id": "1", "title": title}]}]}}})
-    };
-    let template = |name: &str| json!({"type": "template", "template": {"name": name, "language": {"code": "en_US"}}});
-    let cases = [
+/// Every form that is one thing, and the same with something wrong; the code of the answer.
+fn plain_forms() -> Vec<(Value, i64)> {
+    vec![
         (json!({"text": {"body": "no type"}}), 0),
         (json!({"type": "text", "text": {"body": " "}}), 131_008),
         (
@@ -151,6 +141,22 @@ fn every_type_is_taken_whole_and_not_in_part() {
             json!({"type": "reaction", "reaction": {"message_id": "wamid.A", "emoji": "👍"}}),
             0,
         ),
+        (json!({"type": "fax", "fax": {}}), 131_051),
+    ]
+}
+
+/// Every form of several things, and the same with something wrong; the code of the answer.
+fn composed_forms() -> Vec<(Value, i64)> {
+    let buttons = |title: &str| {
+        json!({"type": "interactive", "interactive": {"type": "button", "body": {"text": "b"}, "action": {"buttons":
+            [{"type": "reply", "reply": {"id": "1", "title": title}}, {"type": "reply", "reply": {"id": "2", "title": "No"}}]}}})
+    };
+    let row = |title: &str| {
+        json!({"type": "interactive", "interactive": {"type": "list", "body": {"text": "b"}, "action": {"button": "See",
+            "sections": [{"title": "s", "rows": [{"id": "1", "title": title}]}]}}})
+    };
+    let template = |name: &str| json!({"type": "template", "template": {"name": name, "language": {"code": "en_US"}}});
+    vec![
         (buttons("Yes"), 0),
         (buttons("No"), 131_009),
         (buttons("a title that is too long"), 100),
@@ -173,9 +179,12 @@ fn every_type_is_taken_whole_and_not_in_part() {
                 "components": [{"type": "body", "parameters": [{"type": "text", "text": "Bob"}]}]}}),
             132_000,
         ),
-        (json!({"type": "fax", "fax": {}}), 131_051),
-    ];
-    for (more, wanted) in cases {
+    ]
+}
+
+#[test]
+fn every_type_is_taken_whole_and_not_in_part() {
+    for (more, wanted) in plain_forms().into_iter().chain(composed_forms()) {
         let mut trial = trial();
         let body = to("15550001001", more);
         assert_eq!(code(&trial.post(&body)), wanted, "{body}");
