@@ -141,13 +141,21 @@ impl Api {
         self.read(response).await
     }
 
-    /// Uploads the first `size` bytes of a file as the blob that they are, as a stream.
+    /// Uploads the first `size` bytes of a file as the blob that they are, as a stream. Whether the key is good is asked
+    /// before: a refusal that comes while a large body is under way can be lost with the connection.
     pub(crate) async fn upload(
         &self,
         file: File,
         size: u64,
         hash: BlobHash,
     ) -> Result<Answer, Failure> {
+        let asked = self
+            .request(Method::GET, &["v1", "blobs", &hash.to_string()])
+            .header(reqwest::header::RANGE, "bytes=0-0");
+        let asked = asked.send().await.map_err(|error| self.lost(&error))?;
+        if asked.status() == reqwest::StatusCode::UNAUTHORIZED {
+            return self.read(asked).await;
+        }
         let digest = format!("sha-256=:{}:", STANDARD.encode(hash.as_bytes()));
         let request = self
             .request(Method::POST, &["v1", "blobs"])
