@@ -4,6 +4,8 @@
 
 mod guide;
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +15,7 @@ use anser_core::clock::{Clock, SystemClock};
 use anser_sim::{Callback, Platform, Received, Said, Secrets, Sim, SimOptions};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Api, Receiver, Server, ServerOptions, eventually};
+use crate::harness::{Answer, Api, Receiver, Server, ServerOptions, anser, eventually};
 
 const MESSAGE: &str = "application/vnd.anser.message+json";
 
@@ -315,4 +317,66 @@ async fn each_event_of_slack_is_on_its_topic_once_also_when_the_server_is_killed
 #[tokio::test(flavor = "multi_thread")]
 async fn each_event_of_telegram_is_on_its_topic_once_also_when_the_server_is_killed() {
     survives(Platform::Telegram).await;
+}
+
+/// A running `anser sim`; killed when it is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_tells_the_secrets_that_it_uses() {
+    let bot = Receiver::start().await;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_anser"))
+        .args(["sim", "telegram", "--output", "json", "--duplicates"])
+        .args(["--callback", &bot.url("/bot")])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdout = child.stdout.take().unwrap();
+    let _running = Running(child);
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    let told: Value = serde_json::from_str(&line).unwrap();
+    let page = Api::new(told["page"].as_str().unwrap(), None);
+    let said = json!({"chat": told["talks"][0], "name": "Ann", "text": "hello"});
+    page.make("/_sim/say", &said).await;
+    let updates = bot.count("/bot", 2).await;
+    assert_eq!(updates[0].json(), updates[1].json(), "they are duplicates");
+    assert_eq!(updates[0].json()["message"]["text"], "hello");
+    assert_eq!(
+        updates[0].header("x-telegram-bot-api-secret-token"),
+        told["secret_token"].as_str().unwrap()
+    );
+}
+
+#[test]
+fn a_callback_that_cannot_be_is_refused_with_what_to_do() {
+    for (arguments, part) in [
+        (
+            &["dingtalk", "--callback", "http://127.0.0.1:9/"][..],
+            "sends no events",
+        ),
+        (&["slack", "--callback", "https://a.example/"], "http://"),
+        (
+            &[
+                "slack",
+                "--callback",
+                "http://127.0.0.1:9/",
+                "--secret-token",
+                "x",
+            ],
+            "leave it out",
+        ),
+        (&["feishu", "--encrypt-key", "x"], "--callback"),
+    ] {
+        let ran = anser(&[&["sim"], arguments].concat());
+        assert_ne!(ran.code, 0, "{arguments:?}");
+        assert!(ran.stderr.contains(part), "{arguments:?}: {}", ran.stderr);
+    }
 }

@@ -3,7 +3,9 @@
 //! their SDKs; a real Alertmanager. `cargo xtask ci` brings Python's packages and Node's, and Debian's.
 
 mod alertmanager;
+mod called;
 mod cmq;
+mod dingtalk_stream;
 mod discord_py;
 mod mail;
 mod sdk;

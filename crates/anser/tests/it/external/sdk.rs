@@ -15,7 +15,7 @@ use crate::harness::Api;
 const CHAT: &str = "oc_sdk";
 
 /// What `cargo xtask ci` put in a folder of its own.
-fn folder(variable: &str) -> PathBuf {
+pub(super) fn folder(variable: &str) -> PathBuf {
     std::env::var_os(variable)
         .map(PathBuf::from)
         .unwrap_or_else(|| panic!("{variable} is not set: run `cargo xtask ci`"))
