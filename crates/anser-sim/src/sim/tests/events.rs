@@ -235,3 +235,53 @@ fn a_callback_is_an_address_of_http() {
         assert!(Callback::new(bad, Secrets::default()).is_err(), "{bad}");
     }
 }
+
+#[tokio::test]
+async fn the_bot_is_mentioned_and_answered_in_the_platforms_own_form() {
+    let heard = |sim: &Sim| sim.messages().pop().unwrap().body;
+    let say = |sim: &Sim, platform: Platform, text: &str, reply_to: Option<String>| {
+        let said = Said {
+            text: text.to_owned(),
+            reply_to,
+            ..hello(platform)
+        };
+        sim.say(&said).unwrap()
+    };
+    let feishu = sim(Platform::Feishu).await;
+    let root = say(&feishu, Platform::Feishu, "@Anser hi", None);
+    let message = heard(&feishu)["event"]["message"].take();
+    assert_eq!(
+        message["content"],
+        json!({"text": "@_user_1 hi"}).to_string()
+    );
+    let bot = &message["mentions"][0];
+    assert_eq!(
+        (&bot["key"], &bot["mentioned_type"]),
+        (&json!("@_user_1"), &json!("bot"))
+    );
+    let second = say(&feishu, Platform::Feishu, "b", Some(root.clone()));
+    say(&feishu, Platform::Feishu, "c", Some(second.clone()));
+    let message = heard(&feishu)["event"]["message"].take();
+    assert_eq!(
+        (&message["root_id"], &message["parent_id"]),
+        (&json!(root), &json!(second))
+    );
+
+    let slack = sim(Platform::Slack).await;
+    let root = say(&slack, Platform::Slack, "@anser_sim a<b", None);
+    assert_eq!(heard(&slack)["event"]["text"], "<@U0000000007> a&lt;b");
+    let second = say(&slack, Platform::Slack, "b", Some(root.clone()));
+    say(&slack, Platform::Slack, "c", Some(second));
+    assert_eq!(heard(&slack)["event"]["thread_ts"], json!(root));
+
+    let telegram = sim(Platform::Telegram).await;
+    let root = say(&telegram, Platform::Telegram, "😀 @anser_sim_bot", None);
+    let entity = heard(&telegram)["message"]["entities"][0].take();
+    assert_eq!(
+        entity,
+        json!({"type": "mention", "offset": 3, "length": 14})
+    );
+    say(&telegram, Platform::Telegram, "b", Some(root.clone()));
+    let answered = heard(&telegram)["message"]["reply_to_message"]["message_id"].to_string();
+    assert_eq!(answered, root);
+}
