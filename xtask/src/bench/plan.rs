@@ -24,7 +24,7 @@ pub(crate) struct Plan {
     pub(crate) starts: usize,
     /// Endpoints of which half hang.
     pub(crate) endpoints: usize,
-    /// How long those are published to, before and after half of them hang.
+    /// How long those are published to: twice before, and after half of them hang.
     pub(crate) hanging: (Duration, Duration),
     /// Messages behind the blocked key.
     pub(crate) backlog: u64,
@@ -48,7 +48,7 @@ impl Plan {
             endpoints: 1_000,
             // The gateway gives an attempt 15 s: the second part sees the time-outs of two rounds and what follows. The
             // first is as long, or one slow sync more or less in it would move the ratio.
-            hanging: (Duration::from_secs(40), Duration::from_secs(40)),
+            hanging: (Duration::from_secs(25), Duration::from_secs(30)),
             backlog: 1_000_000,
             // A queue holds 100,000 leases.
             queued: 64_000,

@@ -1,7 +1,7 @@
 //! Isolation: half of the endpoints stop answering; what the others notice.
 
 use crate::bench::clock::Clock;
-use crate::bench::gateway::Gateway;
+use crate::bench::gateway::{Folder, Gateway};
 use crate::bench::load;
 use crate::bench::payload::{Lane, Request};
 use crate::bench::plan::Plan;
@@ -18,38 +18,27 @@ const PER_SECOND: u32 = 1_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 const WARM_UP: Duration = Duration::from_secs(2);
 
-/// Runs it.
+/// Where a folder is in memory on Linux.
+const MEMORY: &str = "/dev/shm";
+
+/// Runs it, with the data on disk and in memory: what the disk does now and then hits about as many messages as the 99th
+/// percentile leaves out, so that only the second says what the hanging ones do to the others.
 pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Section> {
-    let data = plan.data("hanging")?;
-    let gateway = plan.start(&data)?;
-    let (healthy, sick) = (Sink::new(plan.clock), Sink::new(plan.clock));
-    let setting_up = Clock::start();
-    let apart = Apart::start()?;
-    let (requests, _endpoints) = build(plan, &gateway, &healthy, (&sick, &apart)).await?;
-    let set_up = setting_up.elapsed().as_secs_f64();
-    let phase = |duration| publish(plan, &gateway, &requests, &healthy, duration);
-    phase(WARM_UP).await?;
-    let without = phase(plan.hanging.0).await?;
-    sick.hang();
-    let with = phase(plan.hanging.1).await?;
-    let ratio = with.p99_ms() / without.p99_ms();
-    let rows = vec![
-        Row::new(
-            "99th percentile, with / without",
-            Target::AtMost(2.0),
-            ratio,
-            "×",
-        ),
-        Row::fact("99th percentile while all answer", without.p99_ms(), "ms"),
-        Row::fact("99th percentile while half hang", with.p99_ms(), "ms"),
-        Row::fact("median while all answer", without.p50_ms(), "ms"),
-        Row::fact("median while half hang", with.p50_ms(), "ms"),
-        Row::fact(
-            "gateway resident afterwards",
-            gateway.resident_mib()?,
-            "MiB",
-        ),
-    ];
+    let on_disk = measure(plan, &plan.data("hanging")?).await?;
+    let folder = format!("{MEMORY}/anser-bench-{}", std::process::id());
+    let in_memory = match Folder::create(folder.into()) {
+        Ok(data) => Some(measure(plan, &data).await?),
+        Err(_) => None,
+    };
+    let mut rows = Vec::new();
+    for (measured, place) in [
+        (in_memory.as_ref(), "in memory"),
+        (Some(&on_disk), "on disk"),
+    ] {
+        if let Some(measured) = measured {
+            rows.extend(measured.rows(place));
+        }
+    }
     Ok(Section {
         name: "hanging".to_owned(),
         title: format!(
@@ -60,13 +49,69 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Section> {
         rows,
         grids: Vec::new(),
         notes: vec![format!(
-            "{} s without and {} s with; {} requests were left without an answer. \
-             Setting up {} topics, channels and subscriptions took {set_up:.1} s.",
+            "Twice {} s without and {} s with, on each; {} requests were left without an answer. \
+             Setting up {} topics, channels and subscriptions took {:.1} s.",
             plan.hanging.0.as_secs(),
             plan.hanging.1.as_secs(),
-            figure(sick.hung() as f64),
-            figure(plan.endpoints as f64)
+            figure(on_disk.hung as f64),
+            figure(plan.endpoints as f64),
+            on_disk.set_up
         )],
+    })
+}
+
+/// What one gateway did.
+struct Measured {
+    /// While all answer, twice: how much they differ by themselves.
+    without: [Latencies; 2],
+    with: Latencies,
+    hung: u64,
+    set_up: f64,
+    resident_mib: f64,
+}
+
+impl Measured {
+    fn rows(&self, place: &str) -> Vec<Row> {
+        let [before, without] = &self.without;
+        let ratio = self.with.p99_ms() / without.p99_ms();
+        let alone = without.p99_ms() / before.p99_ms();
+        let fact =
+            |what: &str, value, unit| Row::fact(&format!("{what}, data {place}"), value, unit);
+        vec![
+            Row::new(
+                &format!("99th percentile, with / without, data {place}"),
+                Target::AtMost(2.0),
+                ratio,
+                "×",
+            ),
+            fact("the same between the two runs without", alone, "×"),
+            fact("99th percentile while all answer", without.p99_ms(), "ms"),
+            fact("99th percentile while half hang", self.with.p99_ms(), "ms"),
+            fact("median while all answer", without.p50_ms(), "ms"),
+            fact("median while half hang", self.with.p50_ms(), "ms"),
+            fact("gateway resident afterwards", self.resident_mib, "MiB"),
+        ]
+    }
+}
+
+async fn measure(plan: &Plan, data: &Folder) -> anyhow::Result<Measured> {
+    let gateway = plan.start(data)?;
+    let (healthy, sick) = (Sink::new(plan.clock), Sink::new(plan.clock));
+    let setting_up = Clock::start();
+    let apart = Apart::start()?;
+    let (requests, _endpoints) = build(plan, &gateway, &healthy, (&sick, &apart)).await?;
+    let set_up = setting_up.elapsed().as_secs_f64();
+    let phase = |duration| publish(plan, &gateway, &requests, &healthy, duration);
+    phase(WARM_UP).await?;
+    let without = [phase(plan.hanging.0).await?, phase(plan.hanging.0).await?];
+    sick.hang();
+    let with = phase(plan.hanging.1).await?;
+    Ok(Measured {
+        without,
+        with,
+        hung: sick.hung(),
+        set_up,
+        resident_mib: gateway.resident_mib()?,
     })
 }
 
