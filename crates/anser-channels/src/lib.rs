@@ -1,5 +1,6 @@
-//! Every way out: one folder per kind of channel, each a pure translation of messages into requests and of answers into
-//! outcomes. No I/O, clock or randomness here, and no folder imports another; what they share is pulled out into `kit`.
+//! Every way out, and in: one folder per kind of channel, each a pure translation of messages into requests, of answers into
+//! outcomes, and of what a platform sends into events. No I/O, clock or randomness here, and no folder imports another; what
+//! they share is pulled out into `kit`.
 
 mod dingtalk_app;
 mod dingtalk_robot;
