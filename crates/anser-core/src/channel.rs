@@ -17,6 +17,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::attempt::PossibleDuplicate;
+use crate::connection::Connector;
 use crate::id::{DeliveryId, Num};
 use crate::inbound::Inbound;
 use crate::message::{Attachment, Item, Message};
@@ -49,7 +50,8 @@ pub struct Manifest {
     pub settings: Value,
     /// Formats that a subscription may ask for; the first is the default.
     pub formats: Vec<&'static str>,
-    /// Segment types and operations it can show natively; `receive`: what the platform sends in is taken at `/in/CHANNEL`.
+    /// Segment types and operations it can show natively; `receive`: what the platform sends in is taken at `/in/CHANNEL`;
+    /// `connect`: over a long connection too.
     pub capabilities: Vec<&'static str>,
     /// Not a chat platform: its name may appear outside its folder.
     pub generic: bool,
@@ -183,6 +185,12 @@ pub trait Channel: Send + Sync {
 
     /// What the platform sends in is read by this; `None`: it sends nothing, or the settings lack what verifies it.
     fn inbound(&self) -> Option<&dyn Inbound> {
+        None
+    }
+
+    /// How it is connected to its platform, so that events come without a callback; `None`: it cannot be, or the settings
+    /// lack what that needs.
+    fn connector(&self) -> Option<&dyn Connector> {
         None
     }
 

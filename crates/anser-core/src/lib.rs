@@ -6,6 +6,7 @@ pub mod attempt;
 pub mod blob;
 pub mod channel;
 pub mod clock;
+pub mod connection;
 pub mod delivery;
 pub mod filter;
 pub mod id;

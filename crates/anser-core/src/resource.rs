@@ -186,6 +186,28 @@ pub struct InboundSpec {
     /// The topic that its events are put on.
     #[schemars(length(min = 1, max = 127))]
     pub topic: String,
+    /// How they come; default `callback`.
+    #[serde(default, skip_serializing_if = "InboundVia::is_callback")]
+    pub via: InboundVia,
+}
+
+/// How a platform's events come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InboundVia {
+    /// The platform posts them to `/in/CHANNEL`.
+    #[default]
+    Callback,
+    /// Over a connection that the gateway opens to the platform and keeps open: no public address is needed.
+    Connection,
+}
+
+impl InboundVia {
+    /// Whether it is the default.
+    #[must_use]
+    pub fn is_callback(&self) -> bool {
+        *self == Self::Callback
+    }
 }
 
 const fn default_timeout() -> u64 {
