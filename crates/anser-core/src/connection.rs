@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::channel::{Exchange, HttpRequest};
+use crate::channel::{Exchange, HttpRequest, HttpResponse};
 use crate::inbound::{InboundContext, InboundEvent};
 
 /// Bytes of one frame in either direction.
@@ -61,6 +61,12 @@ pub enum Input {
     },
     /// The WebSocket of [`Action::Open`] is open.
     Opened,
+    /// The server of [`Action::Open`] answered, but did not open a WebSocket: the connection is to say with [`Action::Lost`]
+    /// what that means here.
+    NotOpened {
+        /// What it answered instead; of the body only the beginning.
+        response: HttpResponse,
+    },
     /// A frame came.
     Frame(Frame),
     /// The batch is durable: the platform may be told.
@@ -96,7 +102,7 @@ pub enum Action {
         /// How long the answer may take.
         limit: Duration,
     },
-    /// Open a WebSocket; [`Input::Opened`] or [`Input::Closed`] follows. At most one is open at a time.
+    /// Open a WebSocket; [`Input::Opened`], [`Input::NotOpened`] or [`Input::Closed`] follows. At most one is open at a time.
     Open {
         /// `ws` or `wss`.
         url: Url,
