@@ -24,6 +24,7 @@ mod tls;
 mod trace;
 mod transport;
 mod upload;
+mod websocket;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub use guard::{AddressGuard, GUARD_SETTING, GuardOptions};
 pub use mail::MailFiles;
 pub use resolve::{LOOKUPS_MAX, Resolver, SystemResolver};
 pub use upload::Upload;
+pub use websocket::{FRAMES_UNSENT_MAX, Heard, NotOpened, Socket};
 
 /// Idle connections kept for one endpoint by default: as many as one endpoint may have attempts in flight.
 pub const IDLE_CONNECTIONS_PER_ENDPOINT_MAX_DEFAULT: usize = 32;
@@ -117,10 +119,18 @@ impl Sender {
     pub fn new(options: SenderOptions) -> Result<Self, Problem> {
         let tls = tls::connector(&options.extra_ca_files)?;
         let mail_tls = tls::mail_connector(&options.extra_ca_files)?;
+        let socket_tls = tls::socket_connector(&options.extra_ca_files)?;
         let proxy = options.proxy.as_ref().map(Proxy::new).transpose()?;
         Ok(Self {
             clock: options.clock,
-            connector: Connector::new(options.resolver, options.guard, tls, mail_tls, proxy),
+            connector: Connector::new(
+                options.resolver,
+                options.guard,
+                tls,
+                mail_tls,
+                socket_tls,
+                proxy,
+            ),
             authorities: Authorities::read(&options.extra_ca_files)?,
             pool: Pool::new(
                 options.idle_connections_per_endpoint_max,

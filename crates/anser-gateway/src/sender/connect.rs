@@ -26,6 +26,7 @@ use super::room::Place;
 use super::tls;
 use super::trace::{Phase, Trace};
 use super::transport::Transport;
+use super::websocket;
 
 /// Addresses of one name that are tried.
 pub const ADDRESSES_TRIED_MAX: usize = 8;
@@ -46,6 +47,7 @@ pub(super) struct Connector {
     guard: AddressGuard,
     tls: TlsConnector,
     mail_tls: TlsConnector,
+    socket_tls: TlsConnector,
     proxy: Option<Proxy>,
     http1: http1::Builder,
     http2: http2::Builder<Tasks>,
@@ -58,6 +60,7 @@ impl Connector {
         guard: AddressGuard,
         tls: TlsConnector,
         mail_tls: TlsConnector,
+        socket_tls: TlsConnector,
         proxy: Option<Proxy>,
     ) -> Self {
         let mut http1 = http1::Builder::new();
@@ -77,6 +80,7 @@ impl Connector {
             guard,
             tls,
             mail_tls,
+            socket_tls,
             proxy,
             http1,
             http2,
@@ -134,6 +138,31 @@ impl Connector {
             self.speak_http1(Transport::Tls(Box::new(stream)), peer, place)
                 .await
         }
+    }
+
+    /// A new connection for a WebSocket, before its handshake. Through a proxy it is a tunnel, with TLS or without (RFC 6455
+    /// §4.1).
+    pub(super) async fn connect_socket(
+        &self,
+        url: &Url,
+        trace: &mut Trace<'_>,
+    ) -> Result<Transport, SendError> {
+        let (host, port, secure) = websocket::target(url)?;
+        let stream = match &self.proxy {
+            None => {
+                let addresses = self.judged_addresses(&host, port, trace).await?;
+                dial(&addresses, trace).await?
+            }
+            Some(proxy) => {
+                self.guard.judge_url(url).map_err(blocked)?;
+                self.reach_through(proxy, &host, port, true, trace).await?
+            }
+        };
+        if !secure {
+            return Ok(Transport::Plain(stream));
+        }
+        let secured = self.secure(&self.socket_tls, stream, &host, trace).await?;
+        Ok(Transport::Tls(Box::new(secured)))
     }
 
     /// A new connection to a mail server, before its greeting; with TLS if it is to begin with that.

@@ -26,6 +26,11 @@ pub(super) fn mail_connector(extra_ca_files: &[PathBuf]) -> Result<TlsConnector,
     with_protocols(extra_ca_files, &[])
 }
 
+/// What makes TLS of a TCP stream for a WebSocket, whose handshake is HTTP/1.1 (RFC 6455 §4.1).
+pub(super) fn socket_connector(extra_ca_files: &[PathBuf]) -> Result<TlsConnector, Problem> {
+    with_protocols(extra_ca_files, &[HTTP1])
+}
+
 fn with_protocols(
     extra_ca_files: &[PathBuf],
     protocols: &[&[u8]],
