@@ -2,6 +2,7 @@
 //! in commit order, keeps lanes in order, and answers only after a durable commit. Batch first, async; implementations
 //! live in `anser-store`. A queue is a [`Group`] whose deliveries are pulled instead of pushed: leased, then acknowledged.
 
+mod alias;
 mod blob;
 mod config;
 mod link;
@@ -20,6 +21,7 @@ use crate::id::{DeliveryId, MessageId, Num, Receipt, ResourceId};
 use crate::message::Fingerprint;
 use crate::time::Timestamp;
 
+pub use alias::{Alias, AliasKey, AliasKind, Known};
 pub use blob::{BlobDoom, BlobIndex, BlobRow, BlobTotals};
 pub use config::{ConfigChange, ConfigKind, ConfigRow};
 pub use link::{Link, LinkKind, Linked};
@@ -109,6 +111,8 @@ pub struct NewMessage {
     pub blobs: Vec<BlobHash>,
     /// The earlier message that it is about.
     pub link: Option<Link>,
+    /// What platforms call it, or what it is about; kept as long as it is.
+    pub known_as: Vec<Alias>,
     /// Where it goes; at most [`crate::limits::DELIVERIES_PER_REQUEST_MAX`].
     pub deliveries: Vec<NewDelivery>,
 }
@@ -303,6 +307,8 @@ pub struct Settlement {
     pub attempt: Option<Attempt>,
     /// Whether the attempt is only counted, not logged (`attempt_log`).
     pub unlogged: bool,
+    /// What a platform calls what went out: the message is known by it as [`AliasKind::Copy`], as long as it is there.
+    pub known_as: Vec<AliasKey>,
 }
 
 /// What a settlement did.
@@ -684,6 +690,12 @@ pub trait Store: BlobIndex {
     /// # Errors
     /// `Corrupt`.
     async fn linked(&self, target: Num) -> Result<Vec<Linked>>;
+
+    /// The messages that are known by a name, in the order in which they were stored, each once: as what it was first.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    async fn known_as(&self, key: AliasKey) -> Result<Vec<Known>>;
 
     /// A bounded list of messages.
     ///

@@ -34,6 +34,7 @@ use crate::config::{
     ChannelEntry, Destination, EndpointState, Meta, QueueEntry, Snapshot, Subscription, Topic,
 };
 use crate::dispatch;
+use crate::fetch::Fetches;
 use crate::gateway::{Gateway, GatewayOptions, Phase};
 use crate::intake::Intake;
 use crate::leasing::Leasing;
@@ -108,6 +109,7 @@ impl Fixture {
             leasing,
             intake: Intake::default(),
             refusals: RefusalJournal::default(),
+            fetches: Fetches::default(),
             admin_lock: tokio::sync::Mutex::new(()),
             tasks: std::sync::Mutex::new(Vec::new()),
             phase: watch::Sender::new(Phase::Running),
@@ -291,6 +293,7 @@ impl Fixture {
             at: self.gateway.clock.now(),
             attempt: None,
             unlogged: false,
+            known_as: Vec::new(),
         };
         let settled = self.gateway.store.settle(vec![settlement]).await.unwrap();
         assert!(matches!(settled[0], Settled::Done { .. }));

@@ -86,6 +86,7 @@ impl Bench {
             dedupe: None,
             blobs: Vec::new(),
             link: None,
+            known_as: Vec::new(),
             delete_at: None,
             deliveries: vec![NewDelivery {
                 group: GROUP,
@@ -143,6 +144,7 @@ impl Bench {
             at: now,
             attempt: Some(attempt),
             unlogged: false,
+            known_as: Vec::new(),
         };
         self.store.settle(vec![settlement]).await?;
         Ok(())

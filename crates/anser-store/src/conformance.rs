@@ -11,6 +11,7 @@ mod keeping;
 mod leasing;
 mod linking;
 mod listing;
+mod naming;
 mod retaining;
 mod rewinding;
 mod settling;
@@ -74,5 +75,7 @@ pub async fn run_all(mut make: impl FnMut() -> SharedStore) {
     keeping::messages_keep_their_blobs(&*make()).await;
     keeping::no_message_is_stored_without_its_blobs(&*make()).await;
     linking::a_message_knows_what_is_about_it(&*make()).await;
+    naming::a_message_is_known_by_its_names(&*make()).await;
+    naming::a_name_comes_with_the_settlement(&*make()).await;
     configuring::nothing_works_after_the_close(&*make()).await;
 }

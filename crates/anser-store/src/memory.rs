@@ -10,10 +10,11 @@ use anser_core::attempt::Attempt;
 use anser_core::blob::BlobHash;
 use anser_core::id::{DeliveryId, MessageId, Num};
 use anser_core::store::{
-    Acknowledged, Acknowledgement, Append, Appended, BlobDoom, BlobIndex, BlobRow, BlobTotals,
-    Claim, Claimed, ConfigChange, ConfigRow, DeliveryPage, DeliveryRow, DeliveryScan, Depth,
-    Diversion, Group, Lease, Leased, Linked, MessageRow, MessageScan, NewDelivery, QueueCounts,
-    Result, Retention, Rewind, Rewound, Settled, Settlement, Store, StoreError, StoreInfo, Swept,
+    Acknowledged, Acknowledgement, AliasKey, Append, Appended, BlobDoom, BlobIndex, BlobRow,
+    BlobTotals, Claim, Claimed, ConfigChange, ConfigRow, DeliveryPage, DeliveryRow, DeliveryScan,
+    Depth, Diversion, Group, Known, Lease, Leased, Linked, MessageRow, MessageScan, NewDelivery,
+    QueueCounts, Result, Retention, Rewind, Rewound, Settled, Settlement, Store, StoreError,
+    StoreInfo, Swept,
 };
 use async_trait::async_trait;
 
@@ -166,6 +167,10 @@ impl Store for MemoryStore {
 
     async fn linked(&self, target: Num) -> Result<Vec<Linked>> {
         Ok(self.open()?.linked(target))
+    }
+
+    async fn known_as(&self, key: AliasKey) -> Result<Vec<Known>> {
+        Ok(self.open()?.known_as(key))
     }
 
     async fn scan_messages(&self, scan: MessageScan) -> Result<Vec<MessageRow>> {

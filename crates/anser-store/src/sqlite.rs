@@ -36,9 +36,9 @@ use anser_core::clock::Clock;
 use anser_core::id::{DeliveryId, MessageId, Num, ResourceId};
 use anser_core::random::Random;
 use anser_core::store::{
-    Acknowledged, Acknowledgement, Append, Appended, BlobDoom, BlobIndex, BlobRow, BlobTotals,
-    Claim, Claimed, CommitObserver, ConfigChange, ConfigRow, DeliveryPage, DeliveryRow,
-    DeliveryScan, Depth, Diversion, Group, Lease, Leased, Linked, MessageRow, MessageScan,
+    Acknowledged, Acknowledgement, AliasKey, Append, Appended, BlobDoom, BlobIndex, BlobRow,
+    BlobTotals, Claim, Claimed, CommitObserver, ConfigChange, ConfigRow, DeliveryPage, DeliveryRow,
+    DeliveryScan, Depth, Diversion, Group, Known, Lease, Leased, Linked, MessageRow, MessageScan,
     NewDelivery, QueueCounts, Result, Retention, Rewind, Rewound, Settled, Settlement, Store,
     StoreError, StoreInfo, Swept,
 };
@@ -375,6 +375,12 @@ impl Store for SqliteStore {
     async fn linked(&self, target: Num) -> Result<Vec<Linked>> {
         self.near()?
             .read(move |connection| read::linked(connection, target))
+            .await
+    }
+
+    async fn known_as(&self, key: AliasKey) -> Result<Vec<Known>> {
+        self.near()?
+            .read(move |connection| read::known_as(connection, key))
             .await
     }
 

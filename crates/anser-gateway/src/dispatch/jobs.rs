@@ -227,6 +227,7 @@ impl Withdrawing<'_> {
             at: self.at,
             attempt: None,
             unlogged: true,
+            known_as: Vec::new(),
         }
     }
 

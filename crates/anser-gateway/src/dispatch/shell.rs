@@ -278,6 +278,7 @@ impl Shell {
             at,
             attempt: None,
             unlogged: true,
+            known_as: Vec::new(),
         };
         self.waiting.push(Settling {
             settlement,
@@ -320,6 +321,7 @@ impl Shell {
             at: now.wall,
             attempt: Some(attempt),
             unlogged: done.unlogged,
+            known_as: Vec::new(),
         };
         self.waiting.push(Settling {
             settlement,

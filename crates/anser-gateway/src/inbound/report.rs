@@ -78,6 +78,7 @@ impl Gateway {
             at,
             attempt: Some(attempt(&row, report, occurred_at.unwrap_or(at))),
             unlogged: false,
+            known_as: Vec::new(),
         }))
     }
 }

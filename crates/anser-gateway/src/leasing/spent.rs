@@ -131,6 +131,7 @@ impl Leasing {
             at: rules.now,
             attempt: None,
             unlogged: true,
+            known_as: Vec::new(),
         };
         let settled = self.store.settle(rows.iter().map(settlement).collect());
         let settled = match settled.await {

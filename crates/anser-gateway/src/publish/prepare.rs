@@ -178,6 +178,7 @@ impl Gateway {
                 delete_at: message.header.delete_at,
                 blobs: message.blobs(),
                 link: linked.map(|linked| linked.link),
+                known_as: Vec::new(),
                 deliveries,
             },
             message,

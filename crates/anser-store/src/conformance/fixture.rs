@@ -53,6 +53,7 @@ impl Maker {
             dedupe: None,
             blobs: Vec::new(),
             link: None,
+            known_as: Vec::new(),
             delete_at: None,
             deliveries,
         }
@@ -228,6 +229,7 @@ pub(super) fn settlement(row: &DeliveryRow, to: Settle, seconds: u64) -> Settlem
         at: at(seconds),
         attempt: Some(attempt(row.attempts + u32::from(counts), seconds)),
         unlogged: false,
+        known_as: Vec::new(),
     }
 }
 

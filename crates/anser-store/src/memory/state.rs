@@ -14,9 +14,10 @@ use anser_core::id::{DeliveryId, MessageId, Num, ResourceId};
 use anser_core::limits::DELIVERIES_PER_REQUEST_MAX;
 use anser_core::message::Fingerprint;
 use anser_core::store::{
-    Append, Appended, Claim, ClaimClass, Claimed, ConfigChange, ConfigKind, ConfigRow, Dedupe,
-    DeliveryPage, DeliveryRow, DeliveryScan, Depth, Group, Lane, Linked, MessageRow, MessageScan,
-    NewDelivery, NewMessage, Result, Retention, Settled, Settlement, StoreError, Swept,
+    Alias, AliasKey, AliasKind, Append, Appended, Claim, ClaimClass, Claimed, ConfigChange,
+    ConfigKind, ConfigRow, Dedupe, DeliveryPage, DeliveryRow, DeliveryScan, Depth, Group, Known,
+    Lane, Linked, MessageRow, MessageScan, NewDelivery, NewMessage, Result, Retention, Settled,
+    Settlement, StoreError, Swept,
 };
 
 use crate::transition::{self, LaneMove, Origin};
@@ -74,6 +75,8 @@ pub(super) struct State {
     blobs: BTreeMap<BlobHash, blob::Known>,
     /// By the message that they are about.
     links: BTreeMap<Num, Vec<Linked>>,
+    /// Names of messages.
+    aliases: BTreeMap<(AliasKey, Num), AliasKind>,
     log: Vec<Logged>,
     config: BTreeMap<(&'static str, String), ConfigRow>,
 }
@@ -185,6 +188,9 @@ impl State {
             blobs: message.blobs.clone(),
         };
         self.put_link(num, message);
+        for alias in &message.known_as {
+            self.put_alias(num, *alias);
+        }
         let origin = origin(&kept);
         self.messages.insert(num, kept);
         let place = |(index, delivery)| {
@@ -205,6 +211,10 @@ impl State {
                 kind: link.kind,
             });
         }
+    }
+
+    fn put_alias(&mut self, num: Num, alias: Alias) {
+        self.aliases.entry((alias.key, num)).or_insert(alias.kind);
     }
 
     fn create(
@@ -292,6 +302,10 @@ impl State {
                 attempt: attempt.clone(),
                 at: settlement.at,
             });
+        }
+        let kind = AliasKind::Copy;
+        for &key in &settlement.known_as {
+            self.put_alias(row.id.num(), Alias { key, kind });
         }
         self.put(row.clone());
         Settled::Done { row, promoted }
@@ -451,6 +465,13 @@ impl State {
         self.links.get(&target).cloned().unwrap_or_default()
     }
 
+    pub(super) fn known_as(&self, key: AliasKey) -> Vec<Known> {
+        let named = self.aliases.range((key, Num(0))..=(key, Num(u64::MAX)));
+        named
+            .map(|(&(_, num), &kind)| Known { num, kind })
+            .collect()
+    }
+
     pub(super) fn scan_messages(&self, scan: &MessageScan) -> Vec<MessageRow> {
         let wanted = |row: &&MessageRow| {
             scan.topic.is_none_or(|topic| row.topic == topic)
@@ -608,6 +629,7 @@ impl State {
                 self.ids.remove(&kept.row.id);
             }
             self.links.remove(&num);
+            self.aliases.retain(|(_, named), _| *named != num);
             swept.messages += 1;
         }
         while self

@@ -9,8 +9,8 @@ use anser_core::attempt::Attempt;
 use anser_core::delivery::DeliveryState;
 use anser_core::id::{DeliveryId, MessageId, Num, ResourceId};
 use anser_core::store::{
-    Claim, ClaimClass, Claimed, ConfigRow, DeliveryPage, DeliveryRow, DeliveryScan, Group, Linked,
-    MessageRow, MessageScan,
+    AliasKey, Claim, ClaimClass, Claimed, ConfigRow, DeliveryPage, DeliveryRow, DeliveryScan,
+    Group, Known, Linked, MessageRow, MessageScan,
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
 
@@ -139,6 +139,15 @@ pub(super) fn linked(connection: &Connection, target: Num) -> Result<Vec<Linked>
         )?,
         [target.0.cast_signed()],
         row::linked,
+    )
+}
+
+pub(super) fn known_as(connection: &Connection, key: AliasKey) -> Result<Vec<Known>, Failure> {
+    all(
+        connection
+            .prepare_cached("SELECT num, key, kind, sum FROM alias WHERE key = ?1 ORDER BY num")?,
+        [key.0.as_slice()],
+        row::known,
     )
 }
 

@@ -5,7 +5,9 @@ use anser_core::Timestamp;
 use anser_core::attempt::PossibleDuplicate;
 use anser_core::delivery::DeliveryState;
 use anser_core::id::{DeliveryId, MessageId, Num, ResourceId};
-use anser_core::store::{ConfigKind, ConfigRow, DeliveryRow, LinkKind, Linked, MessageRow};
+use anser_core::store::{
+    AliasKey, AliasKind, ConfigKind, ConfigRow, DeliveryRow, Known, LinkKind, Linked, MessageRow,
+};
 use bytes::Bytes;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
@@ -164,6 +166,13 @@ pub(super) fn link_sum(target: Num, linked: &Linked) -> i64 {
         .finish()
 }
 
+pub(super) fn alias_sum(key: &AliasKey, known: Known) -> i64 {
+    Sum::new()
+        .ints([known.num.0.cast_signed(), i64::from(known.kind.code())])
+        .bytes(&key.0)
+        .finish()
+}
+
 pub(super) fn config_sum(row: &ConfigRow) -> i64 {
     Sum::new()
         .ints([row.id.0.cast_signed(), row.revision.cast_signed()])
@@ -310,7 +319,23 @@ pub(super) fn message(row: &Row<'_>) -> Result<StoredMessage, Failure> {
     }
 }
 
-/// Reads the columns of [`delivery_columns`].
+/// A message that is known by a name. Reads `num, key, kind, sum`.
+pub(super) fn known(row: &Row<'_>) -> Result<Known, Failure> {
+    let mut columns = Columns::of(row, "name of message");
+    let num = Num(columns.int()?.cast_unsigned());
+    let key = AliasKey(columns.blob()?.try_into().map_err(|_| columns.damage())?);
+    let kind = u8::try_from(columns.small()?).ok();
+    let kind = kind.and_then(AliasKind::from_code);
+    let known = Known {
+        num,
+        kind: kind.ok_or_else(|| columns.damage())?,
+    };
+    if columns.int()? != alias_sum(&key, known) {
+        return Err(columns.damage());
+    }
+    Ok(known)
+}
+
 /// A message that is about another.
 pub(super) fn linked(row: &Row<'_>) -> Result<Linked, Failure> {
     let mut columns = Columns::of(row, "link to message");
@@ -330,6 +355,7 @@ pub(super) fn linked(row: &Row<'_>) -> Result<Linked, Failure> {
     Ok(linked)
 }
 
+/// Reads the columns of [`delivery_columns`].
 pub(super) fn delivery(row: &Row<'_>) -> Result<StoredDelivery, Failure> {
     let mut columns = Columns::of(row, "delivery");
     let id = DeliveryId::from_u64(columns.int()?.cast_unsigned());

@@ -4,7 +4,7 @@
 //! `delivery` (its number begins with the message's). `delivery_open` holds unfinished deliveries only and is what claims
 //! read; `delivery_lane` holds those that have a place in a lane, `delivery_dead` the dead letters, `delivery_rewind` what
 //! was taken from a queue and may be taken again. `blob_ref` has a row for each blob that a message refers to, `blob_idle`
-//! the blobs that none does.
+//! the blobs that none does. `alias` has a row for each name that a platform gave to a bridged message.
 
 #[cfg(test)]
 mod tests;
@@ -72,8 +72,16 @@ CREATE TABLE link(
     sum INTEGER NOT NULL, PRIMARY KEY(target, num)) WITHOUT ROWID;
 ";
 
+/// Version 5: what platforms call messages.
+const ALIASES: &str = "
+CREATE TABLE alias(
+    key BLOB NOT NULL, num INTEGER NOT NULL, kind INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY(key, num))
+    WITHOUT ROWID;
+CREATE INDEX alias_num ON alias(num);
+";
+
 /// Every step, in order; the data's version is how many of them it has taken.
-const STEPS: &[&str] = &[FOUNDATION, QUEUES, BLOBS, LINKS];
+const STEPS: &[&str] = &[FOUNDATION, QUEUES, BLOBS, LINKS, ALIASES];
 
 /// The version this program writes.
 pub(super) fn version() -> u32 {

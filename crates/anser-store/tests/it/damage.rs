@@ -71,6 +71,7 @@ impl Filler {
             dedupe: None,
             blobs: Vec::new(),
             link: None,
+            known_as: Vec::new(),
             delete_at: None,
             deliveries: vec![NewDelivery {
                 group: GROUP,
@@ -120,6 +121,7 @@ impl Filler {
                 at: at(step),
                 attempt: Some(attempt(step)),
                 unlogged: false,
+                known_as: Vec::new(),
             };
             store.settle(vec![settlement]).await.unwrap();
             let change = ConfigChange::Put {

@@ -13,9 +13,9 @@ use anser_core::id::{IdGenerator, Num, ResourceId};
 use anser_core::outcome::OutcomeClass;
 use anser_core::random::SeededRandom;
 use anser_core::store::{
-    Append, Appended, Claim, ClaimClass, ConfigChange, ConfigKind, Dedupe, DeliveryRow,
-    DeliveryScan, Link, LinkKind, MessageScan, NewDelivery, NewMessage, Retention, Settle,
-    Settlement, Store,
+    Alias, AliasKey, AliasKind, Append, Appended, Claim, ClaimClass, ConfigChange, ConfigKind,
+    Dedupe, DeliveryRow, DeliveryScan, Link, LinkKind, MessageScan, NewDelivery, NewMessage,
+    Retention, Settle, Settlement, Store,
 };
 use anser_store::{MemoryStore, SqliteStore};
 use bytes::Bytes;
@@ -28,6 +28,8 @@ const GROUPS: u64 = 3;
 const CHANNELS: u64 = 2;
 /// Messages with numbers below this may have others that are about them.
 const NUMS_LINKED: u64 = 20;
+/// Names that platforms give to messages.
+const NAMES: u8 = 4;
 
 #[derive(Debug, Clone)]
 struct Item {
@@ -39,6 +41,8 @@ struct Item {
     blobs: Vec<u8>,
     /// The number of the message that it is about, and whether it recalls that.
     link: Option<(u64, bool)>,
+    /// Names that it is known by, and as what.
+    known_as: Vec<(u8, u8)>,
     deliveries: Vec<(u64, Option<u64>, bool, u64)>,
 }
 
@@ -95,16 +99,18 @@ fn item() -> impl Strategy<Value = Item> {
         prop::bool::weighted(0.2),
         blobs::referred(),
         proptest::option::weighted(0.3, (1..NUMS_LINKED, prop::bool::ANY)),
+        prop::collection::vec((0..NAMES, 0..4_u8), 0..3),
         prop::collection::vec(delivery, 0..4),
     )
         .prop_map(
-            |(topic, same_id, dedupe, delete_at, blobs, link, deliveries)| Item {
+            |(topic, same_id, dedupe, delete_at, blobs, link, known_as, deliveries)| Item {
                 topic,
                 same_id,
                 dedupe,
                 delete_at,
                 blobs,
                 link,
+                known_as,
                 deliveries,
             },
         )
@@ -127,6 +133,18 @@ fn step() -> impl Strategy<Value = Step> {
         14 => queues::step().prop_map(Step::Queue),
         6 => blobs::step().prop_map(Step::Blob),
     ]
+}
+
+fn key(name: u8) -> AliasKey {
+    AliasKey([name; 16])
+}
+
+fn alias(name: u8, kind: u8) -> Alias {
+    let kind = AliasKind::from_code(kind).unwrap();
+    Alias {
+        key: key(name),
+        kind,
+    }
 }
 
 struct Pair {
@@ -210,6 +228,7 @@ impl Pair {
                     let ours = self.sqlite().linked(target).await;
                     assert_eq!(ours, self.model.linked(target).await);
                 }
+                self.compare_names().await;
             }
             Step::Claim {
                 group,
@@ -271,6 +290,11 @@ impl Pair {
                     LinkKind::Edited
                 },
             }),
+            known_as: item
+                .known_as
+                .iter()
+                .map(|&(name, kind)| alias(name, kind))
+                .collect(),
             deliveries: deliveries
                 .map(|&(group, lane, scheduled, due)| self.delivery(group, lane, scheduled, due))
                 .collect(),
@@ -347,6 +371,7 @@ impl Pair {
             at: self.now,
             attempt: (kind != 3).then_some(attempt),
             unlogged: kind == 1,
+            known_as: (0..kind % NAMES).map(key).collect(),
         }
     }
 
@@ -426,6 +451,13 @@ impl Pair {
         self.compare().await;
     }
 
+    async fn compare_names(&self) {
+        for key in (0..NAMES).map(key) {
+            let ours = self.sqlite().known_as(key).await;
+            assert_eq!(ours, self.model.known_as(key).await);
+        }
+    }
+
     /// Everything that can be read is the same.
     async fn compare(&self) {
         let (ours, model) = (self.sqlite(), &self.model);
@@ -465,6 +497,7 @@ impl Pair {
             );
         }
         self.compare_blobs().await;
+        self.compare_names().await;
         assert_eq!(ours.groups().await, model.groups().await);
         assert_eq!(ours.config_list().await, model.config_list().await);
         for group in 0..GROUPS {

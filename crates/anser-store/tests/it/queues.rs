@@ -33,6 +33,7 @@ async fn send(store: &SqliteStore, count: u64, in_lanes: bool) -> Vec<DeliveryRo
         dedupe: None,
         blobs: Vec::new(),
         link: None,
+        known_as: Vec::new(),
         delete_at: None,
         deliveries: vec![NewDelivery {
             group: QUEUE,

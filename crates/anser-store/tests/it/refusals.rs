@@ -27,6 +27,7 @@ fn message(ids: &IdGenerator, bytes: usize) -> Append {
         dedupe: None,
         blobs: Vec::new(),
         link: None,
+        known_as: Vec::new(),
         delete_at: None,
         deliveries: vec![NewDelivery {
             group: ResourceId(2),
@@ -51,6 +52,7 @@ fn done(row: &DeliveryRow) -> Vec<Settlement> {
         at: now(),
         attempt: None,
         unlogged: false,
+        known_as: Vec::new(),
     }]
 }
 

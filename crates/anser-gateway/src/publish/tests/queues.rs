@@ -129,6 +129,7 @@ async fn a_queue_holds_a_bounded_number_of_delayed_messages() {
         dedupe: None,
         blobs: Vec::new(),
         link: None,
+        known_as: Vec::new(),
         delete_at: None,
         deliveries: vec![delayed; most],
     };

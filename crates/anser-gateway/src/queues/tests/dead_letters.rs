@@ -195,6 +195,7 @@ async fn a_message_that_cannot_be_read_is_given_up() {
         dedupe: None,
         blobs: Vec::new(),
         link: None,
+        known_as: Vec::new(),
         delete_at: None,
         deliveries: vec![anser_core::store::NewDelivery {
             group: queue,

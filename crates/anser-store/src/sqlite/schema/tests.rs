@@ -45,6 +45,7 @@ fn message(ids: &IdGenerator) -> NewMessage {
         dedupe: None,
         blobs: Vec::new(),
         link: None,
+        known_as: Vec::new(),
         delete_at: None,
         deliveries: vec![NewDelivery {
             group: GROUP,
@@ -75,6 +76,7 @@ async fn write_version(dir: &Path, version: u32) {
         at: NOW,
         attempt: None,
         unlogged: false,
+        known_as: Vec::new(),
     };
     store.settle(vec![settlement]).await.unwrap();
     store.close().await.unwrap();

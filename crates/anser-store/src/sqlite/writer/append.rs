@@ -5,7 +5,8 @@ use anser_core::id::{DeliveryId, MessageId, Num};
 use anser_core::limits::DELIVERIES_PER_REQUEST_MAX;
 use anser_core::message::Fingerprint;
 use anser_core::store::{
-    Append, Appended, Dedupe, DeliveryRow, Link, Linked, MessageRow, NewDelivery, NewMessage,
+    Alias, AliasKey, AliasKind, Append, Appended, Dedupe, DeliveryRow, Known, Link, Linked,
+    MessageRow, NewDelivery, NewMessage,
 };
 use rusqlite::{OptionalExtension, params};
 use sha2::{Digest, Sha256};
@@ -106,6 +107,9 @@ impl Session<'_> {
             self.put_link(num, link, message)?;
         }
         self.insert_message(num, matched, message)?;
+        for alias in &message.known_as {
+            self.put_alias(num, *alias)?;
+        }
         self.refer(num, &message.blobs, message.time)?;
         let origin = Origin {
             topic: message.topic,
@@ -188,6 +192,29 @@ impl Session<'_> {
                 row::link_sum(link.target, &linked),
             ])?;
         Ok(())
+    }
+
+    /// A message has a name once: a part that is sent again under the name of the first changes nothing.
+    fn put_alias(&self, num: Num, alias: Alias) -> Result<(), Failure> {
+        let Alias { key, kind } = alias;
+        self.connection
+            .prepare_cached(
+                "INSERT OR IGNORE INTO alias(key, num, kind, sum) VALUES(?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                key.0.as_slice(),
+                num.0.cast_signed(),
+                kind.code(),
+                row::alias_sum(&key, Known { num, kind }),
+            ])?;
+        Ok(())
+    }
+
+    /// What a platform calls a copy of the message.
+    pub(super) fn put_copies(&self, num: Num, keys: &[AliasKey]) -> Result<(), Failure> {
+        let kind = AliasKind::Copy;
+        keys.iter()
+            .try_for_each(|&key| self.put_alias(num, Alias { key, kind }))
     }
 
     pub(super) fn create_delivery(

@@ -76,6 +76,7 @@ impl Session<'_> {
             after.log = self.log_attempt(after.row.id, before.log, attempt, settlement.at)?;
         }
         self.update(&before, &after)?;
+        self.put_copies(after.row.id.num(), &settlement.known_as)?;
         let promoted = self.promote(&before, &after, settlement.at)?;
         Ok(Settled::Done {
             row: after.row,

@@ -202,6 +202,9 @@ impl Session<'_> {
                 .prepare_cached("DELETE FROM link WHERE target = ?1")?
                 .execute([message.0.cast_signed()])?;
             self.connection
+                .prepare_cached("DELETE FROM alias WHERE num = ?1")?
+                .execute([message.0.cast_signed()])?;
+            self.connection
                 .prepare_cached("DELETE FROM message WHERE num = ?1")?
                 .execute([message.0.cast_signed()])?;
             self.keep_counters = true;
