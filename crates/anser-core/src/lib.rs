@@ -12,6 +12,7 @@ pub mod filter;
 pub mod id;
 pub mod inbound;
 pub mod limits;
+pub mod live;
 pub mod message;
 pub mod name;
 pub mod outcome;

@@ -1,6 +1,11 @@
 //! The grammar of names: topics, resources, event types, tags, routing keys and direct addresses. Each check answers
 //! with a [`Problem`] that names the rule; callers add the field's path.
 
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::limits::{
     ADDRESS_BYTES_MAX, NAME_BYTES_MAX, ROUTING_KEY_BYTES_MAX, ROUTING_KEY_DOTS_MAX, TAG_BYTES_MAX,
     TYPE_BYTES_MAX,
@@ -127,6 +132,93 @@ pub fn check_text(code: &'static str, field: &str, text: &str, most: usize) -> R
     Ok(())
 }
 
+/// Bytes of a user's id.
+const USER_BYTES_MAX: usize = 128;
+/// Bytes of a session's resource.
+const RESOURCE_BYTES_MAX: usize = 64;
+
+/// The id of a user: 1 to 128 bytes without spaces, control characters and `/`. Compared exactly, case too: it comes
+/// from an application's own tokens.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct UserId(String);
+
+impl UserId {
+    /// Checks an id.
+    ///
+    /// # Errors
+    /// `invalid_user`.
+    pub fn parse(field: &str, text: &str) -> Result<Self, Problem> {
+        check_user(field, text)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The address that reaches every session of the user: `user:ID`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{USER_PREFIX}{}", self.0)
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::borrow::Borrow<str> for UserId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for UserId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let text = text.strip_prefix(USER_PREFIX).unwrap_or(&text);
+        Self::parse("", text).map_err(|problem| serde::de::Error::custom(problem.detail))
+    }
+}
+
+/// Checks a user's id.
+///
+/// # Errors
+/// `invalid_user`.
+pub fn check_user(field: &str, text: &str) -> Result<(), Problem> {
+    check_text("invalid_user", field, text, USER_BYTES_MAX)?;
+    if text.contains('/') || text.chars().any(char::is_whitespace) {
+        return Err(Problem::invalid(
+            "invalid_user",
+            field,
+            "a user's id has no spaces and no '/'",
+        ));
+    }
+    Ok(())
+}
+
+/// Checks the resource of a session, which tells a user's sessions apart: 1 to 64 bytes without spaces and control
+/// characters.
+///
+/// # Errors
+/// `invalid_resource`.
+pub fn check_resource(field: &str, text: &str) -> Result<(), Problem> {
+    check_text("invalid_resource", field, text, RESOURCE_BYTES_MAX)?;
+    if text.chars().any(char::is_whitespace) {
+        return Err(Problem::invalid(
+            "invalid_resource",
+            field,
+            "a resource has no spaces",
+        ));
+    }
+    Ok(())
+}
+
 /// Where a message goes directly, beside its topic's subscriptions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
@@ -139,10 +231,23 @@ pub enum Address {
     },
     /// A queue, by name.
     Queue(String),
+    /// A user: all sessions, or the mailbox.
+    User {
+        /// The user's id.
+        id: UserId,
+        /// Only the session of this resource.
+        resource: Option<String>,
+    },
+    /// A room, by name.
+    Room(String),
 }
 
 /// What an address of a queue begins with.
 pub const QUEUE_PREFIX: &str = "queue:";
+/// What an address of a user begins with.
+pub const USER_PREFIX: &str = "user:";
+/// What an address of a room begins with.
+pub const ROOM_PREFIX: &str = "room:";
 
 /// The address of the queue of that name.
 #[must_use]
@@ -151,35 +256,39 @@ pub fn queue_address(name: &str) -> String {
 }
 
 impl Address {
-    /// Reads `CHANNEL[/TARGET]` or `queue:NAME`.
+    /// Reads `CHANNEL[/TARGET]`, `queue:NAME`, `user:ID[/RESOURCE]` or `room:NAME`.
     ///
     /// # Errors
-    /// `not_available` for `user:` and `room:` addresses, `invalid_address` otherwise.
+    /// `invalid_address`; `invalid_user` or `invalid_resource` behind `user:`.
     pub fn parse(field: &str, text: &str) -> Result<Self, Problem> {
         check_text("invalid_address", field, text, ADDRESS_BYTES_MAX)?;
-        if let Some(kind) = ["user:", "room:"]
-            .iter()
-            .find(|kind| text.starts_with(**kind))
-        {
-            return Err(Problem::not_available(
-                field,
-                &format!("an address of the form {kind}NAME"),
-            ));
+        if let Some(user) = text.strip_prefix(USER_PREFIX) {
+            let (id, resource) = match user.split_once('/') {
+                Some((id, resource)) => (id, Some(resource)),
+                None => (user, None),
+            };
+            if let Some(resource) = resource {
+                check_resource(field, resource)?;
+            }
+            return Ok(Self::User {
+                id: UserId::parse(field, id)?,
+                resource: resource.map(str::to_owned),
+            });
         }
         let invalid = || {
             Problem::invalid(
                 "invalid_address",
                 field,
-                "an address is a channel's name, alone or followed by / and a target, or queue: and a queue's name",
+                "an address is a channel's name, alone or followed by / and a target, or queue:, user: or room: and a name",
             )
-            .accepted("CHANNEL, CHANNEL/TARGET or queue:NAME")
+            .accepted("CHANNEL, CHANNEL/TARGET, queue:NAME, user:ID, user:ID/RESOURCE or room:NAME")
         };
+        let name = |name: &str| is_name(name).then(|| name.to_owned()).ok_or_else(invalid);
         if let Some(queue) = text.strip_prefix(QUEUE_PREFIX) {
-            return if is_name(queue) {
-                Ok(Self::Queue(queue.to_owned()))
-            } else {
-                Err(invalid())
-            };
+            return name(queue).map(Self::Queue);
+        }
+        if let Some(room) = text.strip_prefix(ROOM_PREFIX) {
+            return name(room).map(Self::Room);
         }
         let (channel, target) = match text.split_once('/') {
             Some((channel, target)) => (channel, Some(target.to_owned())),
@@ -227,11 +336,22 @@ mod tests {
         assert_eq!(parse("ops/oc_x/y"), channel("ops", Some("oc_x/y")));
         assert_eq!(parse("ops"), channel("ops", None));
         assert_eq!(parse("queue:jobs"), Address::Queue("jobs".to_owned()));
+        assert_eq!(parse("room:dev"), Address::Room("dev".to_owned()));
+        let user = |id: &str, resource: Option<&str>| Address::User {
+            id: UserId::parse("id", id).unwrap(),
+            resource: resource.map(str::to_owned),
+        };
+        assert_eq!(parse("user:auth0|a@b"), user("auth0|a@b", None));
+        assert_eq!(parse("user:a/phone/1"), user("a", Some("phone/1")));
         for (bad, code) in [
             ("", "invalid_address"),
             ("/x", "invalid_address"),
             ("ops/", "invalid_address"),
-            ("user:a", "not_available"),
+            ("user:", "invalid_user"),
+            ("user:a b", "invalid_user"),
+            ("user:a/", "invalid_resource"),
+            ("room:", "invalid_address"),
+            ("room:a b", "invalid_address"),
             ("queue:", "invalid_address"),
             ("queue:a/b", "invalid_address"),
         ] {

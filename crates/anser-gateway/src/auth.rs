@@ -202,6 +202,12 @@ impl Principal {
     }
 }
 
+/// Whether a pattern of a key or token covers a name: `*` stands for any run of characters.
+#[must_use]
+pub(crate) fn pattern_matches(pattern: &str, name: &str, ignoring_case: bool) -> bool {
+    glob::matches(pattern, name, if ignoring_case { name.len() } else { 0 })
+}
+
 fn sender(kind: SenderKind, id: &str) -> Sender {
     Sender {
         kind,

@@ -43,6 +43,7 @@ use crate::publish::{PublishOptions, Published, Results};
 use crate::refusal_journal::RefusalJournal;
 use crate::secrets::Sealer;
 use crate::sender::{AddressGuard, Sender, SenderOptions, SystemResolver};
+use crate::sessions::Sessions;
 
 pub(crate) use faults::{Fault, Faults};
 
@@ -108,6 +109,7 @@ impl Fixture {
             dispatch: dispatch::Handle::default(),
             leasing,
             intake: Intake::default(),
+            sessions: Sessions::default(),
             refusals: RefusalJournal::default(),
             fetches: Fetches::default(),
             admin_lock: tokio::sync::Mutex::new(()),

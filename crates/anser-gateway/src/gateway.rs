@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::refusal_journal::RefusalJournal;
 use crate::secrets::Sealer;
 use crate::sender::{AddressGuard, Sender};
+use crate::sessions::Sessions;
 
 /// Kinds of channel that the binary brings.
 pub type Registry = Vec<Box<dyn ChannelKind>>;
@@ -117,6 +118,8 @@ pub struct Gateway {
     /// Bounds of what publishing has under way; closed before the dispatcher is stopped, and
     /// `commit_unconfirmed` (publish/background.rs) runs until then.
     pub(crate) intake: Intake,
+    /// Live clients.
+    pub(crate) sessions: Sessions,
     /// Which refusals of platforms' requests are logged.
     pub(crate) refusals: RefusalJournal,
     /// One configuration change at a time; held across the commit on purpose.

@@ -30,5 +30,6 @@ mod refusal_journal;
 pub mod robots;
 pub mod secrets;
 pub mod sender;
+pub mod sessions;
 
 pub use gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};

@@ -23,6 +23,7 @@ use crate::gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};
 use crate::intake::Intake;
 use crate::leasing::Leasing;
 use crate::refusal_journal::RefusalJournal;
+use crate::sessions::Sessions;
 
 /// Notices of the dispatcher that are taken at once: what they say of endpoints shares a commit.
 const NOTICES_TAKEN_MAX: usize = 256;
@@ -90,6 +91,7 @@ impl Gateway {
             dispatch: handle,
             leasing: leasing.clone(),
             intake: Intake::default(),
+            sessions: Sessions::default(),
             refusals: RefusalJournal::default(),
             admin_lock: tokio::sync::Mutex::new(()),
             tasks: std::sync::Mutex::new(Vec::new()),

@@ -295,7 +295,10 @@ fn check_destination(snapshot: &Snapshot, spec: &RobotSpec) -> Result<(), Proble
             Address::Queue(name) if snapshot.queue(&name).is_none() => {
                 return unknown("unknown_queue", field, "queue", &name);
             }
-            Address::Channel { .. } | Address::Queue(_) => {}
+            Address::Channel { .. }
+            | Address::Queue(_)
+            | Address::User { .. }
+            | Address::Room(_) => {}
         }
     }
     Ok(())

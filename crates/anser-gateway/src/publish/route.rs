@@ -212,6 +212,9 @@ fn resolve<'a>(
             Some(queue) => Ok(Resolved::Queue(queue)),
             None => Err(unknown("unknown_queue", "queue", &name)),
         },
+        Address::User { .. } | Address::Room(_) => {
+            Err(Problem::not_available(field(), "an address of this form"))
+        }
     }
 }
 
