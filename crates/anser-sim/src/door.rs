@@ -171,7 +171,7 @@ impl House {
             outbox,
             ..
         } = &mut *inside;
-        let desk = Desk {
+        let mut desk = Desk {
             robots: &self.robots,
             chats: &self.chats,
             limiter,
@@ -181,7 +181,7 @@ impl House {
             exceeded: None,
         };
         let said = said.checked()?;
-        let (letter, event) = stand.hear(&said, &desk, now)?;
+        let (letter, event) = stand.hear(&said, &mut desk, now)?;
         let id = letter.id.clone().unwrap_or_default();
         book.hear(letter, said.name, now);
         let copies = self

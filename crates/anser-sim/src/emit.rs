@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anser_core::Timestamp;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
@@ -89,11 +91,41 @@ pub struct Said {
     /// Who writes; empty: Ann. The platform's id of a person is made of the name.
     #[serde(default)]
     pub name: String,
-    /// What.
+    /// What; may be empty beside a file.
+    #[serde(default)]
     pub text: String,
     /// The id of the message of that chat that it answers.
     #[serde(default)]
     pub reply_to: Option<String>,
+    /// A file that is sent with it.
+    #[serde(default)]
+    pub file: Option<SaidFile>,
+}
+
+/// A file that somebody sends.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaidFile {
+    /// Its name.
+    pub name: String,
+    /// Its media type; what begins with `image/` is shown as a picture.
+    pub media_type: String,
+    /// Its bytes, in JSON as base64.
+    #[serde(rename = "base64", deserialize_with = "bytes_of")]
+    pub bytes: Bytes,
+}
+
+impl SaidFile {
+    /// Whether it is shown as a picture.
+    pub(crate) fn is_picture(&self) -> bool {
+        self.media_type.starts_with("image/")
+    }
+}
+
+fn bytes_of<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let bytes = BASE64.decode(text).map_err(serde::de::Error::custom)?;
+    Ok(bytes.into())
 }
 
 impl Said {
@@ -109,8 +141,11 @@ impl Said {
         if ids.into_iter().flatten().any(is_long) {
             return Err(Unsaid::new("a name or an id has 100 characters at most"));
         }
-        if said.text.is_empty() || said.text.chars().count() > TEXT_MAX {
+        if said.text.is_empty() && said.file.is_none() || said.text.chars().count() > TEXT_MAX {
             return Err(Unsaid::new("`text` must have 1 to 4000 characters"));
+        }
+        if said.file.as_ref().is_some_and(|file| file.bytes.is_empty()) {
+            return Err(Unsaid::new("a file is not empty"));
         }
         Ok(said)
     }

@@ -1,7 +1,7 @@
 //! Reads a request's body: whole where it is small, and piece by piece where it brings files, which are measured and hashed
 //! as they pass and never held whole. Knows no platform.
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
@@ -28,6 +28,18 @@ pub(crate) struct Content {
     pub(crate) sha256: String,
     /// Its first bytes.
     pub(crate) head: Bytes,
+}
+
+impl Content {
+    /// Of bytes that are all there.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        let digest = digest(&SHA256, &bytes);
+        Self {
+            size: bytes.len() as u64,
+            sha256: hex(digest.as_ref()),
+            head: bytes,
+        }
+    }
 }
 
 /// A part of a form, or a whole body that is a file.
@@ -159,6 +171,10 @@ async fn read_part(mut field: Field<'_>, most: u64) -> Result<Part, Unread> {
     })
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A file on its way through.
 struct Measure {
     digest: Context,
@@ -188,10 +204,9 @@ impl Measure {
 
     fn finish(self) -> Content {
         let digest = self.digest.finish();
-        let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
         Content {
             size: self.size,
-            sha256: hex.collect(),
+            sha256: hex(digest.as_ref()),
             head: self.head.freeze(),
         }
     }

@@ -476,7 +476,7 @@ pub(crate) trait Stand: Send {
     fn hear(
         &mut self,
         _said: &Said,
-        _desk: &Desk<'_>,
+        _desk: &mut Desk<'_>,
         _now: Timestamp,
     ) -> Result<(Letter, Value), Unsaid> {
         Err(Unsaid::new("this stand-in sends no events"))

@@ -7,6 +7,7 @@ use anser_core::Timestamp;
 use bytes::Bytes;
 use serde::Serialize;
 
+use crate::emit::SaidFile;
 use crate::intake::Content;
 
 /// Files that are known.
@@ -35,7 +36,7 @@ pub struct Upload {
     pub size: u64,
     /// The SHA-256 of its bytes, in hex.
     pub sha256: String,
-    /// Its first bytes, at most 1 MiB; `None` once too many came after it.
+    /// Its first bytes, at most 1 MiB, and all of what a person sent; `None` once too many came after it.
     #[serde(skip)]
     pub head: Option<Bytes>,
 }
@@ -98,6 +99,26 @@ impl Shelf {
         };
         self.uploads.insert(self.number, upload);
         self.make_room();
+    }
+
+    /// Puts a file there that a person sent where the robot is.
+    pub(crate) fn put_said(
+        &mut self,
+        at: Timestamp,
+        (robot, kind): (&str, &str),
+        key: String,
+        file: &SaidFile,
+    ) {
+        let content = Content::whole(file.bytes.clone());
+        let parcel = Parcel {
+            robot,
+            kind,
+            key,
+            name: Some(&file.name),
+            media_type: Some(&file.media_type),
+            content: &content,
+        };
+        self.put(at, parcel);
     }
 
     fn make_room(&mut self) {

@@ -16,8 +16,8 @@ use crate::door::{House, Shared, json_of, query};
 use crate::emit::{PERSON, Said, Unsaid};
 use crate::page::{POLICY, STYLE, escape};
 
-/// Bytes of what a person writes, with all around it.
-const BODY_MAX: usize = 64 * 1024;
+/// Bytes of what a person writes, with all around it, and a file in base64.
+const BODY_MAX: usize = 16 * 1024 * 1024;
 
 /// The routes of it.
 pub(crate) fn router(house: Arc<House>) -> Router {

@@ -85,7 +85,7 @@ impl Stand for Feishu {
     fn hear(
         &mut self,
         said: &Said,
-        desk: &Desk<'_>,
+        desk: &mut Desk<'_>,
         now: Timestamp,
     ) -> Result<(Letter, Value), Unsaid> {
         self.apps.hear(said, desk, now)

@@ -117,14 +117,14 @@ impl Apps {
     pub(super) fn hear(
         &mut self,
         said: &Said,
-        desk: &Desk<'_>,
+        desk: &mut Desk<'_>,
         now: Timestamp,
     ) -> Result<(Letter, Value), Unsaid> {
         let app = desk.robots.iter().find(|robot| is_app(robot));
         let app = app.ok_or_else(|| Unsaid::new("there is no app"))?;
         let bot = bot(&app.token);
         let heard = (app.token.as_str(), bot.as_str());
-        self.messages.hear(said, heard, desk.number, now)
+        self.messages.hear(said, heard, desk, now)
     }
 
     fn give_token(&mut self, call: &Call, desk: &Desk<'_>) -> Result<Verdict, Box<Refusal>> {

@@ -116,13 +116,16 @@ impl Stand for Slack {
         if let Some(ticket) = call.path.strip_prefix(files::UPLOAD) {
             return self.apps.upload(call, desk, ticket);
         }
+        if let Some(path) = call.path.strip_prefix(files::PRIVATE) {
+            return self.apps.private(call, desk, path);
+        }
         webhook(call, desk)
     }
 
     fn hear(
         &mut self,
         said: &Said,
-        desk: &Desk<'_>,
+        desk: &mut Desk<'_>,
         now: Timestamp,
     ) -> Result<(Letter, Value), Unsaid> {
         self.apps.hear(said, desk, now)

@@ -131,7 +131,7 @@ impl Stand for Telegram {
     fn hear(
         &mut self,
         said: &Said,
-        desk: &Desk<'_>,
+        desk: &mut Desk<'_>,
         now: Timestamp,
     ) -> Result<(Letter, Value), Unsaid> {
         let robot = desk.robots.first();

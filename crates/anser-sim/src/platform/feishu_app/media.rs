@@ -1,13 +1,15 @@
 //! Images and files of apps: what may be sent, the keys that messages name them by, and the way back. Must not know what a
 //! message may hold.
 
+use anser_core::Timestamp;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::{Answer, Breach, Call, Desk, Refusal, Verdict};
 use super::codes::{not_found, refuse};
 use super::content::Named;
 use super::take;
+use crate::emit::SaidFile;
 use crate::intake::Part;
 use crate::shelf::{Parcel, Upload};
 
@@ -125,6 +127,26 @@ fn put(
         content: &part.content,
     };
     desk.shelf.put(call.now, parcel);
+}
+
+/// Puts a file on the shelf that a person sent: the type and content of its message, and its key.
+pub(super) fn said(
+    desk: &mut Desk<'_>,
+    app: &str,
+    file: &SaidFile,
+    now: Timestamp,
+) -> (&'static str, Value, Vec<String>) {
+    let number = desk.shelf.next_number();
+    let (kind, of, key, content) = if file.is_picture() {
+        let key = format!("img_v3_sim{number:022x}");
+        ("image", "image", key.clone(), json!({"image_key": key}))
+    } else {
+        let key = format!("file_v3_sim{number:021x}");
+        let content = json!({"file_key": key, "file_name": file.name});
+        ("file", "stream", key, content)
+    };
+    desk.shelf.put_said(now, (app, of), key.clone(), file);
+    (kind, content, vec![key])
 }
 
 /// An app gets back what it has sent itself.

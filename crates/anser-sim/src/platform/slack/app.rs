@@ -74,12 +74,13 @@ impl Apps {
     pub(super) fn hear(
         &mut self,
         said: &Said,
-        desk: &Desk<'_>,
+        desk: &mut Desk<'_>,
         now: Timestamp,
     ) -> Result<(Letter, Value), Unsaid> {
         let app = desk.robots.iter().find(|robot| is_app(robot));
         let app = app.ok_or_else(|| Unsaid::new("there is no app"))?;
-        self.messages.hear(said, &app.token, desk, now)
+        let app = app.token.as_str();
+        self.messages.hear(said, app, (desk, &mut self.files), now)
     }
 
     /// The bytes of a file, at the address that was given for it.
@@ -90,6 +91,24 @@ impl Apps {
         ticket: &str,
     ) -> Result<Verdict, Box<Refusal>> {
         self.files.bring(call, desk, ticket)
+    }
+
+    /// The bytes of a file that a person sent, for the token of the app that was told of it. Who has none is to sign in.
+    pub(super) fn private(
+        &self,
+        call: &Call,
+        desk: &Desk<'_>,
+        path: &str,
+    ) -> Result<Verdict, Box<Refusal>> {
+        match authorized(call, desk, &json!({})) {
+            Ok(app) => self.files.private(desk, app, path),
+            Err(_) => {
+                let mut answer = Answer::text(302, "");
+                let place = format!("{}/?redir=%2Ffiles-pri%2F{path}", desk.base);
+                answer.headers = vec![("location", place)];
+                Ok(Verdict::Answered(answer))
+            }
+        }
     }
 
     /// Files that were uploaded become visible: in a conversation, or nowhere yet.

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use anser_core::Timestamp;
 use http::Method;
 use serde_json::{Value, json};
 
 use super::super::fields::{chars, text};
 use super::super::{Answer, Breach, Call, Desk, Refusal, Verdict};
-use super::request::{BOT_USER, Request, done, refuse, refuse_about};
+use super::request::{BOT_USER, Request, TEAM, done, refuse, refuse_about};
+use crate::emit::SaidFile;
 use crate::shelf::Parcel;
 
 /// Where files are uploaded to; a ticket follows.
 pub(super) const UPLOAD: &str = "/upload/v1/";
+/// Where files of people are.
+pub(super) const PRIVATE: &str = "/files-pri/";
 /// What a ticket begins with.
 const TICKET: &str = "SimUploadTicket";
 /// Bytes of a file.
@@ -199,6 +203,85 @@ impl Files {
             Some((number, file)) if file.state == State::Complete => Ok((number, file)),
             _ => Err(refuse("file_not_found", Breach::Content)),
         }
+    }
+}
+
+impl Files {
+    /// Takes a file that a person sent; answers its number.
+    pub(super) fn said(
+        &mut self,
+        desk: &mut Desk<'_>,
+        app: &str,
+        user: &str,
+        file: &SaidFile,
+        now: Timestamp,
+    ) -> u64 {
+        self.last += 1;
+        let known = File {
+            app: user.to_owned(),
+            name: file.name.clone(),
+            title: None,
+            size: file.bytes.len() as u64,
+            state: State::Complete,
+            shared: None,
+        };
+        let kind = file_type(&file.name);
+        desk.shelf.put_said(now, (app, kind), id(self.last), file);
+        self.known.insert(self.last, known);
+        while self.known.len() > FILES_MAX {
+            self.known.pop_first();
+        }
+        self.last
+    }
+
+    /// As events show a file: with the addresses that a bot's token opens.
+    pub(super) fn shown_to_apps(&self, number: u64, desk: &Desk<'_>) -> Value {
+        let Some(file) = self.known.get(&number) else {
+            return Value::Null;
+        };
+        let id = id(number);
+        let mut shown = file.shown(number);
+        let media_type = desk
+            .shelf
+            .get(&id)
+            .and_then(|known| known.media_type.clone());
+        let url = format!("{}{PRIVATE}{TEAM}-{id}/{}", desk.base, file.name);
+        shown["user"] = file.app.as_str().into();
+        shown["mimetype"] = media_type.into();
+        shown["url_private_download"] = url.replacen(&id, &format!("{id}/download"), 1).into();
+        shown["url_private"] = url.into();
+        shown
+    }
+
+    /// What is at such an address.
+    pub(super) fn private(
+        &self,
+        desk: &Desk<'_>,
+        app: &str,
+        path: &str,
+    ) -> Result<Verdict, Box<Refusal>> {
+        let named = path.split('/').next().and_then(|part| part.split_once('-'));
+        let number = named.and_then(|(_, id)| number(id));
+        let file = number.and_then(|number| Some((number, self.known.get(&number)?)));
+        let file = file.filter(|(_, file)| file.state == State::Complete);
+        let upload = file.and_then(|(number, _)| desk.shelf.get(&id(number)));
+        let upload = upload.filter(|upload| upload.robot == app);
+        let Some((upload, bytes)) = upload.and_then(|upload| Some((upload, upload.content()?)))
+        else {
+            return Ok(Verdict::Answered(Answer::text(404, "File not found")));
+        };
+        let mut answer = Answer::bytes(bytes.clone());
+        let media_type = upload.media_type.clone().unwrap_or_default();
+        let name = upload.name.as_deref().unwrap_or_default();
+        let name = name.replace(['"', '\\'], "_");
+        answer.headers = vec![
+            ("content-type", media_type),
+            (
+                "content-disposition",
+                format!("attachment; filename=\"{name}\""),
+            ),
+        ];
+        Ok(Verdict::Answered(answer))
     }
 }
 

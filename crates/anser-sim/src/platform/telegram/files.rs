@@ -1,10 +1,12 @@
 //! The files of messages: by upload, by URL and by an id that was given before; what messages show of them, and the way
 //! back. Must not know what else a message says.
 
+use anser_core::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::{Answer, Breach, Call, Desk, Refusal, Verdict};
 use super::answer::{done, refuse};
+use crate::emit::SaidFile;
 use crate::intake::Part;
 use crate::shelf::Parcel;
 
@@ -150,6 +152,30 @@ pub(super) fn place(
         key: Some(id.clone()),
         id,
     }
+}
+
+/// Puts a file on the shelf that a person sent: what it is, and as its message shows it.
+pub(super) fn said(
+    desk: &mut Desk<'_>,
+    token: &str,
+    file: &SaidFile,
+    now: Timestamp,
+) -> (&'static str, Value) {
+    let kind = if file.is_picture() {
+        "photo"
+    } else {
+        "document"
+    };
+    let id = format!("{FILE_ID}{:020}", desk.shelf.next_number());
+    desk.shelf.put_said(now, (token, kind), id.clone(), file);
+    let given = Given {
+        key: Some(id.clone()),
+        id,
+        name: Some(file.name.clone()),
+        media_type: Some(file.media_type.clone()),
+        size: Some(file.bytes.len() as u64),
+    };
+    (kind, given.shown(kind))
 }
 
 fn elsewhere(id: String) -> Given {

@@ -4,7 +4,8 @@
 use anser_core::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::super::{Letter, hex, person};
+use super::super::super::{Desk, Letter, hex, person};
+use super::super::media;
 use super::{Messages, Sent, Way, id, number};
 use crate::emit::{Said, Unsaid};
 
@@ -26,7 +27,7 @@ impl Messages {
         &mut self,
         said: &Said,
         (app, bot): (&str, &str),
-        message: u64,
+        desk: &mut Desk<'_>,
         now: Timestamp,
     ) -> Result<(Letter, Value), Unsaid> {
         let known = said.chat.strip_prefix(CHAT).is_some_and(|rest| {
@@ -48,22 +49,29 @@ impl Messages {
         });
         let in_thread = parent.transpose()?.unwrap_or_default();
         let millis = u64::try_from(now.millis()).unwrap_or(0);
-        let message = millis << TIME_SHIFT | message & ((1 << TIME_SHIFT) - 1);
+        let message = millis << TIME_SHIFT | desk.number & ((1 << TIME_SHIFT) - 1);
         let from = open_id(&said.name);
+        let (kind, content, uploads) = match &said.file {
+            None => ("text", json!({"text": said.text}), Vec::new()),
+            Some(_) if !said.text.is_empty() => {
+                return Err(Unsaid::new("a file of Feishu's comes without a text"));
+            }
+            Some(file) => media::said(desk, app, file, now),
+        };
         let sent = Sent {
             app: from,
             way: Way {
                 chat: said.chat.clone(),
                 parent: said.reply_to.clone(),
             },
-            kind: "text".to_owned(),
-            content: json!({"text": said.text}).to_string(),
+            kind: kind.to_owned(),
+            content: content.to_string(),
             in_thread,
             at: now,
             changed_at: now,
             edits: 0,
             recalled: false,
-            uploads: Vec::new(),
+            uploads: uploads.clone(),
         };
         let event = self.event(said, (app, bot), message, &sent);
         self.note(message, sent);
@@ -71,9 +79,10 @@ impl Messages {
             robot: app.to_owned(),
             conversation: said.chat.clone(),
             id: Some(id(message)),
-            kind: "text".to_owned(),
+            kind: kind.to_owned(),
             text: said.text.clone(),
             body: event.clone(),
+            uploads,
             ..Letter::default()
         };
         Ok((letter, event))
@@ -90,8 +99,10 @@ impl Messages {
             "group"
         };
         let mut told = json!({"message_id": id(message), "create_time": time, "update_time": time,
-            "chat_id": said.chat, "chat_type": kind, "message_type": "text",
-            "content": json!({"text": text}).to_string()});
+            "chat_id": said.chat, "chat_type": kind, "message_type": sent.kind, "content": sent.content});
+        if sent.kind == "text" {
+            told["content"] = json!({"text": text}).to_string().into();
+        }
         if let Some(parent) = &said.reply_to {
             let root = self.root(parent);
             if sent.in_thread {

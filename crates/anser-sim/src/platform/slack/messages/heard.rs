@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::super::{Desk, Letter, person};
 use super::super::events::OLD_TOKEN;
+use super::super::files::Files;
 use super::super::request::{APP_ID, BOT_USER, TEAM, place};
 use super::{Messages, Sent, micros, number, ts};
 use crate::emit::{Said, Unsaid};
@@ -19,7 +20,7 @@ impl Messages {
         &mut self,
         said: &Said,
         app: &str,
-        desk: &Desk<'_>,
+        (desk, files): (&mut Desk<'_>, &mut Files),
         now: Timestamp,
     ) -> Result<(Letter, Value), Unsaid> {
         let place = place(desk, &said.chat)
@@ -47,6 +48,12 @@ impl Messages {
             "team": TEAM});
         if let Some(thread) = thread.transpose()? {
             shown["thread_ts"] = thread.into();
+        }
+        if let Some(file) = &said.file {
+            let number = files.said(desk, app, &user, file, now);
+            shown["subtype"] = "file_share".into();
+            shown["upload"] = false.into();
+            shown["files"] = json!([files.shown_to_apps(number, desk)]);
         }
         let mut event = shown.clone();
         event["channel"] = place.id.as_str().into();

@@ -5,7 +5,7 @@ use anser_core::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::super::{ChatKind, Desk, Letter, person};
-use super::super::{me, shown};
+use super::super::{files, me, shown};
 use super::{Messages, Sent, TEXT, hash};
 use crate::emit::{Said, Unsaid};
 
@@ -21,7 +21,7 @@ impl Messages {
         &mut self,
         said: &Said,
         token: &str,
-        desk: &Desk<'_>,
+        desk: &mut Desk<'_>,
         now: Timestamp,
     ) -> Result<(Letter, Value), Unsaid> {
         let open = |kind| kind != ChatKind::Channel;
@@ -49,13 +49,24 @@ impl Messages {
             ChatKind::Group | ChatKind::Channel => person(&said.name).cast_signed(),
         };
         self.last += 1;
-        let mut message = json!({"message_id": self.last, "date": now.seconds(), "chat": shown(chat), "text": said.text,
+        let mut message = json!({"message_id": self.last, "date": now.seconds(), "chat": shown(chat),
             "from": {"id": from, "is_bot": false, "first_name": said.name, "language_code": "en"}});
+        let (text, marks) = match &said.file {
+            None => ("text", "entities"),
+            Some(file) => {
+                let (kind, shown) = files::said(desk, token, file, now);
+                message[kind] = shown;
+                ("caption", "caption_entities")
+            }
+        };
+        if !said.text.is_empty() {
+            message[text] = said.text.as_str().into();
+        }
         if let Some(answered) = answered {
             message["reply_to_message"] = answered;
         }
         if let Some((before, _)) = said.text.split_once(MENTION) {
-            message["entities"] = json!([{"type": "mention", "offset": before.encode_utf16().count(),
+            message[marks] = json!([{"type": "mention", "offset": before.encode_utf16().count(),
                 "length": MENTION.len()}]);
         }
         let first = *self.updates.get_or_insert(now.millis() % UPDATES);
