@@ -3,6 +3,7 @@
 
 mod mail;
 mod plan;
+mod media;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ pub use plan::{Checkpoint, Instead, Plan, Step, StepKind};
 pub const ANSWERS_MAX: usize = 10;
 /// Bytes of a token that a platform gives; platforms tell to expect 4 KB, and some give JSON Web Tokens.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+pub use media::{Asked, MEDIA_EXT, MEDIA_REQUESTS_MAX, MediaKey, MediaSource};
 
 /// What a kind of channel is and can do: the form, validation, docs page and conformance test come from it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -210,6 +212,11 @@ pub struct Counted<'a> {
 }
 
 impl<'a> Counted<'a> {
+    /// How the files of messages that came in are had from the platform; `None`: it gives none for this channel.
+    fn media(&self) -> Option<&dyn MediaSource> {
+        None
+    }
+
     /// Counted by this chat or person, with the limit that they all have.
     pub fn by(whom: impl Into<Cow<'a, str>>) -> Self {
         Self {

@@ -11,6 +11,7 @@ mod key;
 mod kind;
 mod lease;
 mod look;
+mod media;
 mod paging;
 mod payload;
 mod publish;
@@ -30,6 +31,7 @@ pub(crate) fn routes() -> Vec<Route> {
         event::routes(),
         look::routes(),
         change::routes(),
+        media::routes(),
         blob::routes(),
         topic::routes(),
         subscription::routes(),

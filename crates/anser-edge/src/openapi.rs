@@ -131,6 +131,7 @@ fn path_schema(name: &str, system_topics: bool) -> Value {
     match name {
         "message" => json!({"type": "string", "format": "uuid"}),
         "delivery" => json!({"type": "string", "pattern": "^dlv_[0-9]{1,19}$"}),
+        "media" => json!({"type": "integer", "minimum": 0}),
         "type" => json!({"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$"}),
         "topic" if system_topics => {
             json!({"type": "string", "pattern": r"^\$?[A-Za-z][A-Za-z0-9._-]{0,126}$"})

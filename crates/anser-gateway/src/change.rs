@@ -107,17 +107,14 @@ struct Original {
     row: MessageRow,
     message: Message,
     topic: Arc<Topic>,
-    /// Its edits and recalls so far, in order.
+    /// What is about it so far, in order.
     links: Vec<Linked>,
 }
 
 impl Original {
     /// All that could go out of it and of its edits.
     fn everything(&self) -> Vec<Withdrawal> {
-        let edits = self
-            .links
-            .iter()
-            .filter(|linked| linked.kind == LinkKind::Edited);
+        let edits = self.edits();
         std::iter::once(self.row.num)
             .chain(edits.map(|linked| linked.num))
             .map(|message| Withdrawal {
@@ -125,6 +122,12 @@ impl Original {
                 only: None,
             })
             .collect()
+    }
+
+    fn edits(&self) -> impl Iterator<Item = &Linked> {
+        self.links
+            .iter()
+            .filter(|linked| linked.kind == LinkKind::Edited)
     }
 
     fn recall(&self) -> Option<&Linked> {
@@ -154,9 +157,10 @@ impl Change<'_> {
         };
         let decide = |position: &Position| {
             let means = Means::of(self.snapshot, message, position, self.now);
-            match self.kind {
-                LinkKind::Edited => position.edited(means, &terms),
-                LinkKind::Recalled => position.recalled(means, withdrawn, &terms),
+            if self.kind == LinkKind::Edited {
+                position.edited(means, &terms)
+            } else {
+                position.recalled(means, withdrawn, &terms)
             }
         };
         positions.iter().map(decide).collect()
@@ -340,12 +344,10 @@ impl Gateway {
             }
             positions.push(Position::of(row));
         }
-        for linked in &original.links {
-            if linked.kind == LinkKind::Edited {
-                for row in self.all_deliveries(linked.num).await? {
-                    if let Some(at) = places.get(&Place::of(&row)) {
-                        positions[*at].later.push(row);
-                    }
+        for linked in original.edits() {
+            for row in self.all_deliveries(linked.num).await? {
+                if let Some(at) = places.get(&Place::of(&row)) {
+                    positions[*at].later.push(row);
                 }
             }
         }
@@ -458,7 +460,7 @@ fn check_editable(original: &Original) -> Result<(), Problem> {
             "the message was recalled, so there is nothing to edit; publish a new one",
         ));
     }
-    if original.links.len() >= EDITS_MAX {
+    if original.edits().count() >= EDITS_MAX {
         let detail =
             format!("a message may be edited at most {EDITS_MAX} times; publish a new one instead");
         return Err(conflict("too_many_edits", &detail));

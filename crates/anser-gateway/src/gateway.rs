@@ -18,6 +18,7 @@ use crate::blobs::{Blobs, SignedLinks};
 use crate::config::{LoadError, Snapshot};
 use crate::credentials::Credentials;
 use crate::dispatch;
+use crate::fetch::Fetches;
 use crate::intake::Intake;
 use crate::leasing::Leasing;
 use crate::metrics::Metrics;
@@ -122,6 +123,8 @@ pub struct Gateway {
     pub(crate) sessions: Sessions,
     /// Which refusals of platforms' requests are logged.
     pub(crate) refusals: RefusalJournal,
+    /// Who fetches a file from a platform.
+    pub(crate) fetches: Fetches,
     /// One configuration change at a time; held across the commit on purpose.
     pub(crate) admin_lock: tokio::sync::Mutex<()>,
     /// What runs beside the requests, in the order in which it is waited for at the end.

@@ -11,6 +11,7 @@ pub mod change;
 pub mod config;
 mod credentials;
 pub mod dispatch;
+pub mod fetch;
 mod files;
 #[cfg(test)]
 mod fixture;

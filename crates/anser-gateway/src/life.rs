@@ -19,6 +19,7 @@ use crate::answers::AnswerPublisher;
 use crate::config::{self, QueueEntry, Snapshot, Topic};
 use crate::credentials::Credentials;
 use crate::dispatch::{self, EndpointEvent, Notice};
+use crate::fetch::Fetches;
 use crate::gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};
 use crate::intake::Intake;
 use crate::leasing::Leasing;
@@ -93,6 +94,7 @@ impl Gateway {
             intake: Intake::default(),
             sessions: Sessions::default(),
             refusals: RefusalJournal::default(),
+            fetches: Fetches::default(),
             admin_lock: tokio::sync::Mutex::new(()),
             tasks: std::sync::Mutex::new(Vec::new()),
             phase: watch::Sender::new(Phase::Running),

@@ -43,6 +43,9 @@ pub struct MessageView {
     /// When it was recalled. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recalled_at: Option<Timestamp>,
+    /// The ids of the messages that keep files of it, in the order in which these were fetched. Not in lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fetched: Vec<MessageId>,
 }
 
 /// A delivery as users see it.

@@ -1,4 +1,4 @@
-//! Messages that are about an earlier one: its edits and its recall. The store only remembers which there are.
+//! Messages that are about an earlier one: its edits, its recall, and the files of it that were fetched. The store only remembers which there are.
 
 use crate::id::{MessageId, Num};
 use crate::time::Timestamp;
@@ -19,6 +19,8 @@ pub enum LinkKind {
     Edited,
     /// It takes the message back.
     Recalled,
+    /// It keeps a file of it.
+    Fetched,
 }
 
 impl LinkKind {
@@ -28,13 +30,14 @@ impl LinkKind {
         match self {
             Self::Edited => 0,
             Self::Recalled => 1,
+            Self::Fetched => 2,
         }
     }
 
     /// The kind stored as `code`.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
-        [Self::Edited, Self::Recalled]
+        [Self::Edited, Self::Recalled, Self::Fetched]
             .into_iter()
             .find(|kind| kind.code() == code)
     }
@@ -45,6 +48,7 @@ impl LinkKind {
         match self {
             Self::Edited => "message.edited",
             Self::Recalled => "message.recalled",
+            Self::Fetched => "message.fetched",
         }
     }
 }

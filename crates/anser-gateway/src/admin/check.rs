@@ -94,7 +94,7 @@ impl Gateway {
     }
 
     /// Of no delivery.
-    fn context(&self) -> Context<'static> {
+    pub(crate) fn context(&self) -> Context<'static> {
         Context {
             now: self.clock.now(),
             delivery: DeliveryId::new(Num(0), 0),

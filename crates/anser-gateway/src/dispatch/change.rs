@@ -127,6 +127,7 @@ async fn look(
         match linked.kind {
             _ if linked.num >= row.id.num() => break,
             LinkKind::Edited => earlier.push(linked.num),
+            LinkKind::Fetched => {}
             LinkKind::Recalled if recalls => {}
             LinkKind::Recalled => return Ok(Err(Halt::Void("the message was recalled before"))),
         }

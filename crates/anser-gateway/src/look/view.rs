@@ -180,6 +180,7 @@ impl MessageView {
             message,
             edits: Vec::new(),
             edited_at: None,
+            fetched: Vec::new(),
             recalled_at: None,
         })
     }
@@ -192,6 +193,7 @@ impl MessageView {
                     self.edits.push(linked.id);
                     self.edited_at = Some(linked.time);
                 }
+                LinkKind::Fetched => self.fetched.push(linked.id),
                 LinkKind::Recalled => self.recalled_at = Some(linked.time),
             }
         }

@@ -1,4 +1,4 @@
-//! Fetching: a GET whose answer is read as it comes, for bytes that are passed on or kept. Goes through the same guard,
+//! Fetching: a request whose answer is read as it comes, for bytes that are passed on or kept. Goes through the same guard,
 //! proxy and limits as everything that is sent. Must not decide what an answer is good for.
 
 use std::io;
@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use anser_core::channel::{SendError, SendErrorKind};
+use anser_core::channel::{HttpRequest, SendError, SendErrorKind};
 use bytes::Bytes;
 use futures_util::Stream;
 use http::header::ACCEPT_ENCODING;
@@ -40,17 +40,40 @@ impl Sender {
     /// # Errors
     /// There is no answer.
     pub async fn fetch(&self, url: &Url, deadline: Duration) -> Result<Fetched, SendError> {
+        let request = HttpRequest {
+            method: Method::GET,
+            url: url.clone(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        };
+        self.open(request, deadline).await
+    }
+
+    /// Sends a request and waits for the head of the answer, as [`Sender::fetch`].
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn open(
+        &self,
+        request: HttpRequest,
+        deadline: Duration,
+    ) -> Result<Fetched, SendError> {
         let mut trace = Trace::start(&*self.clock, deadline);
-        let asked = tokio::time::timeout(deadline, self.ask(url, &mut trace)).await;
+        let asked = tokio::time::timeout(deadline, self.ask(request, &mut trace)).await;
         asked.unwrap_or_else(|_| Err(trace.timed_out()))
     }
 
-    async fn ask(&self, url: &Url, trace: &mut Trace<'_>) -> Result<Fetched, SendError> {
-        let mut headers = HeaderMap::new();
+    async fn ask(&self, request: HttpRequest, trace: &mut Trace<'_>) -> Result<Fetched, SendError> {
+        let HttpRequest {
+            method,
+            url,
+            mut headers,
+            body,
+        } = request;
         // What is fetched is passed on as it is.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let body = Outbound::Full(Full::new(Bytes::new()));
-        let request = exchange::outgoing(Method::GET, headers, body);
+        let request = exchange::outgoing(method, headers, Outbound::Full(Full::new(body)));
+        let url = &url;
         match self.connect(url, trace).await? {
             Connection::One(mut one) => {
                 let request = exchange::shape_http1(request, url, self.connector.proxy())?;

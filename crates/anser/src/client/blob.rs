@@ -92,7 +92,12 @@ async fn get(api: &Api, hash: BlobHash) -> Result<(), Failure> {
 }
 
 /// Puts it beside the file first, so that half of one is never taken for all of it.
-async fn get_file(api: &Api, output: &Output, hash: BlobHash, path: &Path) -> Result<(), Failure> {
+pub(super) async fn get_file(
+    api: &Api,
+    output: &Output,
+    hash: BlobHash,
+    path: &Path,
+) -> Result<(), Failure> {
     let cannot = || format!("cannot write {}", path.display());
     if path.metadata().is_ok_and(|there| !there.is_file()) {
         let why = format!("{}: what is there is no file", cannot());

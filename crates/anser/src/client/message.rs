@@ -1,12 +1,15 @@
-//! `anser message`: look at messages, put new content in their place, take them back.
+//! `anser message`: look at messages, put new content in their place, take them back, keep the files of those that came in.
 
 use std::path::PathBuf;
 
+use anser_core::blob::BlobHash;
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::Api;
+use super::blob;
 use super::resource::{self, Paging};
 use super::send::body;
 use crate::exit::Failure;
@@ -52,6 +55,9 @@ pub(crate) enum MessageCommand {
     },
     /// Put new content in the place of a message's, also where it has been delivered and the platform can change it.
     Edit(Edit),
+    /// Keep a file of a message that came in, which its platform gives for the channel's credentials; shows how another
+    /// message refers to it.
+    Fetch(Fetch),
     /// Take a message back: cancel what has not been delivered, and ask the platforms to take back the rest.
     Recall {
         /// Its id.
@@ -73,6 +79,19 @@ pub(crate) struct Edit {
     json: Option<PathBuf>,
     /// The new text.
     text: Option<String>,
+}
+
+/// A file of a message.
+#[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    /// The message's id.
+    id: String,
+    /// Which file: its place in the list `x-media` of the message's `ext`.
+    #[arg(long, value_name = "PLACE", default_value_t = 0)]
+    media: usize,
+    /// Where to put it; a file that is there is replaced once all has come.
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 /// Which messages.
@@ -115,6 +134,7 @@ impl MessageCommand {
                 resource::list(api, output, &path, &paging.query(), DELIVERY_COLUMNS).await
             }
             Self::Edit(edit) => edit.run(api, output).await,
+            Self::Fetch(fetch) => fetch.run(api, output).await,
             Self::Recall { id, reason } => {
                 let path = ["v1", "messages", &id, "recall"];
                 let answer = match reason {
@@ -135,6 +155,29 @@ impl Edit {
         let path = ["v1", "messages", &self.id];
         let answer = api.call(Method::PATCH, &path, &[], Some(body)).await?;
         output.result(&answer.text, |value| changed(value, output));
+        Ok(())
+    }
+}
+
+impl Fetch {
+    async fn run(self, api: &Api, output: &Output) -> Result<(), Failure> {
+        let place = self.media.to_string();
+        let path = ["v1", "messages", &self.id, "media", &place, "fetch"];
+        let answer = api.act(&path).await?;
+        let fetched: Value = answer.json()?;
+        let attachment = &fetched["attachment"];
+        if let Some(path) = &self.out {
+            let hash = attachment["sha256"].as_str().unwrap_or_default();
+            let hash: BlobHash = hash.parse().context("the server names no blob")?;
+            return blob::get_file(api, output, hash, path).await;
+        }
+        output.result(&answer.text, |fetched| {
+            let attachment = &fetched["attachment"];
+            let text = |name: &str| attachment[name].as_str().unwrap_or("-");
+            let size = attachment["size"].as_u64().unwrap_or_default();
+            let of = format!("{}  {}  {size} bytes", text("name"), text("media_type"));
+            format!("{}  {of}\nattachment: {attachment}", text("sha256"))
+        });
         Ok(())
     }
 }
