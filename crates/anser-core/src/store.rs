@@ -5,6 +5,7 @@
 mod alias;
 mod blob;
 mod config;
+mod journal;
 mod link;
 mod scan;
 
@@ -24,6 +25,7 @@ use crate::time::Timestamp;
 pub use alias::{Alias, AliasKey, AliasKind, Known};
 pub use blob::{BlobDoom, BlobIndex, BlobRow, BlobTotals};
 pub use config::{ConfigChange, ConfigKind, ConfigRow};
+pub use journal::{JournalRow, JournalScan, JournalStore};
 pub use link::{Link, LinkKind, Linked};
 pub use scan::{DeliveryPage, DeliveryScan, MessageScan};
 
@@ -571,7 +573,7 @@ pub trait CommitObserver: Send + Sync {
 
 /// The durable state. Every method that changes something answers after the change is durable.
 #[async_trait]
-pub trait Store: BlobIndex {
+pub trait Store: BlobIndex + JournalStore {
     /// What the store tells about itself.
     fn info(&self) -> StoreInfo;
 
@@ -742,7 +744,8 @@ pub trait Store: BlobIndex {
         depths.filter(|depth| depth.channel == channel).collect()
     }
 
-    /// Applies configuration changes, all or none; answers the documents put, in order.
+    /// Applies configuration changes, all or none; answers the documents put, in order. A channel that is removed takes its
+    /// journal along.
     ///
     /// # Errors
     /// `Fenced` when an expected revision is not current.

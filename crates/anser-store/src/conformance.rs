@@ -7,6 +7,7 @@ mod claiming;
 mod configuring;
 mod diverting;
 mod fixture;
+mod journaling;
 mod keeping;
 mod leasing;
 mod linking;
@@ -77,5 +78,7 @@ pub async fn run_all(mut make: impl FnMut() -> SharedStore) {
     linking::a_message_knows_what_is_about_it(&*make()).await;
     naming::a_message_is_known_by_its_names(&*make()).await;
     naming::a_name_comes_with_the_settlement(&*make()).await;
+    journaling::a_journal_keeps_its_newest_entries(&*make()).await;
+    journaling::a_journal_goes_with_its_channel(&*make()).await;
     configuring::nothing_works_after_the_close(&*make()).await;
 }

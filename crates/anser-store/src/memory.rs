@@ -8,13 +8,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anser_core::Timestamp;
 use anser_core::attempt::Attempt;
 use anser_core::blob::BlobHash;
-use anser_core::id::{DeliveryId, MessageId, Num};
+use anser_core::id::{DeliveryId, MessageId, Num, ResourceId};
 use anser_core::store::{
     Acknowledged, Acknowledgement, AliasKey, Append, Appended, BlobDoom, BlobIndex, BlobRow,
     BlobTotals, Claim, Claimed, ConfigChange, ConfigRow, DeliveryPage, DeliveryRow, DeliveryScan,
-    Depth, Diversion, Group, Known, Lease, Leased, Linked, MessageRow, MessageScan, NewDelivery,
-    QueueCounts, Result, Retention, Rewind, Rewound, Settled, Settlement, Store, StoreError,
-    StoreInfo, Swept,
+    Depth, Diversion, Group, JournalRow, JournalScan, JournalStore, Known, Lease, Leased, Linked,
+    MessageRow, MessageScan, NewDelivery, QueueCounts, Result, Retention, Rewind, Rewound, Settled,
+    Settlement, Store, StoreError, StoreInfo, Swept,
 };
 use async_trait::async_trait;
 
@@ -76,6 +76,23 @@ impl BlobIndex for MemoryStore {
 
     async fn blob_totals(&self) -> Result<BlobTotals> {
         Ok(self.open()?.blob_totals())
+    }
+}
+
+#[async_trait]
+impl JournalStore for MemoryStore {
+    async fn journal_write(
+        &self,
+        channel: ResourceId,
+        entries: Vec<JournalRow>,
+        keep: u64,
+    ) -> Result<()> {
+        self.open()?.journal_write(channel, &entries, keep);
+        Ok(())
+    }
+
+    async fn journal_read(&self, scan: JournalScan) -> Result<Vec<JournalRow>> {
+        Ok(self.open()?.journal_read(&scan))
     }
 }
 

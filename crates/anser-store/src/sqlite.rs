@@ -11,6 +11,7 @@ mod depth;
 mod error;
 mod failure;
 mod folding;
+mod journal;
 mod meta;
 mod opening;
 mod read;
@@ -38,11 +39,12 @@ use anser_core::random::Random;
 use anser_core::store::{
     Acknowledged, Acknowledgement, AliasKey, Append, Appended, BlobDoom, BlobIndex, BlobRow,
     BlobTotals, Claim, Claimed, CommitObserver, ConfigChange, ConfigRow, DeliveryPage, DeliveryRow,
-    DeliveryScan, Depth, Diversion, Group, Known, Lease, Leased, Linked, MessageRow, MessageScan,
-    NewDelivery, QueueCounts, Result, Retention, Rewind, Rewound, Settled, Settlement, Store,
-    StoreError, StoreInfo, Swept,
+    DeliveryScan, Depth, Diversion, Group, JournalRow, JournalScan, JournalStore, Known, Lease,
+    Leased, Linked, MessageRow, MessageScan, NewDelivery, QueueCounts, Result, Retention, Rewind,
+    Rewound, Settled, Settlement, Store, StoreError, StoreInfo, Swept,
 };
 use async_trait::async_trait;
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 pub use error::OpenError;
@@ -262,6 +264,28 @@ impl BlobIndex for SqliteStore {
 
     async fn blob_totals(&self) -> Result<BlobTotals> {
         self.far()?.read(blob::totals).await
+    }
+}
+
+#[async_trait]
+impl JournalStore for SqliteStore {
+    async fn journal_write(
+        &self,
+        channel: ResourceId,
+        entries: Vec<JournalRow>,
+        keep: u64,
+    ) -> Result<()> {
+        let op = Op::Journal {
+            channel,
+            entries,
+            keep,
+        };
+        self.write(op).await.map(drop)
+    }
+
+    async fn journal_read(&self, scan: JournalScan) -> Result<Vec<JournalRow>> {
+        let read = move |connection: &Connection| journal::read(connection, scan);
+        self.far()?.read(read).await
     }
 }
 

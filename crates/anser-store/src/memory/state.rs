@@ -2,6 +2,7 @@
 //! and due times have an index.
 
 mod blob;
+mod journal;
 mod queue;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,8 @@ use anser_core::store::{
     Lane, Linked, MessageRow, MessageScan, NewDelivery, NewMessage, Result, Retention, Settled,
     Settlement, StoreError, Swept,
 };
+
+use bytes::Bytes;
 
 use crate::transition::{self, LaneMove, Origin};
 
@@ -79,6 +82,8 @@ pub(super) struct State {
     aliases: BTreeMap<(AliasKey, Num), AliasKind>,
     log: Vec<Logged>,
     config: BTreeMap<(&'static str, String), ConfigRow>,
+    /// Entries of journals, by their number.
+    journals: BTreeMap<(ResourceId, u64), Bytes>,
 }
 
 impl State {
@@ -564,7 +569,7 @@ impl State {
 
     pub(super) fn config_apply(&mut self, changes: &[ConfigChange]) -> Result<Vec<ConfigRow>> {
         let mut next = (self.config.clone(), self.revision, self.resource);
-        let mut put = Vec::new();
+        let (mut put, mut removed) = (Vec::new(), Vec::new());
         for change in changes {
             next.1 += 1;
             let (kind, key, expected) = match change {
@@ -601,10 +606,17 @@ impl State {
                     next.0.insert(config_key(kind, key), row.clone());
                     put.push(row);
                 }
-                ConfigChange::Delete { .. } => drop(next.0.remove(&config_key(kind, key))),
+                ConfigChange::Delete { .. } => {
+                    removed.extend(next.0.remove(&config_key(kind, key)))
+                }
             }
         }
         (self.config, self.revision, self.resource) = next;
+        for row in removed {
+            if row.kind == ConfigKind::Channel {
+                self.journal_forget(row.id);
+            }
+        }
         Ok(put)
     }
 

@@ -80,8 +80,15 @@ CREATE TABLE alias(
 CREATE INDEX alias_num ON alias(num);
 ";
 
+/// Version 6: journals of connections.
+const JOURNALS: &str = "
+CREATE TABLE journal(
+    channel INTEGER NOT NULL, number INTEGER NOT NULL, document BLOB NOT NULL, sum INTEGER NOT NULL,
+    PRIMARY KEY(channel, number)) WITHOUT ROWID;
+";
+
 /// Every step, in order; the data's version is how many of them it has taken.
-const STEPS: &[&str] = &[FOUNDATION, QUEUES, BLOBS, LINKS, ALIASES];
+const STEPS: &[&str] = &[FOUNDATION, QUEUES, BLOBS, LINKS, ALIASES, JOURNALS];
 
 /// The version this program writes.
 pub(super) fn version() -> u32 {

@@ -5,6 +5,7 @@
 mod append;
 mod blob;
 mod configure;
+mod journal;
 mod queue;
 mod settle;
 mod statements;
@@ -16,11 +17,11 @@ use std::sync::Arc;
 use anser_core::Timestamp;
 use anser_core::blob::BlobHash;
 use anser_core::clock::Clock;
-use anser_core::id::{DeliveryId, MessageId, Num};
+use anser_core::id::{DeliveryId, MessageId, Num, ResourceId};
 use anser_core::store::{
     Acknowledged, Acknowledgement, Append, Appended, BlobDoom, CommitObserver, ConfigChange,
-    ConfigRow, DeliveryRow, Diversion, Group, Lease, Leased, NewDelivery, Retention, Rewind,
-    Rewound, Settled, Settlement, StoreError, Swept,
+    ConfigRow, DeliveryRow, Diversion, Group, JournalRow, Lease, Leased, NewDelivery, Retention,
+    Rewind, Rewound, Settled, Settlement, StoreError, Swept,
 };
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -92,6 +93,11 @@ pub(super) enum Op {
     },
     BlobDoom(BlobDoom),
     BlobRemove(BlobHash),
+    Journal {
+        channel: ResourceId,
+        entries: Vec<JournalRow>,
+        keep: u64,
+    },
     Probe,
     Close,
 }
@@ -115,6 +121,7 @@ impl Op {
             Self::Sweep(retention) => retention.limit,
             Self::Configure(changes) => changes.len(),
             Self::BlobDoom(doom) => doom.limit,
+            Self::Journal { entries, .. } => entries.len(),
             Self::BlobAnnounce { .. }
             | Self::BlobPut { .. }
             | Self::BlobRemove(_)
@@ -464,6 +471,14 @@ impl<'c> Session<'c> {
             }
             Op::BlobDoom(doom) => Answer::Doomed(self.blob_doom(doom)?),
             Op::BlobRemove(hash) => Answer::Removed(self.blob_remove(*hash)?),
+            Op::Journal {
+                channel,
+                entries,
+                keep,
+            } => {
+                self.journal_write(*channel, entries, *keep)?;
+                Answer::Done
+            }
             Op::Probe => {
                 let probes = meta::number(self.connection, Fact::Probe)?.unwrap_or(0);
                 meta::set_number(self.connection, Fact::Probe, probes.wrapping_add(1))?;

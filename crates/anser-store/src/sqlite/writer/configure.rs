@@ -41,7 +41,10 @@ impl Session<'_> {
                     key,
                     expected,
                 } => {
-                    self.current(*kind, key, *expected)?;
+                    let current = self.current(*kind, key, *expected)?;
+                    if let (ConfigKind::Channel, Some(row)) = (kind, &current) {
+                        self.journal_forget(row.id)?;
+                    }
                     self.connection
                         .prepare_cached("DELETE FROM config WHERE kind = ?1 AND key = ?2")?
                         .execute(params![kind.as_str(), key])?;
