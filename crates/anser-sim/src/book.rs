@@ -97,9 +97,11 @@ pub struct Counters {
     pub faults: u64,
     /// Messages that people wrote.
     pub said: u64,
-    /// Times that an event was sent to the callback URL.
+    /// WebSockets that bots opened.
+    pub lines: u64,
+    /// Times that an event was sent: to the callback URL, on a WebSocket, or as the answer to a poll.
     pub posts: u64,
-    /// Events that were answered with success.
+    /// Events that were answered with success, acknowledged or confirmed.
     pub events: u64,
     /// Events that the platform would send no more.
     pub events_lost: u64,

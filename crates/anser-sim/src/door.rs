@@ -8,23 +8,26 @@ use std::time::Duration;
 use anser_core::clock::Clock;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{DefaultBodyLimit, Path, State, WebSocketUpgrade};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use url::form_urlencoded;
 
-use crate::book::{Book, Received};
+use crate::book::{Book, Counters, Received};
 use crate::emit::{Attempt, Callback, Caller, Failed, Outbox, Said, Tried, Unsaid, Waiting};
 use crate::fault::{Fault, FaultKind, Faults, InvalidFault};
 use crate::intake::{self, Unread};
 use crate::limit::Limiter;
+use crate::line::{self, Heard, Order, Told};
 use crate::page::{self, View};
-use crate::platform::{Answer, Call, Chat, Desk, Platform, Robot, Stand, Verdict};
+use crate::platform::{Answer, Call, Chat, Desk, Hold, Moment, Platform, Robot, Stand, Verdict};
 use crate::shelf::{Shelf, Upload};
+use crate::sim::SimOptions;
 
 /// Bytes of a request to the stand-in itself.
 const OWN_BODY_MAX: usize = 1 << 20;
@@ -32,6 +35,10 @@ const OWN_BODY_MAX: usize = 1 << 20;
 const SHOWN_MAX: usize = 50;
 /// What a refusal for the rate that a fault switch makes asks to wait.
 const FAULT_WAIT: Duration = Duration::from_secs(1);
+/// How often the clock is looked at for a request that is held: one that a test sets wakes nobody.
+const HOLD_LOOK: Duration = Duration::from_millis(20);
+/// Bytes of one message on a WebSocket.
+const LINE_BYTES_MAX: usize = 4 << 20;
 /// What stands before a platform and answers when it is down.
 const DOWN: &str = "<html>\r\n<head><title>Service Unavailable</title></head>\r\n<body>\r\n<center><h1>Service Unavailable</h1></center>\r\n</body>\r\n</html>\r\n";
 
@@ -47,8 +54,16 @@ pub(crate) struct House {
     pub(crate) chats: Vec<Chat>,
     /// Where events go, if anywhere.
     pub(crate) callback: Option<Arc<Callback>>,
+    /// Whether each event is sent twice to bots that are connected.
+    pub(crate) duplicates: bool,
     /// Wakes who sends them.
     pub(crate) mail: Notify,
+    /// Wakes the lines and the requests that are held.
+    pub(crate) news: Notify,
+    /// What is ordered for the lines.
+    pub(crate) orders: watch::Sender<Order>,
+    /// Ends with the stand-in.
+    pub(crate) alive: watch::Receiver<()>,
     clock: Arc<dyn Clock>,
     state: Mutex<Inside>,
 }
@@ -64,26 +79,22 @@ pub(crate) struct Inside {
 }
 
 impl House {
-    pub(crate) fn new(
-        platform: Platform,
-        base: String,
-        robots: Vec<Robot>,
-        chats: Vec<Chat>,
-        limiter: Limiter,
-        callback: Option<Callback>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub(crate) fn new(options: SimOptions, base: String, alive: watch::Receiver<()>) -> Self {
         Self {
-            platform,
+            platform: options.platform,
             base,
-            robots,
-            chats,
-            callback: callback.map(Arc::new),
+            robots: options.robots,
+            chats: options.chats,
+            callback: options.callback.map(Arc::new),
+            duplicates: options.duplicates,
             mail: Notify::new(),
-            clock,
+            news: Notify::new(),
+            orders: watch::Sender::new(Order::Go),
+            alive,
+            clock: options.clock,
             state: Mutex::new(Inside {
-                stand: platform.stand(),
-                limiter,
+                stand: options.platform.stand(),
+                limiter: Limiter::new(options.limits),
                 book: Book::default(),
                 shelf: Shelf::default(),
                 faults: Faults::default(),
@@ -96,29 +107,25 @@ impl House {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes or refuses a request; answers it, with what goes wrong on the way back.
-    fn take(&self, call: &Call) -> (Answer, Option<FaultKind>) {
+    /// Takes or refuses a request; answers it, with what goes wrong on the way back, or holds it.
+    fn take(&self, call: &Call, fault: Option<FaultKind>) -> Result<Taken, Hold> {
         let mut inside = self.inside();
         let Inside {
             stand,
             limiter,
             book,
             shelf,
-            faults,
             ..
         } = &mut *inside;
-        book.counters.requests += 1;
-        let fault = faults.next(&call.path);
-        book.counters.faults += u64::from(fault.is_some());
         match &fault {
             Some(FaultKind::ServerError { status }) => {
                 let mut answer = Answer::text(*status, DOWN);
                 answer.headers = vec![("content-type", "text/html".to_owned())];
-                return (answer, None);
+                return Ok((answer, None));
             }
             Some(FaultKind::Refuse { code }) => {
                 book.refused(code);
-                return (stand.refusal_to(call, code, FAULT_WAIT), None);
+                return Ok((stand.refusal_to(call, code, FAULT_WAIT), None));
             }
             _ => {}
         }
@@ -131,6 +138,7 @@ impl House {
             number: book.next_number(),
             base: &self.base,
             exceeded: None,
+            is_called: self.callback.is_some(),
         };
         let answer = match stand.judge(call, &mut desk) {
             Ok(Verdict::Taken(letter, answer)) => {
@@ -148,20 +156,121 @@ impl House {
                 answer
             }
             Ok(Verdict::Answered(answer)) => answer,
+            Ok(Verdict::Polled {
+                answer,
+                sent,
+                taken,
+            }) => {
+                book.counters.posts += sent;
+                book.counters.events += taken;
+                answer
+            }
+            Ok(Verdict::Held(hold)) => return Err(hold),
             Err(refusal) => {
                 book.refuse(&refusal, desk.exceeded.take());
                 refusal.answer
             }
         };
         book.counters.uploaded += desk.shelf.next_number() - first;
-        (stand.finish(call, &desk, answer), fault)
+        Ok((stand.finish(call, &desk, answer), fault))
+    }
+
+    /// What goes wrong with a request that has just come.
+    fn fault(&self, call: &Call) -> Option<FaultKind> {
+        let mut inside = self.inside();
+        let fault = inside.faults.next(&call.path);
+        let counters = &mut inside.book.counters;
+        counters.requests += 1;
+        counters.faults += u64::from(fault.is_some());
+        fault
+    }
+
+    /// Takes or refuses a request as soon as the platform has what it waits for.
+    async fn judge(&self, call: &mut Call) -> Taken {
+        let fault = self.fault(call);
+        loop {
+            match self.take(call, fault.clone()) {
+                Ok(taken) => return taken,
+                Err(hold) => call.held = Some(hold),
+            }
+            tokio::select! {
+                () = self.news.notified() => {}
+                () = tokio::time::sleep(HOLD_LOOK) => {}
+            }
+            call.now = self.clock.now();
+            call.monotonic = self.clock.monotonic();
+        }
+    }
+
+    /// The number of the line that a bot opens, or the answer to it.
+    fn admit(&self, call: &Call) -> Result<u64, Answer> {
+        if let Some(FaultKind::ServerError { status }) = self.fault(call) {
+            return Err(Answer::text(status, DOWN));
+        }
+        self.desk(|stand, desk, counters| {
+            let line = counters.lines + 1;
+            stand.admit(call, line, desk)?;
+            counters.lines = line;
+            Ok(line)
+        })
+    }
+
+    /// What the platform says on a line.
+    pub(crate) fn hear(&self, line: u64, heard: Heard) -> Vec<Told> {
+        let moment = self.moment();
+        self.desk(|stand, desk, counters| {
+            let told = stand.hear_line(line, heard, desk, moment);
+            for told in &told {
+                match told {
+                    Told::Sent => counters.posts += 1,
+                    Told::Taken => counters.events += 1,
+                    Told::Missed => counters.events_lost += 1,
+                    _ => {}
+                }
+            }
+            told
+        })
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            now: self.clock.now(),
+            monotonic: self.clock.monotonic(),
+        }
+    }
+
+    /// Lets the platform do something at its desk, and count it.
+    fn desk<T>(&self, work: impl FnOnce(&mut dyn Stand, &mut Desk<'_>, &mut Counters) -> T) -> T {
+        let mut inside = self.inside();
+        let Inside {
+            stand,
+            limiter,
+            book,
+            shelf,
+            ..
+        } = &mut *inside;
+        let mut desk = Desk {
+            robots: &self.robots,
+            chats: &self.chats,
+            limiter,
+            shelf,
+            number: book.next_number(),
+            base: &self.base,
+            exceeded: None,
+            is_called: self.callback.is_some(),
+        };
+        work(&mut **stand, &mut desk, &mut book.counters)
     }
 }
+
+/// An answer, and what goes wrong on its way back.
+type Taken = (Answer, Option<FaultKind>);
 
 impl House {
     /// Takes what a person writes, tells the bot of it where there is a callback, and answers the message's id.
     pub(crate) fn say(&self, said: &Said) -> Result<String, Unsaid> {
-        let now = self.clock.now();
+        let moment = self.moment();
+        let now = moment.now;
         let mut inside = self.inside();
         let Inside {
             stand,
@@ -179,16 +288,18 @@ impl House {
             number: book.next_number(),
             base: &self.base,
             exceeded: None,
+            is_called: self.callback.is_some(),
         };
         let said = said.checked()?;
         let (letter, event) = stand.hear(&said, &mut desk, now)?;
         let id = letter.id.clone().unwrap_or_default();
         book.hear(letter, said.name, now);
-        let copies = self
-            .callback
-            .as_ref()
-            .map_or(0, |callback| 1 + usize::from(callback.duplicates));
-        for _ in 0..copies {
+        let Some(callback) = &self.callback else {
+            stand.spread(event, 1 + usize::from(self.duplicates), moment);
+            self.news.notify_waiters();
+            return Ok(id);
+        };
+        for _ in 0..1 + usize::from(callback.duplicates) {
             let waiting = Waiting {
                 event: event.clone(),
                 retries: 0,
@@ -257,6 +368,7 @@ pub(crate) fn router(house: Arc<House>) -> Router {
         .route("/_sim/uploads/{number}/content", get(content))
         .route("/_sim/counters", get(counters))
         .route("/_sim/faults", get(faults).post(add_faults).delete(clear))
+        .route("/_sim/lines", post(order))
         .fallback(platform)
         .layer(DefaultBodyLimit::max(OWN_BODY_MAX))
         .with_state(house)
@@ -266,19 +378,23 @@ pub(crate) type Shared = State<Arc<House>>;
 
 async fn platform(
     State(house): Shared,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let path = percent_encoding::percent_decode_str(uri.path()).decode_utf8_lossy();
+    if let Ok(upgrade) = upgrade {
+        return open(house, upgrade, &uri, path.into_owned(), headers);
+    }
     let is_file = house.inside().stand.takes_file(&method, &path);
     let intake = match intake::read(&headers, body, is_file).await {
         Ok(intake) => intake,
         Err(Unread::TooLarge) => return respond(Answer::text(413, "Request Entity Too Large")),
         Err(Unread::Broken) => return respond(Answer::text(400, "Bad Request")),
     };
-    let call = Call {
+    let mut call = Call {
         method,
         path: path.into_owned(),
         query: query(&uri),
@@ -287,8 +403,9 @@ async fn platform(
         parts: intake.parts,
         now: house.clock.now(),
         monotonic: house.clock.monotonic(),
+        held: None,
     };
-    let (mut answer, fault) = house.take(&call);
+    let (mut answer, fault) = house.judge(&mut call).await;
     if !answer.wait.is_zero() {
         tokio::time::sleep(answer.wait).await;
     }
@@ -307,6 +424,44 @@ async fn platform(
         response.extensions_mut().insert(Withheld);
     }
     response
+}
+
+/// Lets a bot open a WebSocket, or not.
+fn open(
+    house: Arc<House>,
+    upgrade: WebSocketUpgrade,
+    uri: &Uri,
+    path: String,
+    headers: HeaderMap,
+) -> Response {
+    let call = Call {
+        method: Method::GET,
+        path,
+        query: query(uri),
+        headers,
+        body: Bytes::new(),
+        parts: Vec::new(),
+        now: house.clock.now(),
+        monotonic: house.clock.monotonic(),
+        held: None,
+    };
+    match house.admit(&call) {
+        Ok(line) => upgrade
+            .max_message_size(LINE_BYTES_MAX)
+            .on_upgrade(move |socket| line::serve(house, line, socket)),
+        Err(answer) => respond(answer),
+    }
+}
+
+/// What happens to the lines: `"refresh"`, `"mute"`, `"go"`, `{"cut": CODE}`, or `{"cut": null}`.
+async fn order(State(house): Shared, body: Bytes) -> Response {
+    match serde_json::from_slice::<Order>(&body) {
+        Ok(order) => {
+            house.orders.send_replace(order);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(error) => json_of(400, &json!({"error": error.to_string()})),
+    }
 }
 
 pub(crate) fn query(uri: &Uri) -> Vec<(String, String)> {

@@ -130,7 +130,10 @@ fn write_links(page: &mut String, view: &View<'_>) {
     }
     page.push_str("</p>");
     let told = match (view.callback, view.checked) {
-        (None, _) => "Events go nowhere: start it with --callback URL".to_owned(),
+        (None, _) => {
+            "Events go to the bots that are connected or ask for them; with --callback URL, there"
+                .to_owned()
+        }
         (Some(callback), Some(Ok(()))) => format!("Events go to {}", callback.url()),
         (Some(callback), Some(Err(why))) => {
             format!("Events wait for {}: {why}", callback.url())

@@ -29,6 +29,7 @@ use serde_json::Value;
 use crate::emit::{Caller, Said, Secrets, Unsaid};
 use crate::intake::Part;
 use crate::limit::{Counted, Limit, Limiter, Over};
+use crate::line::{Heard, Told};
 use crate::shelf::Shelf;
 
 /// What `anser sim` calls the token of a bot beside that of a webhook.
@@ -316,6 +317,8 @@ pub(crate) struct Call {
     pub(crate) now: Timestamp,
     /// The time that windows are measured with.
     pub(crate) monotonic: Duration,
+    /// What it was held with, when it is judged again.
+    pub(crate) held: Option<Hold>,
 }
 
 impl Call {
@@ -459,6 +462,26 @@ pub(crate) enum Verdict {
     Recalled(Vec<Gone>, Answer),
     /// The request is answered, without a message in it. A file that it brought is on the shelf.
     Answered(Answer),
+    /// The request is answered with events.
+    Polled {
+        /// The answer.
+        answer: Answer,
+        /// How many it brings.
+        sent: u64,
+        /// How many of those before it confirms.
+        taken: u64,
+    },
+    /// The request waits until something comes, or this time is over.
+    Held(Hold),
+}
+
+/// A request that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hold {
+    /// Tells it from others.
+    pub(crate) turn: u64,
+    /// Until when, by the time that windows are measured with.
+    pub(crate) until: Duration,
 }
 
 /// A platform's own rules.
@@ -482,6 +505,25 @@ pub(crate) trait Stand: Send {
         Err(Unsaid::new("this stand-in sends no events"))
     }
 
+    /// Takes an event for the bots that are connected, or that ask; `copies` times where the platform may repeat it.
+    fn spread(&mut self, _event: Value, _copies: usize, _moment: Moment) {}
+
+    /// Lets a bot open a WebSocket to that path, which has the number `line` from then on.
+    fn admit(&mut self, _call: &Call, _line: u64, _desk: &mut Desk<'_>) -> Result<(), Answer> {
+        Err(Answer::text(404, "Not Found"))
+    }
+
+    /// What is said on a line.
+    fn hear_line(
+        &mut self,
+        _line: u64,
+        _heard: Heard,
+        _desk: &mut Desk<'_>,
+        _moment: Moment,
+    ) -> Vec<Told> {
+        Vec::new()
+    }
+
     /// The answer to a request that is refused with one of the platform's codes, for no reason of its own. `wait` is
     /// what a refusal for the rate names.
     fn refusal(&self, code: &str, wait: Duration) -> Answer;
@@ -495,6 +537,15 @@ pub(crate) trait Stand: Send {
     fn finish(&self, _call: &Call, _desk: &Desk<'_>, answer: Answer) -> Answer {
         answer
     }
+}
+
+/// When something happens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// The wall time.
+    pub(crate) now: Timestamp,
+    /// The time that windows are measured with.
+    pub(crate) monotonic: Duration,
 }
 
 /// What a stand-in works with.
@@ -511,6 +562,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) base: &'a str,
     /// The chat or robot whose limit this request exceeded.
     pub(crate) exceeded: Option<String>,
+    /// Whether events go to a callback URL.
+    pub(crate) is_called: bool,
 }
 
 impl<'a> Desk<'a> {

@@ -12,13 +12,15 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::book::{Counters, Received};
 use crate::door::{House, Withheld, router};
 use crate::emit::{Callback, Said, Unsaid};
 use crate::fault::{Fault, InvalidFault};
-use crate::limit::{Limit, Limiter};
+use crate::limit::Limit;
+use crate::line::Order;
 use crate::platform::{Chat, Platform, Robot};
 use crate::poster;
 use crate::shelf::Upload;
@@ -44,8 +46,10 @@ pub struct SimOptions {
     pub robots: Vec<Robot>,
     /// The chats that exist, where robots are told a chat.
     pub chats: Vec<Chat>,
-    /// Where events go; only Feishu, Slack and Telegram have some.
+    /// Where events go; `None`: to the bots that are connected, or that ask.
     pub callback: Option<Callback>,
+    /// Whether each event is sent twice to bots that are connected, as platforms do at times.
+    pub duplicates: bool,
 }
 
 impl SimOptions {
@@ -63,6 +67,7 @@ impl SimOptions {
                 .collect(),
             chats: platform.chats(),
             callback: None,
+            duplicates: false,
         }
     }
 }
@@ -72,6 +77,8 @@ pub struct Sim {
     address: SocketAddr,
     house: Arc<House>,
     _tasks: JoinSet<()>,
+    /// Lines end with it.
+    _alive: watch::Sender<()>,
 }
 
 impl Sim {
@@ -82,18 +89,12 @@ impl Sim {
     pub async fn start(options: SimOptions) -> io::Result<Self> {
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
-        let house = Arc::new(House::new(
-            options.platform,
-            format!("http://{address}"),
-            options.robots,
-            options.chats,
-            Limiter::new(options.limits),
-            options.callback,
-            options.clock,
-        ));
+        let platform = options.platform;
+        let (sender, alive) = watch::channel(());
+        let house = Arc::new(House::new(options, format!("http://{address}"), alive));
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&house)));
-        if let (Some(callback), Some(caller)) = (&house.callback, options.platform.caller()) {
+        if let (Some(callback), Some(caller)) = (&house.callback, platform.caller()) {
             let callback = Arc::clone(callback);
             tasks.spawn(poster::run(Arc::clone(&house), callback, caller));
         }
@@ -101,6 +102,7 @@ impl Sim {
             address,
             house,
             _tasks: tasks,
+            _alive: sender,
         })
     }
 
@@ -146,6 +148,11 @@ impl Sim {
     /// When nobody can write that there, or the platform's stand-in has no events.
     pub fn say(&self, said: &Said) -> Result<String, Unsaid> {
         self.house.say(said)
+    }
+
+    /// Does something to the WebSockets that bots have open.
+    pub fn order(&self, order: Order) {
+        self.house.orders.send_replace(order);
     }
 
     /// What was counted.
@@ -223,7 +230,7 @@ async fn serve(stream: TcpStream, router: Router) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new());
     builder.http2().timer(TokioTimer::new());
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection ended early");
     }

@@ -25,7 +25,8 @@ pub(crate) struct SimArguments {
     /// No rate limits: to see how fast a bot is. Sizes, tokens and signatures are checked as ever.
     #[arg(long)]
     unlimited: bool,
-    /// Where a bot of Feishu, Slack or Telegram is called back: what people write on the page is sent there.
+    /// Where a bot of Feishu, Slack or Telegram is called back: what people write on the page is sent there. Without it,
+    /// events go to the bots that are connected or ask for them.
     #[arg(long, value_name = "URL")]
     callback: Option<String>,
     /// Feishu: the Encrypt Key that events are encrypted and signed with; '' for plain ones. Printed when not given.
@@ -41,7 +42,7 @@ pub(crate) struct SimArguments {
     #[arg(long, value_name = "TOKEN", requires = "callback")]
     secret_token: Option<String>,
     /// Send every event twice, as platforms do at times.
-    #[arg(long, requires = "callback")]
+    #[arg(long)]
     duplicates: bool,
 }
 
@@ -64,6 +65,7 @@ impl SimArguments {
             }
             let chats = options.chats.clone();
             options.callback = self.callback()?;
+            options.duplicates = self.duplicates;
             let callback = options.callback.clone();
             let sim = Sim::start(options).await;
             let sim = sim.with_context(|| format!("cannot listen on {}", self.listen))?;
@@ -81,7 +83,10 @@ impl SimArguments {
             }
             if let Some(callback) = &callback {
                 self.tell_callback(&mut told, &callback.secrets);
-                told["talks"] = self.platform.talks(&chats).into();
+            }
+            let talks = self.platform.talks(&chats);
+            if !talks.is_empty() {
+                told["talks"] = talks.into();
             }
             output.result(&told.to_string(), describe);
             tokio::signal::ctrl_c()

@@ -5,6 +5,7 @@ mod answer;
 mod content;
 mod files;
 mod messages;
+mod polls;
 mod updates;
 
 use std::time::Duration;
@@ -13,17 +14,16 @@ use anser_core::Timestamp;
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
-use super::{Answer, Breach, Call, Chat, ChatKind, Desk, Letter, Refusal, Stand, Verdict};
+use super::{Answer, Breach, Call, Chat, ChatKind, Desk, Letter, Moment, Refusal, Stand, Verdict};
 use crate::emit::{Said, Unsaid};
 use crate::intake::Part;
 use crate::limit::{Counted, Limit, Over};
 use answer::{bad, done, error, refuse, too_many};
 use content::number;
 use messages::Messages;
+use polls::Polls;
 pub(super) use updates::Updates;
 
-/// The longest that `getUpdates` waits.
-const POLL_MAX: u64 = 50;
 /// Members that are JSON also where the request is a form.
 const NESTED: &[&str] = &[
     "reply_markup",
@@ -33,6 +33,7 @@ const NESTED: &[&str] = &[
     "link_preview_options",
     "media",
     "message_ids",
+    "allowed_updates",
 ];
 
 /// 30 a second for each bot, 1 a second to each chat, 20 a minute to each group.
@@ -82,6 +83,7 @@ pub(super) fn talks(chats: &[Chat]) -> Vec<String> {
 #[derive(Default)]
 pub(super) struct Telegram {
     messages: Messages,
+    polls: Polls,
 }
 
 /// What was asked for, with what is known of it.
@@ -119,9 +121,11 @@ impl Stand for Telegram {
             "getMe" => Ok(done(&me(token))),
             "getChat" => chat(body, desk).map(|chat| done(&shown(chat))),
             "getFile" => files::get(desk, token, body),
-            "getUpdates" => Ok(Verdict::Answered(no_updates(body))),
-            "getWebhookInfo" => Ok(done(&json!({"url": "", "has_custom_certificate": false,
-                "pending_update_count": 0}))),
+            "getUpdates" => self.polls.poll(&request, desk),
+            "getWebhookInfo" => Ok(done(&self.polls.webhook(desk))),
+            "answerCallbackQuery" => Err(bad(
+                "query is too old and response timeout expired or query ID is invalid",
+            )),
             "deleteWebhook" => Ok(done(&json!(true))),
             "sendChatAction" => chat(body, desk).map(|_| done(&json!(true))),
             _ => self.messages.judge(&request, desk),
@@ -139,13 +143,17 @@ impl Stand for Telegram {
         self.messages.hear(said, &robot.token, desk, now)
     }
 
+    fn spread(&mut self, event: Value, _: usize, moment: Moment) {
+        self.polls.keep(event, moment);
+    }
+
     fn refusal(&self, code: &str, wait: Duration) -> Answer {
         let description = match code {
             "429" => return too_many(wait),
             "401" => "Unauthorized",
             "403" => "Forbidden: bot was blocked by the user",
             "404" => "Not Found",
-            "409" => "Conflict: terminated by other getUpdates request",
+            "409" => polls::TERMINATED,
             "400" => "Bad Request: chat not found",
             "500" => "Internal Server Error",
             described => described,
@@ -153,14 +161,6 @@ impl Stand for Telegram {
         let status = code.parse().unwrap_or(400);
         error(status, description)
     }
-}
-
-/// What is sent to a stand-in's bot goes to its callback: a poll ends empty when its time is over.
-fn no_updates(body: &Value) -> Answer {
-    let seconds = number(&body["timeout"]).and_then(|seconds| u64::try_from(seconds).ok());
-    let mut answer = answer::ok(&json!([]));
-    answer.wait = Duration::from_secs(seconds.unwrap_or(0).min(POLL_MAX));
-    answer
 }
 
 /// The parameters of the query and the body, as one object.

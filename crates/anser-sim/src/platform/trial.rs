@@ -38,6 +38,10 @@ pub(super) struct Trial {
     pub(super) breaches: Vec<Breach>,
     /// What the limits that were exceeded are counted by.
     pub(super) exceeded: Vec<String>,
+    /// For how long requests were held.
+    pub(super) held: Vec<Duration>,
+    /// Whether events go to a callback URL.
+    pub(super) is_called: bool,
 }
 
 /// A field of a form, or a file with its name.
@@ -74,6 +78,8 @@ impl Trial {
             shelf: Shelf::default(),
             breaches: Vec::new(),
             exceeded: Vec::new(),
+            held: Vec::new(),
+            is_called: false,
         }
     }
 
@@ -154,6 +160,7 @@ impl Trial {
             parts,
             now: self.now,
             monotonic: self.monotonic,
+            held: None,
         };
         let robots = [self.robot.clone()];
         let mut desk = Desk {
@@ -164,6 +171,7 @@ impl Trial {
             number: self.letters.len() as u64 + 1,
             base: BASE,
             exceeded: None,
+            is_called: self.is_called,
         };
         let answer = match self.stand.judge(&call, &mut desk) {
             Ok(Verdict::Taken(letter, answer)) => {
@@ -178,7 +186,11 @@ impl Trial {
                 self.gone.extend(gone);
                 answer
             }
-            Ok(Verdict::Answered(answer)) => answer,
+            Ok(Verdict::Answered(answer) | Verdict::Polled { answer, .. }) => answer,
+            Ok(Verdict::Held(hold)) => {
+                self.held.push(hold.until.saturating_sub(self.monotonic));
+                Answer::text(200, "held")
+            }
             Err(refusal) => {
                 self.exceeded.extend(desk.exceeded.take());
                 self.breaches.push(refusal.breach);

@@ -1,6 +1,7 @@
 //! The listener, the fault switches on the wire, and what is asked below `/_sim`.
 
 mod events;
+mod polls;
 
 use anser_core::Timestamp;
 use anser_core::clock::ManualClock;

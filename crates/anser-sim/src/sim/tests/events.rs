@@ -82,6 +82,7 @@ fn hello(platform: Platform) -> Said {
         name: "Tom".to_owned(),
         text: "hello".to_owned(),
         reply_to: None,
+        file: None,
     }
 }
 
@@ -171,7 +172,10 @@ async fn people_write_by_the_form_and_not_from_another_site() {
     assert!(sim.messages().is_empty());
     let page = request("same-origin").await.unwrap().text().await.unwrap();
     assert!(page.contains("Ann &lt;b&gt; writes"), "{page}");
-    assert!(page.contains("Events go nowhere"), "{page}");
+    assert!(
+        page.contains("Events go to the bots that are connected"),
+        "{page}"
+    );
     let messages = sim.messages();
     assert_eq!(messages[0].from.as_deref(), Some("Ann <b>"));
     assert_eq!(messages[0].body["message"]["text"], "hi & hello");

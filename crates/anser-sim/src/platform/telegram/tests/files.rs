@@ -177,15 +177,15 @@ fn what_cannot_be_taken_is_described() {
 }
 
 #[test]
-fn a_poll_for_updates_ends_empty_when_its_time_is_over() {
+fn a_poll_for_updates_waits_as_long_as_it_says() {
     let mut trial = Trial::of(Platform::Telegram);
-    for (asked, waited) in [
-        (json!({}), 0),
-        (json!({"timeout": 10}), 10),
-        (json!({"timeout": "90"}), 50),
-    ] {
-        let answer = trial.call("getUpdates", &asked);
-        assert_eq!(answer.said(), r#"{"ok":true,"result":[]}"#);
-        assert_eq!(answer.wait, Duration::from_secs(waited));
+    for (asked, waits) in [(json!({"timeout": 10}), 10), (json!({"timeout": "90"}), 50)] {
+        trial.call("getUpdates", &asked);
+        assert_eq!(trial.held.pop(), Some(Duration::from_secs(waits)));
     }
+    let answer = trial.call("getUpdates", &json!({}));
+    assert_eq!(answer.said(), r#"{"ok":true,"result":[]}"#);
+    trial.is_called = true;
+    let answer = trial.call("getUpdates", &json!({}));
+    assert!(described(&answer).contains("webhook is active"));
 }
