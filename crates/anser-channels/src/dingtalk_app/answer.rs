@@ -91,6 +91,30 @@ pub(super) fn token(
     }
 }
 
+/// Where a file that somebody sent is.
+pub(super) fn file_address(exchange: &Exchange, context: &Context<'_>) -> Result<String, Outcome> {
+    match error(exchange) {
+        Some(error) if error.is_limit() => Err(Outcome::Limited { wait: API_PAUSE }),
+        Some(error) if error.is_of_token() => Err(Outcome::RefreshAuth),
+        Some(error) if error.status.is_server_error() => Err(Outcome::Retry {
+            reason: format!("{} {}", error.code, error.text),
+        }),
+        Some(error) if error.code.to_ascii_lowercase().contains("downloadcode") => {
+            Err(Outcome::Gone {
+                reason: format!("{} {}", error.code, error.text),
+            })
+        }
+        Some(error) => Err(rejected(&error.code, &error.text, error.remedy())),
+        None => {
+            let body = json_answer(exchange, context).map_err(unseen)?;
+            let url = body.get("downloadUrl").and_then(Value::as_str);
+            url.map(str::to_owned).ok_or_else(|| Outcome::Retry {
+                reason: "the answer does not say where the file is".to_owned(),
+            })
+        }
+    }
+}
+
 /// Judges the answer to a step of a message to `target`.
 pub(super) fn classify(
     step: &Step,

@@ -2,6 +2,7 @@
 //! token; what it sent is taken back, and what DingTalk sends to it is read. Must not edit anything.
 
 mod answer;
+mod fetch;
 mod inbound;
 mod media;
 mod render;
@@ -11,14 +12,15 @@ mod target;
 use std::sync::Arc;
 
 use anser_core::channel::{
-    Channel, ChannelKind, Context, Exchange, Manifest, Plan, Request, Step, StepKind, TokenIssuer,
+    Channel, ChannelKind, Context, Exchange, Manifest, MediaSource, Plan, Request, Step, StepKind,
+    TokenIssuer,
 };
 use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
 use anser_core::{Message, Problem, Timestamp};
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -131,12 +133,16 @@ struct Opened {
 impl Opened {
     fn posted(&self, path: &str, step: &Step, body: Bytes, context: &Context<'_>) -> Request {
         let mut request = post(self.endpoint.url(path), step, body);
-        if let Some(token) = context.token {
-            let mut token = HeaderValue::try_from(token.value()).expect("a token is visible ASCII");
-            token.set_sensitive(true);
-            request.headers.insert(TOKEN_HEADER, token);
-        }
+        authorize(&mut request.headers, context);
         Request::Http(request)
+    }
+}
+
+fn authorize(headers: &mut HeaderMap, context: &Context<'_>) {
+    if let Some(token) = context.token {
+        let mut token = HeaderValue::try_from(token.value()).expect("a token is visible ASCII");
+        token.set_sensitive(true);
+        headers.insert(TOKEN_HEADER, token);
     }
 }
 
@@ -190,6 +196,10 @@ impl Channel for Opened {
 
     fn inbound(&self) -> Option<&dyn Inbound> {
         Some(&self.callback)
+    }
+
+    fn media(&self) -> Option<&dyn MediaSource> {
+        Some(self)
     }
 
     fn token_issuer(&self) -> Option<&dyn TokenIssuer> {

@@ -21,6 +21,8 @@ const CHAT_PAUSE: Duration = Duration::from_secs(1);
 const RECALLED: i64 = 230_011;
 /// The message was deleted.
 const DELETED: i64 = 230_110;
+/// The file is not in that message.
+const FILE_NOT_THERE: i64 = 234_003;
 /// Seconds to wait, where the platform says so.
 const RESET: &str = "x-ogw-ratelimit-reset";
 
@@ -150,6 +152,36 @@ fn uploaded(exchange: &Exchange, context: &Context<'_>) -> Outcome {
             _ => format!("{code} {text}"),
         },
     })
+}
+
+/// Why a file that somebody sent is not given.
+pub(super) fn refused_file(exchange: &Exchange, context: &Context<'_>) -> Outcome {
+    let (body, code) = match coded(exchange, context) {
+        Ok(coded) => coded,
+        Err(outcome) => return outcome,
+    };
+    let text = text(&body);
+    if let Some(outcome) = any_step(code, text) {
+        return outcome;
+    }
+    match code {
+        RECALLED | DELETED | FILE_NOT_THERE => Outcome::Gone {
+            reason: format!("{code} {text}"),
+        },
+        _ => rejected(code, text, file_remedy(code)),
+    }
+}
+
+const fn file_remedy(code: i64) -> &'static str {
+    match code {
+        234_004 | 234_009 | 230_002 => "add the app's bot to the chat",
+        234_037 => "Feishu gives apps files of at most 100 MB",
+        234_038 => "the chat is set so that what is in it is not copied",
+        99_991_672 | 230_027 => {
+            "give the app the permission im:message or im:message:readonly, and publish a version of it"
+        }
+        _ => remedy(code),
+    }
 }
 
 fn id(body: &Map<String, Value>, name: &str) -> Option<String> {

@@ -3,6 +3,7 @@
 
 mod address;
 mod answer;
+mod fetch;
 mod inbound;
 mod media;
 mod post_form;
@@ -12,8 +13,8 @@ mod settings;
 use std::sync::Arc;
 
 use anser_core::channel::{
-    Channel, ChannelKind, Context, Counted, Exchange, HttpRequest, Manifest, Plan, Request, Step,
-    StepKind, TokenIssuer,
+    Channel, ChannelKind, Context, Counted, Exchange, HttpRequest, Manifest, MediaSource, Plan,
+    Request, Step, StepKind, TokenIssuer,
 };
 use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
@@ -250,6 +251,10 @@ impl Channel for Opened {
 
     fn inbound(&self) -> Option<&dyn Inbound> {
         self.callback.as_ref().map(|callback| callback as _)
+    }
+
+    fn media(&self) -> Option<&dyn MediaSource> {
+        Some(self)
     }
 
     fn token_issuer(&self) -> Option<&dyn TokenIssuer> {

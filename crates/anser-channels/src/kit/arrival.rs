@@ -2,6 +2,7 @@
 //! limits, and keys by which a repeat is known. Must not know any platform.
 
 use anser_core::Timestamp;
+use anser_core::channel::MEDIA_EXT;
 use anser_core::inbound::{InboundRequest, Refusal, RefusalKind};
 use anser_core::limits::{
     EXT_BYTES_MAX, KEY_BYTES_MAX, SEGMENT_TEXT_BYTES_MAX, SEGMENTS_MAX, TYPE_BYTES_MAX,
@@ -24,8 +25,6 @@ const DEPTH_MAX: usize = 64;
 const MEDIA_BYTES_MAX: usize = EXT_BYTES_MAX / 2;
 /// Bytes of a link, as an attachment has it.
 const LINK_BYTES_MAX: usize = 2_048;
-/// The member of `ext` that says by which keys a platform gives the files of a message.
-const MEDIA: &str = "x-media";
 
 /// Bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -308,7 +307,9 @@ impl Content {
             self.media.pop();
         }
         if !self.media.is_empty() {
-            item.header.ext.insert(MEDIA.to_owned(), self.media.into());
+            item.header
+                .ext
+                .insert(MEDIA_EXT.to_owned(), self.media.into());
         }
         item
     }

@@ -12,6 +12,7 @@ pub(crate) mod discord;
 pub(crate) mod draft;
 pub(crate) mod envelope;
 pub(crate) mod feishu;
+pub(crate) mod fetching;
 pub(crate) mod header;
 pub(crate) mod idempotency;
 pub(crate) mod inbound;

@@ -226,7 +226,27 @@ fn is_text(step: &Step) -> bool {
 /// # Errors
 /// What the answer would mean for a delivery.
 pub(super) fn read(exchange: &Exchange, context: &Context<'_>) -> Result<String, Outcome> {
-    let body = body(exchange, context).map_err(|refusal| match refusal {
+    let body = called(exchange, context)?;
+    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or("?");
+    Ok(format!("{} in {}", text("user"), text("team")))
+}
+
+/// What the API tells of a file that somebody sent.
+pub(super) fn file_info(
+    exchange: &Exchange,
+    context: &Context<'_>,
+) -> Result<Map<String, Value>, Outcome> {
+    called(exchange, context).map_err(|outcome| match outcome {
+        Outcome::Rejected { code, text } if code == "file_not_found" || code == "file_deleted" => {
+            Outcome::Gone { reason: text }
+        }
+        outcome => outcome,
+    })
+}
+
+/// The success of a call that sends nothing.
+fn called(exchange: &Exchange, context: &Context<'_>) -> Result<Map<String, Value>, Outcome> {
+    body(exchange, context).map_err(|refusal| match refusal {
         Refusal::Outcome(outcome) => outcome,
         Refusal::Word { word, body, wait } => {
             let step = Step {
@@ -235,7 +255,5 @@ pub(super) fn read(exchange: &Exchange, context: &Context<'_>) -> Result<String,
             };
             refused(&step, &word, &body, wait)
         }
-    })?;
-    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or("?");
-    Ok(format!("{} in {}", text("user"), text("team")))
+    })
 }

@@ -3,6 +3,7 @@
 
 mod address;
 mod answer;
+mod fetch;
 mod file;
 mod inbound;
 mod settings;
@@ -10,8 +11,8 @@ mod settings;
 use std::sync::Arc;
 
 use anser_core::channel::{
-    Channel, ChannelKind, Context, Counted, CredentialCheck, Exchange, HttpRequest, Manifest, Plan,
-    Request, Step, StepKind,
+    Channel, ChannelKind, Context, Counted, CredentialCheck, Exchange, HttpRequest, Manifest,
+    MediaSource, Plan, Request, Step, StepKind,
 };
 use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
@@ -294,6 +295,10 @@ impl Channel for Opened {
     fn inbound(&self) -> Option<&dyn Inbound> {
         let receiver = self.receiver.as_ref()?;
         Some(receiver)
+    }
+
+    fn media(&self) -> Option<&dyn MediaSource> {
+        Some(self)
     }
 }
 

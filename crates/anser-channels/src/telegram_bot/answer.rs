@@ -5,7 +5,7 @@ use anser_core::channel::{Context, Exchange, Step, StepKind};
 use anser_core::outcome::Outcome;
 use serde_json::{Map, Value};
 
-use crate::kit::classify::{json_answer, pause, rejected, too_large};
+use crate::kit::classify::{json_answer, pause, rejected, too_large, unseen};
 
 /// What a success begins with. It repeats the whole message, so that the answer to a long one is cut at the cap.
 const SUCCESS: &[u8] = br#"{"ok":true,"result":{"message_id":"#;
@@ -52,6 +52,37 @@ pub(super) fn whose(exchange: &Exchange, context: &Context<'_>) -> Result<String
             Err(rejected(code, text, remedy(code, &text.to_lowercase())))
         }
     }
+}
+
+/// Where a file is, in the answer to `getFile`.
+pub(super) fn file_path(exchange: &Exchange, context: &Context<'_>) -> Result<String, Outcome> {
+    if let Some(limited @ Outcome::TargetLimited { .. }) = from_body(exchange) {
+        return Err(limited);
+    }
+    let body: Value = answered(exchange, context).map_err(unseen)?.into();
+    if let Some(path) = body["result"]["file_path"].as_str() {
+        return Ok(path.to_owned());
+    }
+    if body["ok"] == true {
+        return Err(Outcome::Retry {
+            reason: "the answer does not say where the file is".to_owned(),
+        });
+    }
+    let (code, text) = error(&body);
+    let lower = text.to_lowercase();
+    Err(if code >= 500 {
+        Outcome::Retry {
+            reason: format!("{code} {text}"),
+        }
+    } else if lower.contains("too big") {
+        rejected(code, text, "Telegram gives bots files of at most 20 MB")
+    } else if lower.contains("file_id") || lower.contains("file id") {
+        Outcome::Gone {
+            reason: format!("{code} {text}"),
+        }
+    } else {
+        rejected(code, text, remedy(code, &lower))
+    })
 }
 
 /// A body that says whether it went well.

@@ -5,7 +5,7 @@ use anser_core::channel::{Context, Exchange, Step, StepKind};
 use anser_core::outcome::Outcome;
 use serde_json::{Map, Value};
 
-use crate::kit::classify::rejected;
+use crate::kit::classify::{rejected, unseen};
 use crate::kit::reach::{is_last, members, partly_delivered};
 use crate::kit::wecom::answer::{Coded, coded, is_of_form, upload};
 
@@ -34,6 +34,24 @@ pub(super) fn token(
             };
             Err(rejected(code, &coded.text, remedy))
         }
+    }
+}
+
+/// Why a file that somebody sent is not given.
+pub(super) fn refused_file(exchange: &Exchange, context: &Context<'_>) -> Outcome {
+    let coded = match coded(exchange, context) {
+        Ok(coded) => coded,
+        Err(outcome) => return unseen(outcome),
+    };
+    match coded.code {
+        0 => Outcome::Retry {
+            reason: "the answer has no file".to_owned(),
+        },
+        40001 | 40014 | 41001 | 42001 => Outcome::RefreshAuth,
+        40007 => Outcome::Gone {
+            reason: coded.reason(),
+        },
+        code => rejected(code, &coded.text, remedy(code)),
     }
 }
 

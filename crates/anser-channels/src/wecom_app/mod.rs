@@ -2,6 +2,7 @@
 //! token; what it sent is taken back, and what WeCom sends to it is read. Must not edit anything.
 
 mod answer;
+mod fetch;
 mod inbound;
 mod render;
 mod settings;
@@ -10,8 +11,8 @@ mod target;
 use std::sync::Arc;
 
 use anser_core::channel::{
-    Channel, ChannelKind, Context, Counted, Exchange, Manifest, Plan, Request, Step, StepKind,
-    TokenIssuer,
+    Channel, ChannelKind, Context, Counted, Exchange, Manifest, MediaSource, Plan, Request, Step,
+    StepKind, TokenIssuer,
 };
 use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
@@ -200,6 +201,10 @@ impl Channel for Opened {
 
     fn inbound(&self) -> Option<&dyn Inbound> {
         self.callback.as_ref().map(|callback| callback as _)
+    }
+
+    fn media(&self) -> Option<&dyn MediaSource> {
+        Some(self)
     }
 
     fn token_issuer(&self) -> Option<&dyn TokenIssuer> {

@@ -62,6 +62,37 @@ fn judged(step: &Step, template: bool, exchange: &Exchange, context: &Context<'_
     }
 }
 
+/// Where a file that somebody sent is.
+pub(super) fn file_address(exchange: &Exchange, context: &Context<'_>) -> Result<String, Outcome> {
+    if let Some(error) = error(exchange) {
+        return Err(file_error(&error));
+    }
+    let body = json_answer(exchange, context).map_err(unseen)?;
+    let url = body.get("url").and_then(Value::as_str);
+    url.map(str::to_owned).ok_or_else(|| Outcome::Retry {
+        reason: "the answer does not say where the file is".to_owned(),
+    })
+}
+
+/// Why a file is not given: what the API says, `otherwise` where it says nothing.
+pub(super) fn refused_file(exchange: &Exchange, otherwise: impl FnOnce() -> Outcome) -> Outcome {
+    error(exchange).map_or_else(otherwise, |error| file_error(&error))
+}
+
+fn file_error(error: &ApiError) -> Outcome {
+    let ApiError { code, text } = error;
+    let reason = || format!("{code} {text}");
+    match *code {
+        // An id that is nobody's, or was of media that are kept no more: 30 days.
+        100 | 131_052 => Outcome::Gone { reason: reason() },
+        1 | 2 | 131_000 | 131_016 => Outcome::Retry { reason: reason() },
+        4 | 80_007 | 130_429 => Outcome::Limited {
+            wait: BUSINESS_PAUSE,
+        },
+        code => rejected(code, text, remedy(code)),
+    }
+}
+
 /// An error as the API tells it.
 struct ApiError {
     code: i64,

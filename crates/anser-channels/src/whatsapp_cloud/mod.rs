@@ -4,6 +4,7 @@
 mod answer;
 mod card;
 mod dialect;
+mod fetch;
 mod inbound;
 mod media;
 mod render;
@@ -12,8 +13,8 @@ mod settings;
 use std::sync::Arc;
 
 use anser_core::channel::{
-    Channel, ChannelKind, Context, Counted, CredentialCheck, Exchange, HttpRequest, Manifest, Plan,
-    Request, Step, StepKind,
+    Channel, ChannelKind, Context, Counted, CredentialCheck, Exchange, HttpRequest, Manifest,
+    MediaSource, Plan, Request, Step, StepKind,
 };
 use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
@@ -198,6 +199,10 @@ impl Channel for Opened {
     fn inbound(&self) -> Option<&dyn Inbound> {
         let receiver = self.receiver.as_ref()?;
         Some(receiver)
+    }
+
+    fn media(&self) -> Option<&dyn MediaSource> {
+        Some(self)
     }
 }
 
