@@ -5,6 +5,7 @@ pub(crate) mod arrival;
 pub(crate) mod cbc;
 pub(crate) mod change;
 pub(crate) mod classify;
+pub(crate) mod connecting;
 pub(crate) mod content;
 pub(crate) mod dialect;
 pub(crate) mod dingtalk;

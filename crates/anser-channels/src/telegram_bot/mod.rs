@@ -1,7 +1,8 @@
 //! A bot of Telegram: messages in HTML, with buttons that open links, and media, to any chat that the bot is in; edits and
-//! recalls; and the updates that are posted to it. Must not send what it receives.
+//! recalls; and the updates that are posted to it or that it polls. Must not send what it receives.
 
 mod answer;
+mod connect;
 mod dialect;
 mod fetch;
 mod inbound;
@@ -15,6 +16,7 @@ use anser_core::channel::{
     Channel, ChannelKind, Context, Counted, CredentialCheck, Exchange, Manifest, MediaSource, Plan,
     Request, Step, StepKind,
 };
+use anser_core::connection::Connector;
 use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
@@ -26,6 +28,7 @@ use crate::kit::change::{Changes, edited, recalled};
 use crate::kit::plan::{FORMAT, MEDIA_TYPE, json as bytes_of, plan};
 use crate::kit::post::{post, post_as};
 use crate::kit::settings::{url_settings, url_words};
+use connect::Polling;
 use inbound::Receiver;
 use media::METHOD;
 use render::{Bot, is_sending};
@@ -49,7 +52,9 @@ another file of at most 20 MB. Text beside a single picture or file is its capti
 Everything else that the Bot API sends goes through `override` or a `raw` segment with the name of the method in it: \
 `{\"method\": \"sendPoll\", …}`. Text can be edited; where an edit has a picture or a file, that part is sent anew and the old \
 one deleted. A bot can delete what it sent for 48 hours. Telegram takes one message a second in a chat, 20 a minute in a group, \
-30 a second of a bot. To receive, make up a `secret_token` and tell Telegram of both: \
+30 a second of a bot. To receive without a public address, set `inbound.via` to `connection`: the bot polls, and has no webhook \
+then (`curl https://api.telegram.org/botTOKEN/deleteWebhook` removes one that was set). To receive by callbacks, make up a \
+`secret_token` and tell Telegram of both: \
 `curl https://api.telegram.org/botTOKEN/setWebhook -d url=https://GATEWAY/in/NAME -d secret_token=SECRET`, and for what it \
 does not send unasked, such as reactions, `-d 'allowed_updates=[\"message\",\"edited_message\",\"callback_query\",\
 \"message_reaction\",\"my_chat_member\",\"chat_member\"]'`. In groups a bot sees all messages when its privacy mode is off \
@@ -73,7 +78,7 @@ impl ChannelKind for TelegramBot {
             capabilities: vec![
                 "text", "markdown", "code", "break", "link", "mention", "emoji", "image", "audio",
                 "voice", "video", "file", "sticker", "location", "contact", "card", "raw", "reply",
-                "thread", "edit", "recall", "receive",
+                "thread", "edit", "recall", "receive", "connect",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -95,6 +100,7 @@ impl ChannelKind for TelegramBot {
         let endpoint = Settings::open(settings)?;
         let (bot, secret_token) = (endpoint.bot, endpoint.secret_token.clone());
         Ok(Arc::new(Opened {
+            polling: Polling::new(&endpoint),
             endpoint,
             receiver: secret_token.map(|secret_token| Receiver { secret_token, bot }),
         }))
@@ -135,6 +141,7 @@ struct Opened {
     endpoint: Endpoint,
     /// Reads what comes in, where the settings say what proves it.
     receiver: Option<Receiver>,
+    polling: Polling,
 }
 
 impl Channel for Opened {
@@ -227,6 +234,10 @@ impl Channel for Opened {
     fn inbound(&self) -> Option<&dyn Inbound> {
         let receiver = self.receiver.as_ref()?;
         Some(receiver)
+    }
+
+    fn connector(&self) -> Option<&dyn Connector> {
+        Some(&self.polling)
     }
 
     fn media(&self) -> Option<&dyn MediaSource> {
