@@ -25,6 +25,7 @@ pub(crate) mod reach;
 pub(crate) mod settings;
 pub(crate) mod signing;
 pub(crate) mod slack;
+pub(crate) mod socket;
 pub(crate) mod split;
 pub(crate) mod verifying;
 pub(crate) mod wecom;

@@ -1,5 +1,6 @@
 //! What Slack sends to an app: events, slash commands and interactions, signed over their bytes
-//! (<https://docs.slack.dev/authentication/verifying-requests-from-slack>). Must not parse what is not verified.
+//! (<https://docs.slack.dev/authentication/verifying-requests-from-slack>), or in the envelopes of Socket Mode. Must not parse a
+//! request that is not verified.
 
 mod content;
 mod events;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use anser_core::channel::HttpResponse;
 use anser_core::inbound::{
-    Inbound, InboundContext, InboundRequest, Received, Refusal, RefusalKind, answer,
+    Inbound, InboundContext, InboundEvent, InboundRequest, Received, Refusal, RefusalKind, answer,
 };
 use aws_lc_rs::hmac;
 use http::Method;
@@ -33,7 +34,7 @@ const VERSION: &str = "v0";
 const AGE_MAX: Duration = Duration::from_secs(5 * 60);
 /// Slack tries three times, the last about five minutes after the first; a request is taken for five minutes before and
 /// after its signed time.
-const REMEMBER: Duration = Duration::from_secs(2 * 3_600);
+pub(super) const REMEMBER: Duration = Duration::from_secs(2 * 3_600);
 /// The media type of an answer that shows nothing.
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -77,7 +78,7 @@ impl Inbound for Receiver {
         self.verify(request, context)?;
         // What kind of body it is says no signed header; a form cannot begin so.
         if request.body.trim_ascii_start().starts_with(b"{") {
-            return of_event(&parse(request.body)?, request, context);
+            return of_event(&parse(request.body)?, request.body, context);
         }
         of_form(request, context)
     }
@@ -87,12 +88,37 @@ impl Inbound for Receiver {
     }
 }
 
-/// Events, and the check of the URL.
-fn of_event(
-    body: &Value,
-    request: &InboundRequest<'_>,
+/// What an envelope of Socket Mode holds, whose types are those of requests: an event, a command or an interaction; and what
+/// its acknowledgement says beside that. `None` for other types.
+///
+/// # Errors
+/// `malformed_event`.
+pub(super) fn of_envelope(
+    kind: &str,
+    payload: &Value,
     context: &InboundContext<'_>,
-) -> Result<Received, Refusal> {
+) -> Option<Result<(Vec<InboundEvent>, Option<Value>), Refusal>> {
+    // What tells a repeat where nothing in it does.
+    let bytes = bytes_of(payload);
+    Some(match kind {
+        "events_api" => of_event(payload, &bytes, context).map(|received| (received.events, None)),
+        "slash_commands" => Ok((vec![interactions::command(payload, &bytes, context)], None)),
+        "interactive" => {
+            let event = interactions::read(payload, &bytes, context);
+            Ok((vec![event], options(payload)))
+        }
+        _ => return None,
+    })
+}
+
+/// A menu that asks for its options is shown none; nothing else is answered with more than that it came.
+fn options(payload: &Value) -> Option<Value> {
+    let none: [Value; 0] = [];
+    (payload["type"] == "block_suggestion").then(|| json!({"options": none}))
+}
+
+/// Events, and the check of the URL.
+fn of_event(body: &Value, bytes: &[u8], context: &InboundContext<'_>) -> Result<Received, Refusal> {
     match body["type"].as_str() {
         Some("url_verification") => {
             let challenge = body["challenge"].as_str();
@@ -103,13 +129,11 @@ fn of_event(
             })
         }
         Some("event_callback") => Ok(Received {
-            events: events::read(body, request.body, context)
-                .into_iter()
-                .collect(),
+            events: events::read(body, bytes, context).into_iter().collect(),
             answer: nothing(),
         }),
         Some(own) => Ok(Received {
-            events: vec![events::envelope(own, body, request.body, context)],
+            events: vec![events::envelope(own, body, bytes, context)],
             answer: nothing(),
         }),
         None => Err(malformed("the body has no type")),
@@ -129,11 +153,7 @@ fn of_form(
     if let Some(payload) = field("payload") {
         let payload = parse(payload.as_bytes())?;
         // An empty answer closes the view that was submitted, and leaves a message as it is.
-        let answer = if payload["type"] == "block_suggestion" {
-            as_json(&json!({"options": []}))
-        } else {
-            nothing()
-        };
+        let answer = options(&payload).map_or_else(nothing, |options| as_json(&options));
         return Ok(Received {
             events: vec![interactions::read(&payload, request.body, context)],
             answer,
@@ -167,4 +187,4 @@ fn as_json(body: &Value) -> HttpResponse {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

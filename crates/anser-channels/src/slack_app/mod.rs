@@ -3,6 +3,7 @@
 
 mod address;
 mod answer;
+mod connect;
 mod fetch;
 mod file;
 mod inbound;
@@ -14,6 +15,7 @@ use anser_core::channel::{
     Channel, ChannelKind, Context, Counted, CredentialCheck, Exchange, HttpRequest, Manifest,
     MediaSource, Plan, Request, Step, StepKind,
 };
+use anser_core::connection::Connector;
 use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
@@ -30,6 +32,7 @@ use crate::kit::post::post_as;
 use crate::kit::settings::{url_settings, url_words};
 use crate::kit::slack::forms::Forms;
 use address::{Sent, Target, is_file};
+use connect::SocketMode;
 use inbound::Receiver;
 use settings::{Endpoint, Settings};
 
@@ -57,7 +60,9 @@ Mentions take member ids (`U…`), user groups (`S…`) and channels (`C…`). P
 all files of known size, up to 1 GB, are uploaded and shown as messages of their own. An edit changes text and cards in place, \
 and replaces files. Slack offers nothing to know a message again that was sent twice, so that one whose answer was lost is sent \
 again, marked as a possible duplicate. Slack takes about one message a second of a channel, and a few of a workspace. \
-To receive, copy Signing Secret from the app's page Basic Information into `signing_secret`, and enter \
+To receive without a public address, turn on Socket Mode, make an app-level token (`xapp-…`) with the scope connections:write at \
+the app's page Basic Information, copy it into `app_token`, subscribe to bot events as below, and set `inbound.via` to \
+`connection`. To receive by callbacks, copy Signing Secret from the same page into `signing_secret`, and enter \
 `https://GATEWAY/in/NAME` as Request URL at Event Subscriptions (subscribe to the bot events message.channels, message.groups, \
 message.im, reaction_added, member_joined_channel …), at Interactivity & Shortcuts and at each command of Slash Commands.";
 
@@ -81,7 +86,7 @@ impl ChannelKind for SlackApp {
             capabilities: vec![
                 "text", "markdown", "code", "break", "divider", "link", "mention", "emoji",
                 "image", "audio", "voice", "video", "file", "card", "raw", "reply", "thread",
-                "edit", "recall", "receive",
+                "edit", "recall", "receive", "connect",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -104,6 +109,7 @@ impl ChannelKind for SlackApp {
         let endpoint = Settings::open(settings)?;
         let signing_secret = endpoint.signing_secret.clone();
         Ok(Arc::new(Opened {
+            socket_mode: SocketMode::new(&endpoint),
             endpoint,
             receiver: signing_secret.map(|signing_secret| Receiver { signing_secret }),
         }))
@@ -143,6 +149,8 @@ struct Opened {
     endpoint: Endpoint,
     /// Reads what comes in, where the settings say what signs it.
     receiver: Option<Receiver>,
+    /// How it is connected, where the settings have the token for that.
+    socket_mode: Option<SocketMode>,
 }
 
 impl Opened {
@@ -295,6 +303,11 @@ impl Channel for Opened {
     fn inbound(&self) -> Option<&dyn Inbound> {
         let receiver = self.receiver.as_ref()?;
         Some(receiver)
+    }
+
+    fn connector(&self) -> Option<&dyn Connector> {
+        let socket_mode = self.socket_mode.as_ref()?;
+        Some(socket_mode)
     }
 
     fn media(&self) -> Option<&dyn MediaSource> {

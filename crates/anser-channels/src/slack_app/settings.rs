@@ -25,6 +25,11 @@ pub(super) struct Settings {
     #[serde(default)]
     #[schemars(length(min = 1, max = 512), extend("writeOnly" = true))]
     signing_secret: Option<String>,
+    /// The app-level token with the scope connections:write, as the app's page Basic Information makes it: `xapp-…`. With it,
+    /// and with Socket Mode turned on there, the app can be connected, with `inbound.via` of `connection`.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 512), extend("writeOnly" = true))]
+    app_token: Option<String>,
     /// Where messages go whose address names nothing: a channel (`C…`, `G…`), a conversation with a person (`D…`) or the
     /// person (`U…`), and perhaps a thread: `C…/1700000000.000100`.
     #[serde(default)]
@@ -43,6 +48,8 @@ pub(super) struct Endpoint {
     pub(super) base: Url,
     /// What signs requests that come in.
     pub(super) signing_secret: Option<String>,
+    /// What a connection is asked for with.
+    pub(super) app_bearer: Option<HeaderValue>,
     bearer: HeaderValue,
     target: Option<Target>,
 }
@@ -52,6 +59,7 @@ pub(super) fn schema() -> Value {
     let example = json!({
         "token": "xoxb-000000000000-0000000000000-XXXXXXXXXXXXXXXXXXXXXXXX",
         "signing_secret": "8f742231b10e8888abcd99yyyzzz85a5",
+        "app_token": "xapp-1-A0000000000-0000000000000-0123456789abcdef",
         "channel": "C0123456789"
     });
     kit::schema::<Settings>("Slack app settings", example)
@@ -72,6 +80,28 @@ pub(super) fn check_token(field: &str, token: &str) -> Result<(), Problem> {
     Err(Problem::invalid("invalid_secret", field, detail).accepted("xoxb-…"))
 }
 
+/// Checks the form of an app-level token.
+///
+/// # Errors
+/// `invalid_secret`, without it.
+fn check_app_token(token: &str) -> Result<(), Problem> {
+    const FIELD: &str = "settings.app_token";
+    kit::check_credential(FIELD, token, "the app-level token")?;
+    if token.starts_with("xapp-") && kit::is_path_token(token) {
+        return Ok(());
+    }
+    let detail = "is no app-level token; make one with the scope connections:write at the app's page Basic Information";
+    Err(Problem::invalid("invalid_secret", FIELD, detail).accepted("xapp-…"))
+}
+
+/// What proves that whoever asks has that token, of visible ASCII.
+fn bearer(token: &str) -> HeaderValue {
+    let mut bearer =
+        HeaderValue::try_from(format!("Bearer {token}")).expect("a token is visible ASCII");
+    bearer.set_sensitive(true);
+    bearer
+}
+
 impl Settings {
     /// Reads and checks every rule.
     ///
@@ -83,15 +113,16 @@ impl Settings {
         if let Some(secret) = &settings.signing_secret {
             kit::check_credential("settings.signing_secret", secret, "the signing secret")?;
         }
+        if let Some(token) = &settings.app_token {
+            check_app_token(token)?;
+        }
         let target = settings.channel.as_deref();
         let target = target.map(|target| Target::parse("settings.channel", target));
-        let mut bearer = HeaderValue::try_from(format!("Bearer {}", settings.token))
-            .expect("a token is visible ASCII");
-        bearer.set_sensitive(true);
         Ok(Endpoint {
             base: kit::base(settings.base_url.as_deref().unwrap_or(BASE))?,
             signing_secret: settings.signing_secret,
-            bearer,
+            app_bearer: settings.app_token.as_deref().map(bearer),
+            bearer: bearer(&settings.token),
             target: target.transpose()?,
         })
     }

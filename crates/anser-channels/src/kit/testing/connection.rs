@@ -7,7 +7,7 @@ use std::time::Duration;
 use anser_core::Timestamp;
 use anser_core::channel::{Channel, HttpRequest, HttpResponse};
 use anser_core::connection::{
-    Action, Again, Connection, Input, Loss, RESUME_BYTES_MAX, Recovery, TIMERS_MAX,
+    Action, Again, Connection, Frame, Input, Loss, RESUME_BYTES_MAX, Recovery, TIMERS_MAX,
 };
 use anser_core::inbound::{INBOUND_EVENTS_MAX, InboundContext, InboundEvent};
 use bytes::Bytes;
@@ -25,6 +25,8 @@ pub(crate) struct Link {
     pub(crate) unstored: VecDeque<u64>,
     /// The timers that run.
     pub(crate) timers: BTreeMap<u8, Duration>,
+    /// What is kept for the next one.
+    pub(crate) kept: Option<Vec<u8>>,
     /// Whether it is at its end.
     pub(crate) is_lost: bool,
     batch: u64,
@@ -39,6 +41,7 @@ impl Link {
             asked: BTreeMap::new(),
             unstored: VecDeque::new(),
             timers: BTreeMap::new(),
+            kept: resume.map(<[u8]>::to_vec),
             is_lost: false,
             batch: 0,
             is_live: false,
@@ -91,7 +94,10 @@ impl Link {
                 assert!(!self.is_live, "live once");
                 self.is_live = true;
             }
-            Action::Keep(bytes) => assert!(bytes.len() <= RESUME_BYTES_MAX),
+            Action::Keep(bytes) => {
+                assert!(bytes.len() <= RESUME_BYTES_MAX);
+                self.kept = Some(bytes.to_vec());
+            }
             Action::Lost { .. } => self.is_lost = true,
             Action::Open { .. } | Action::Send(_) | Action::Unread { .. } => {}
         }
@@ -101,6 +107,11 @@ impl Link {
     pub(crate) fn answered(&mut self, status: u16, body: &Value) -> Vec<Action> {
         let tag = *self.asked.keys().next().expect("it asked something");
         self.told(answer(tag, status, body.to_string()))
+    }
+
+    /// A text comes.
+    pub(crate) fn text(&mut self, body: &Value) -> Vec<Action> {
+        self.told(Input::Frame(Frame::Text(body.to_string())))
     }
 
     /// The oldest batch is stored.
@@ -165,6 +176,15 @@ pub(crate) fn lost(actions: &[Action]) -> (Loss, Again, &str) {
         _ => None,
     });
     lost.unwrap_or_else(|| panic!("it goes on: {actions:?}"))
+}
+
+/// The JSON of the texts that are sent.
+pub(crate) fn sent(actions: &[Action]) -> Vec<Value> {
+    let texts = actions.iter().filter_map(|action| match action {
+        Action::Send(Frame::Text(text)) => Some(serde_json::from_str(text).unwrap()),
+        _ => None,
+    });
+    texts.collect()
 }
 
 /// The events of the first batch.

@@ -26,8 +26,12 @@ fn channel() -> Arc<dyn Channel> {
 
 /// As Slack posts it.
 fn signed(body: impl Into<Vec<u8>>) -> Call {
+    signed_with(SECRET, body)
+}
+
+fn signed_with(secret: &str, body: impl Into<Vec<u8>>) -> Call {
     let call = Call::post(body, NOW);
-    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(
         &key,
         &[format!("v0:{NOW}:").as_bytes(), &call.body].concat(),
@@ -38,15 +42,19 @@ fn signed(body: impl Into<Vec<u8>>) -> Call {
 
 /// An event of the file: JSON, a form, or JSON in a form.
 fn posted(event: &Value) -> Call {
+    posted_with(SECRET, event)
+}
+
+pub(in super::super) fn posted_with(secret: &str, event: &Value) -> Call {
     if let Some(form) = event["form"].as_str() {
-        return signed(form);
+        return signed_with(secret, form);
     }
     if event["payload"].is_object() {
         let payload = event["payload"].to_string();
         let mut form = form_urlencoded::Serializer::new(String::new());
-        return signed(form.append_pair("payload", &payload).finish());
+        return signed_with(secret, form.append_pair("payload", &payload).finish());
     }
-    signed(event["json"].to_string())
+    signed_with(secret, event["json"].to_string())
 }
 
 #[test]
