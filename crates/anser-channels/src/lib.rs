@@ -7,6 +7,7 @@ mod dingtalk_robot;
 mod discord_bot;
 mod discord_webhook;
 mod email;
+mod exec;
 mod feishu_app;
 mod feishu_robot;
 mod http;
@@ -29,6 +30,7 @@ pub fn registry() -> Vec<Box<dyn ChannelKind>> {
         Box::new(webhook::Webhook),
         Box::new(http::Http),
         Box::new(email::Email),
+        Box::new(exec::Exec),
         Box::new(feishu_robot::FeishuRobot),
         Box::new(feishu_app::FeishuApp),
         Box::new(dingtalk_robot::DingTalkRobot),

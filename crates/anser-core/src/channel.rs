@@ -1,9 +1,10 @@
 //! The contract of a channel: turns a message into requests and answers into outcomes. Pure: no I/O, clock or
 //! randomness of its own; sending, retrying, limiting and guarding are the gateway's, written once for all channels.
 
+mod exec;
 mod mail;
-mod plan;
 mod media;
+mod plan;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -28,14 +29,19 @@ use crate::resource::{Ordering, Rate};
 use crate::time::Timestamp;
 
 pub use crate::response::HttpResponse;
+pub use exec::{
+    BatchAnswer, Batches, EXIT_CODE, ExecRequest, PROGRAM_OUTPUT_BYTES_MAX,
+    PROGRAM_STDERR_BYTES_KEPT, PROGRAM_STDOUT_BYTES_MAX, PROGRAM_TIMEOUT_MAX, Program, RUN_FAILED,
+    RUN_SUCCEEDED,
+};
 pub use mail::{MAIL_BYTES_MAX, Mail, MailAttachment, MailRequest, MailSecurity, MailServer};
+pub use media::{Asked, MEDIA_EXT, MEDIA_REQUESTS_MAX, MediaKey, MediaSource};
 pub use plan::{Checkpoint, Instead, Plan, Step, StepKind};
 
 /// Messages in one answer of a receiver.
 pub const ANSWERS_MAX: usize = 10;
 /// Bytes of a token that a platform gives; platforms tell to expect 4 KB, and some give JSON Web Tokens.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
-pub use media::{Asked, MEDIA_EXT, MEDIA_REQUESTS_MAX, MediaKey, MediaSource};
 
 /// What a kind of channel is and can do: the form, validation, docs page and conformance test come from it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -119,6 +125,16 @@ pub trait Channel: Send + Sync {
         Counted::by(target.unwrap_or_default())
     }
 
+    /// The program that it runs, which is looked for when the channel is created; `None` when it runs none.
+    fn program(&self) -> Option<&Arc<Program>> {
+        None
+    }
+
+    /// How its program takes the messages of a queue; `None`: it takes no batches.
+    fn batches(&self) -> Option<&dyn Batches> {
+        None
+    }
+
     /// The steps that deliver `message`, in the form of the rung that the context names.
     ///
     /// # Errors
@@ -139,6 +155,11 @@ pub trait Channel: Send + Sync {
 
     /// What the answer to a step means.
     fn classify(&self, step: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome;
+
+    /// Whether an answer must name the first message of its thread, and not the answer in it that it is an answer to.
+    fn answers_first(&self) -> bool {
+        false
+    }
 
     /// The steps that put the content of `edit`, a `message.edited`, in the place of what was sent before: `sent` are the
     /// platform's ids of its parts, in order, as [`Channel::classify`] gave them for steps of kind [`StepKind::Send`].
@@ -196,6 +217,11 @@ pub trait Channel: Send + Sync {
         None
     }
 
+    /// How the files of messages that came in are had from the platform; `None`: it gives none for this channel.
+    fn media(&self) -> Option<&dyn MediaSource> {
+        None
+    }
+
     /// Where the token comes from that [`Context::token`] brings to each request; `None`: requests need none.
     fn token_issuer(&self) -> Option<&dyn TokenIssuer> {
         None
@@ -212,11 +238,6 @@ pub struct Counted<'a> {
 }
 
 impl<'a> Counted<'a> {
-    /// How the files of messages that came in are had from the platform; `None`: it gives none for this channel.
-    fn media(&self) -> Option<&dyn MediaSource> {
-        None
-    }
-
     /// Counted by this chat or person, with the limit that they all have.
     pub fn by(whom: impl Into<Cow<'a, str>>) -> Self {
         Self {
@@ -359,6 +380,8 @@ pub enum Request {
     Upload(UploadRequest),
     /// A mail.
     Mail(MailRequest),
+    /// A run of a program on this machine.
+    Exec(ExecRequest),
 }
 
 impl Request {
@@ -367,7 +390,7 @@ impl Request {
     pub fn into_http(self) -> Option<HttpRequest> {
         match self {
             Self::Http(request) => Some(request),
-            Self::Upload(_) | Self::Mail(_) => None,
+            Self::Upload(_) | Self::Mail(_) | Self::Exec(_) => None,
         }
     }
 }
@@ -441,6 +464,8 @@ pub enum SendErrorKind {
     Blocked,
     /// The answer is no HTTP, or breaks a limit.
     Protocol,
+    /// A program could not be started, or did not end by itself.
+    Program,
 }
 
 impl std::fmt::Display for SendErrorKind {
@@ -454,6 +479,7 @@ impl std::fmt::Display for SendErrorKind {
             Self::Tls => "TLS handshake failed",
             Self::Blocked => "address not allowed",
             Self::Protocol => "protocol error",
+            Self::Program => "program",
         })
     }
 }

@@ -2,6 +2,7 @@
 //! checks are here; what refers to other resources is checked by the gateway.
 
 mod robot;
+mod trigger;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,8 @@ use crate::problem::Problem;
 use crate::retry::RetrySpec;
 
 pub use robot::{ROBOT_ADDRESSES_MAX, ROBOT_DIALECTS_MAX, ROBOT_SECRET_BYTES_MAX, RobotSpec};
+
+pub use trigger::{TRIGGER_BATCH_MAX, TRIGGER_WAIT_MAX, TriggerSpec};
 
 /// Seconds in a day.
 const DAY: u64 = 24 * 3600;
@@ -442,6 +445,9 @@ pub struct QueueSpec {
     pub dead_letter: Option<DeadLetterSpec>,
     /// What CMQ clients get as a message's body.
     pub cmq_format: CmqBodyFormat,
+    /// What takes its messages by itself; absent: they wait for consumers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<TriggerSpec>,
 }
 
 /// In what order a queue's messages are received.
@@ -501,6 +507,7 @@ impl Default for QueueSpec {
             max_message_bytes: CMQ_MESSAGE_BYTES.1,
             dead_letter: None,
             cmq_format: CmqBodyFormat::default(),
+            trigger: None,
         }
     }
 }
@@ -519,6 +526,7 @@ impl QueueSpec {
         in_range("max_messages", self.max_messages.unwrap_or(1), 1, u64::MAX)?;
         let (least, _, most) = CMQ_MESSAGE_BYTES;
         in_range("max_message_bytes", self.max_message_bytes, least, most)?;
+        self.trigger.as_ref().map_or(Ok(()), TriggerSpec::check)?;
         let Some(dead_letter) = &self.dead_letter else {
             return Ok(());
         };

@@ -10,6 +10,7 @@ mod waiting;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anser_core::Timestamp;
 use anser_core::clock::Clock;
@@ -20,7 +21,7 @@ use anser_core::store::{
     StoreError,
 };
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::config::{QueueEntry, Snapshot};
 use crate::metrics::Metrics;
@@ -28,7 +29,7 @@ use crate::metrics::Metrics;
 use alarms::Alarms;
 use waiting::Waiting;
 
-pub(crate) use receive::{Ask, Taken};
+pub(crate) use receive::{Ask, Lent, Taken};
 pub(crate) use spent::into_queue;
 
 /// Receives that may wait at the same time, over all queues.
@@ -47,8 +48,21 @@ pub(crate) struct Leasing {
     changed: Notify,
     /// What was leased for somebody who is gone.
     unclaimed: mpsc::UnboundedSender<Unclaimed>,
+    /// For those of us who receive by themselves.
+    duty: watch::Sender<Duty>,
     /// Until the keeper takes it.
     returned: Mutex<Option<mpsc::UnboundedReceiver<Unclaimed>>>,
+}
+
+/// What those who receive for the gateway itself must know.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Duty {
+    /// Rises whenever the configuration is replaced.
+    pub(crate) configured: u64,
+    /// Nothing more is to be received.
+    pub(crate) closed: bool,
+    /// What is under way may go on for so long.
+    pub(crate) limit: Option<Duration>,
 }
 
 /// Leases to give back.
@@ -96,6 +110,7 @@ impl Leasing {
                 counting: HashSet::new(),
             }),
             changed: Notify::new(),
+            duty: watch::Sender::default(),
             unclaimed,
             returned: Mutex::new(Some(returned)),
         };
@@ -127,6 +142,17 @@ impl Leasing {
             state.waiting.wake_all(|queue| !exists(&queue))
         });
         signal(woken);
+        self.duty.send_modify(|duty| duty.configured += 1);
+    }
+
+    /// What those who receive for the gateway itself must know.
+    pub(crate) fn duty(&self) -> watch::Receiver<Duty> {
+        self.duty.subscribe()
+    }
+
+    /// What the gateway received for itself may be under way for so long.
+    pub(crate) fn limit_duty(&self, limit: Duration) {
+        self.duty.send_modify(|duty| duty.limit = Some(limit));
     }
 
     /// These deliveries are committed, or due again: each wakes one who waits, or sets the alarm.
@@ -167,6 +193,7 @@ impl Leasing {
 
     /// Nobody waits any more; the keeper gives back what is unclaimed and ends.
     pub(crate) fn close(&self) {
+        self.duty.send_modify(|duty| duty.closed = true);
         signal(self.change(|state| state.waiting.close()));
         self.changed.notify_one();
     }

@@ -31,6 +31,7 @@ mod refusal_journal;
 pub mod robots;
 pub mod secrets;
 pub mod sender;
+mod trigger;
 pub mod sessions;
 
 pub use gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};

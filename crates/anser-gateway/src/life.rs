@@ -103,6 +103,7 @@ impl Gateway {
         let tasks = vec![
             spawn(commit_unconfirmed(gateway.clone())),
             dispatcher,
+            spawn(gateway.clone().pull_triggers()),
             spawn(leasing.keep()),
             spawn(report_notices(gateway.clone(), noticed)),
             spawn(sweep(gateway.clone())),
@@ -162,6 +163,7 @@ impl Gateway {
         });
         self.intake.close();
         self.leasing.close();
+        self.leasing.limit_duty(limit);
         self.dispatch.stop(limit);
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
@@ -169,6 +171,7 @@ impl Gateway {
                 tracing::error!(%error, "a task of the gateway ended badly");
             }
         }
+        self.sender.programs_ended().await;
         self.store.close().await
     }
 

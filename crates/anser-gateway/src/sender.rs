@@ -1,4 +1,4 @@
-//! The one HTTP sender: every outgoing HTTP request of the gateway goes through [`Sender::send`], which keeps one
+//! The one sender: every outgoing HTTP request of the gateway goes through [`Sender::send`], which keeps one
 //! deadline over look-up, connect, TLS, headers and body, asks the address guard about every address it connects to,
 //! follows no redirect, keeps no cookie, decompresses nothing and reads no more of an answer than its cap.
 //! It must not judge an answer (channels classify), retry an attempt (dispatch does) or know what it carries.
@@ -11,6 +11,7 @@ mod body;
 mod connect;
 mod error;
 mod exchange;
+mod exec;
 mod fetch;
 mod guard;
 mod mail;
@@ -31,14 +32,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anser_core::Problem;
-use anser_core::channel::{Exchange, HttpRequest, MailRequest, Report, SendError};
+use anser_core::channel::{
+    Exchange, ExecRequest, HttpRequest, MailRequest, Program, Report, SendError,
+};
 use anser_core::clock::Clock;
+use anser_core::id::ResourceId;
 use http_body_util::Full;
 use url::Url;
 
 use body::Outbound;
 use connect::Connector;
 use exchange::{Connection, Outgoing, Tried};
+use exec::Programs;
 use mail::Authorities;
 use pool::Pool;
 use proxy::Proxy;
@@ -46,6 +51,9 @@ use room::Room;
 use trace::Trace;
 
 pub use body::BodyStream;
+pub use exec::{
+    PROGRAMS_MAX_DEFAULT, PROGRAMS_SETTING, ProgramOptions, ProgramPlace, VARIABLES_DEFAULT,
+};
 pub use fetch::Fetched;
 pub use guard::{AddressGuard, GUARD_SETTING, GuardOptions};
 pub use mail::MailFiles;
@@ -82,6 +90,8 @@ pub struct SenderOptions {
     pub idle_timeout: Duration,
     /// Open connections, busy and idle. At the limit the longest idle ones are closed, and then attempts wait.
     pub connections_max: usize,
+    /// Which programs may be run; `None`: none.
+    pub programs: Option<ProgramOptions>,
 }
 
 impl SenderOptions {
@@ -97,6 +107,7 @@ impl SenderOptions {
             idle_connections_per_endpoint_max: IDLE_CONNECTIONS_PER_ENDPOINT_MAX_DEFAULT,
             idle_timeout: IDLE_TIMEOUT_DEFAULT,
             connections_max: CONNECTIONS_MAX_DEFAULT,
+            programs: None,
         }
     }
 }
@@ -108,6 +119,7 @@ pub struct Sender {
     authorities: Authorities,
     pool: Pool,
     room: Room,
+    programs: Programs,
 }
 
 impl Sender {
@@ -115,7 +127,7 @@ impl Sender {
     ///
     /// # Errors
     /// `invalid_setting` when a certificate file cannot be read or holds no certificate, or the proxy is no plain
-    /// `http` URL with a host.
+    /// `http` URL with a host, or the folder of programs cannot be used.
     pub fn new(options: SenderOptions) -> Result<Self, Problem> {
         let tls = tls::connector(&options.extra_ca_files)?;
         let mail_tls = tls::mail_connector(&options.extra_ca_files)?;
@@ -137,6 +149,7 @@ impl Sender {
                 options.idle_timeout,
             ),
             room: Room::new(options.connections_max),
+            programs: Programs::new(options.programs)?,
         })
     }
 
@@ -190,6 +203,31 @@ impl Sender {
         let exchange = tokio::time::timeout(deadline, carried).await;
         let exchange = exchange.unwrap_or_else(|_| Err(trace.timed_out()));
         trace.report(exchange)
+    }
+
+    /// Looks whether a program may be run here; for a channel that is created, as the guard judges its URL.
+    ///
+    /// # Errors
+    /// `programs_off`, `unknown_program`, `program_not_allowed`, `variable_not_allowed`, each with its field.
+    pub fn judge_program(&self, program: &Program) -> Result<(), Problem> {
+        self.programs.judge(program)
+    }
+
+    /// Waits for a place to run a channel's program in.
+    pub async fn enter_program(&self, channel: ResourceId, program: &Program) -> ProgramPlace {
+        self.programs.enter(channel, program).await
+    }
+
+    /// Runs a program, within its own time limit. Dropping the future ends it and all that it started.
+    pub async fn run(&self, request: ExecRequest, place: ProgramPlace) -> Report {
+        let trace = Trace::start(&*self.clock, request.program.timeout);
+        let exchange = self.programs.run(request, place).await;
+        trace.report(exchange)
+    }
+
+    /// Resolves when every program has ended that was given up.
+    pub async fn programs_ended(&self) {
+        self.programs.ended().await;
     }
 
     /// Closes every idle connection. Attempts under way are not disturbed.

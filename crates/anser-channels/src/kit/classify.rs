@@ -133,7 +133,8 @@ pub(crate) fn no_answer(error: &SendError) -> Outcome {
         SendErrorKind::Reset
         | SendErrorKind::TimedOut
         | SendErrorKind::Tls
-        | SendErrorKind::Protocol => true,
+        | SendErrorKind::Protocol
+        | SendErrorKind::Program => true,
         SendErrorKind::Dns
         | SendErrorKind::Unreachable
         | SendErrorKind::Refused

@@ -51,6 +51,7 @@ fn text(request: &Request) -> String {
         }
         Request::Upload(request) => format!("{}\n{}", request.url, body(request)),
         Request::Mail(request) => format!("{:?}", request.mail),
+        Request::Exec(request) => format!("{:?}", request.input),
     }
 }
 
@@ -65,7 +66,7 @@ fn body(request: &UploadRequest) -> String {
 /// Ids of the attachments whose bytes a request carries.
 fn carried(request: &Request) -> Vec<&str> {
     match request {
-        Request::Http(_) => Vec::new(),
+        Request::Http(_) | Request::Exec(_) => Vec::new(),
         Request::Upload(request) => {
             let mut ids = Vec::new();
             for part in &request.body {

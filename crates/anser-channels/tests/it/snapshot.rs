@@ -97,6 +97,7 @@ fn show(request: Request, shown: &mut String) {
             writeln!(shown, "{}", part.replace('\r', "")).unwrap();
         }
         Request::Mail(request) => writeln!(shown, "{request:#?}").unwrap(),
+        Request::Exec(request) => writeln!(shown, "{request:#?}").unwrap(),
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anser_core::Problem;
 use anser_core::channel::{Channel, ChannelKind, Manifest};
-use anser_core::name::{check_name, fold};
-use anser_core::resource::{ChannelSpec, Scope};
+use anser_core::name::{check_name, fold, queue_address};
+use anser_core::resource::{ChannelSpec, InboundVia, Scope};
 use anser_core::store::{ConfigChange, ConfigKind};
 use serde_json::Value;
 
@@ -17,6 +17,7 @@ use super::change::{
 };
 use super::list::{ListQuery, page};
 use super::patch::patched;
+use super::queue::pulled_by;
 use super::view::{self, ChannelView, Put, RotatedSecret};
 use crate::auth::Principal;
 use crate::config::{ChannelEntry, Destination, EndpointState, Snapshot, secret_context};
@@ -175,6 +176,7 @@ impl Gateway {
         let snapshot = self.config.load_full();
         let entry = find(&snapshot, name)?;
         check_revision(Some(&entry.meta), expected)?;
+        check_not_pulling(&snapshot, entry)?;
         let users: Vec<_> = snapshot
             .subscriptions
             .values()
@@ -342,6 +344,12 @@ impl Gateway {
                 .judge_url(url)
                 .map_err(|problem| problem.field("settings.url"))?;
         }
+        let known = before.and_then(|entry| entry.channel.program());
+        if let Some(program) = channel.program()
+            && known != Some(program)
+        {
+            self.sender.judge_program(program)?;
+        }
         Ok(manifest)
     }
 }
@@ -440,4 +448,19 @@ fn with_secrets(
     let old = before.map_or(&Value::Null, |entry| &entry.spec.settings);
     spec.settings = keep(&manifest.settings, old, &spec.settings, absent)?;
     Ok(spec)
+}
+
+/// A channel that a queue's messages are given to stays.
+fn check_not_pulling(snapshot: &Snapshot, entry: &ChannelEntry) -> Result<(), Problem> {
+    let queues = pulled_by(snapshot, &entry.meta.name);
+    if queues.is_empty() {
+        return Ok(());
+    }
+    let queues = queues.iter().map(|queue| queue_address(queue));
+    Err(in_use(
+        "channel",
+        &entry.meta.name,
+        queues.collect(),
+        "the messages of these queues are given to it; change their trigger first",
+    ))
 }

@@ -89,7 +89,7 @@ impl Gateway {
                 let sent = self.sender.send_mail(&request, &files, deadline);
                 Ok(Box::pin(sent).await)
             }
-            Request::Upload(_) => Err(cannot_be_asked(entry)),
+            Request::Upload(_) | Request::Exec(_) => Err(cannot_be_asked(entry)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anser_core::Problem;
 use anser_core::id::ResourceId;
 use anser_core::name::{check_name, fold, queue_address};
-use anser_core::resource::{DeadLetterSpec, QueueSpec, Scope};
+use anser_core::resource::{DeadLetterSpec, QueueSpec, Scope, TriggerSpec};
 use anser_core::store::ConfigKind;
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `already_exists` when there is one with other settings; `invalid_name`, `out_of_range`, `invalid_dead_letter`,
-    /// `unknown_queue`, `nested_dead_letter`, `too_many_sources`; 403 without the right; the store's.
+    /// `unknown_queue`, `nested_dead_letter`, `too_many_sources`, `unknown_channel`, `invalid_trigger`; 403 without the right; the store's.
     pub async fn create_queue(
         &self,
         principal: &Principal,
@@ -175,6 +175,11 @@ impl Gateway {
             }
             None => None,
         };
+        if let Some(trigger) = &spec.trigger {
+            // Its messages are given to the channel, so the caller must be allowed to.
+            principal.require_target("trigger.channel", &trigger.channel)?;
+            check_trigger(snapshot, trigger)?;
+        }
         let meta = before.map(|queue| &queue.meta);
         let now = self.clock.now();
         let rewind_since = match before {
@@ -270,6 +275,35 @@ fn check_dead_letter(
         ));
     }
     Ok(id)
+}
+
+/// The channel of a trigger must be there, and take batches.
+fn check_trigger(snapshot: &Snapshot, trigger: &TriggerSpec) -> Result<(), Problem> {
+    let field = "trigger.channel";
+    let name = &trigger.channel;
+    let channel = snapshot.channel(name).ok_or_else(|| {
+        let detail = format!("there is no channel {name:?}; create it first");
+        Problem::invalid("unknown_channel", field, detail)
+    })?;
+    if channel.channel.batches().is_some() {
+        return Ok(());
+    }
+    let detail = format!(
+        "the channel {name:?} is of kind {}, which takes no batches",
+        channel.spec.kind
+    );
+    Err(Problem::invalid("invalid_trigger", field, detail)
+        .accepted("a channel of kind exec, which runs a program"))
+}
+
+/// The queues whose messages a channel takes.
+pub(super) fn pulled_by(snapshot: &Snapshot, channel: &str) -> Vec<String> {
+    let takes = |queue: &&Arc<QueueEntry>| {
+        let trigger = queue.spec.trigger.as_ref();
+        trigger.is_some_and(|trigger| fold(&trigger.channel) == fold(channel))
+    };
+    let queues = snapshot.queues.values().filter(takes);
+    queues.map(|queue| queue.meta.name.clone()).collect()
 }
 
 /// The subscriptions that go with the queue.

@@ -205,6 +205,13 @@ impl Walk {
                 let sent = Box::pin(mail(wire, message, &request, deadline)).await;
                 sent.map_err(|missing| self.without(missing))
             }
+            Request::Exec(request) => {
+                let place = wire
+                    .sender
+                    .enter_program(entry.meta.id, &request.program)
+                    .await;
+                Ok(Box::pin(wire.sender.run(request, place)).await)
+            }
         }
     }
 

@@ -18,6 +18,7 @@ const COLUMNS: &[Column] = &[
     ("REWIND", "rewind"),
     ("ORDERING", "ordering"),
     ("DEAD LETTERS TO", "dead_letter.queue"),
+    ("TRIGGER", "trigger.channel"),
     ("DESCRIPTION", "description"),
 ];
 const RESULT_COLUMNS: &[Column] = &[("RECEIPT", "receipt"), ("OK", "ok")];
@@ -116,6 +117,15 @@ pub(crate) struct Create {
     /// They go there after so long.
     #[arg(long, value_name = "SECONDS", requires = "dead_letter")]
     max_age: Option<u64>,
+    /// A channel of kind exec whose program is given the messages.
+    #[arg(long, value_name = "CHANNEL")]
+    trigger: Option<String>,
+    /// It is given so many at once (default 10, at most 100).
+    #[arg(long, value_name = "N", requires = "trigger")]
+    batch: Option<u64>,
+    /// A batch that is not full waits so long for more (default 0).
+    #[arg(long, value_name = "MILLISECONDS", requires = "trigger")]
+    batch_wait: Option<u64>,
     /// For people.
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
@@ -228,6 +238,13 @@ impl Create {
             put(&mut dead_letter, "max_receives", self.max_receives);
             put(&mut dead_letter, "max_age", self.max_age);
             spec.insert("dead_letter".to_owned(), Value::Object(dead_letter));
+        }
+        if let Some(channel) = self.trigger {
+            let mut trigger = Map::new();
+            put(&mut trigger, "channel", Some(channel));
+            put(&mut trigger, "batch", self.batch);
+            put(&mut trigger, "wait", self.batch_wait);
+            spec.insert("trigger".to_owned(), Value::Object(trigger));
         }
         assign(&mut spec, &self.fields);
         resource::create(api, output, &["v1", "queues"], &self.name, spec).await

@@ -85,6 +85,7 @@ impl Node {
         options.guard = guard.clone();
         options.extra_ca_files.clone_from(&settings.extra_ca);
         options.proxy.clone_from(&settings.proxy);
+        options.programs = settings.exec.programs();
         let sender = Sender::new(options).map_err(|problem| anyhow!("{problem}"))?;
         let handles = BlobHandles {
             store: Arc::clone(&data.store),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anser_core::limits::{BLOB_LINK_LIFETIME_MAX, Limits};
 use anser_edge::CMQ_HOSTS_MAX;
+use anser_gateway::sender::ProgramOptions;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use figment::Figment;
@@ -22,6 +23,9 @@ pub(crate) const DEFAULTS: &str = include_str!("../../anser.default.toml");
 
 /// The largest `cmq.clock_skew`, in seconds: a request can be repeated for so long.
 const CMQ_CLOCK_SKEW_MAX: u64 = 24 * 3600;
+
+/// The largest `exec.concurrency`.
+const EXEC_CONCURRENCY_MAX: usize = 1_024;
 
 /// Variables with our prefix that are no settings: secrets, the client's, and the tests'.
 const NO_SETTINGS: &[&str] = &[
@@ -81,6 +85,7 @@ pub(crate) struct Settings {
     pub(crate) shutdown: Shutdown,
     pub(crate) metrics: Metrics,
     pub(crate) cmq: Cmq,
+    pub(crate) exec: Exec,
     pub(crate) runtime: Runtime,
 }
 
@@ -232,6 +237,26 @@ pub(crate) enum Unrouted {
     Accept,
 }
 
+/// `[exec]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Exec {
+    pub(crate) dir: PathBuf,
+    pub(crate) concurrency: usize,
+    pub(crate) env: Vec<String>,
+}
+
+impl Exec {
+    /// What it lets the gateway run; `None`: nothing.
+    pub(crate) fn programs(&self) -> Option<ProgramOptions> {
+        (!self.dir.as_os_str().is_empty()).then(|| ProgramOptions {
+            folder: self.dir.clone(),
+            running_max: self.concurrency,
+            variables: self.env.clone(),
+        })
+    }
+}
+
 /// `[runtime]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -300,7 +325,11 @@ impl Settings {
         if self.cmq.hosts.len() > CMQ_HOSTS_MAX {
             bail!("cmq.hosts has at most {CMQ_HOSTS_MAX} members");
         }
+        if self.exec.concurrency > EXEC_CONCURRENCY_MAX {
+            bail!("exec.concurrency must be at most {EXEC_CONCURRENCY_MAX}");
+        }
         let bounds = [
+            ("exec.concurrency", self.exec.concurrency),
             ("cmq.topics_max", self.cmq.topics_max),
             ("cmq.queues_max", self.cmq.queues_max),
             ("cmq.subscriptions_max", self.cmq.subscriptions_max),
@@ -414,6 +443,11 @@ mod tests {
             gateway.attempt_retention.as_secs()
         );
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8620");
+        assert!(settings.exec.programs().is_none());
+        let programs = anser_gateway::sender::PROGRAMS_MAX_DEFAULT;
+        assert_eq!(settings.exec.concurrency, programs);
+        let variables = anser_gateway::sender::VARIABLES_DEFAULT;
+        assert_eq!(settings.exec.env, [variables]);
         let cmq = anser_edge::CmqOptions::default();
         assert_eq!(settings.cmq.enabled, cmq.enabled);
         assert_eq!(settings.cmq.publish_unrouted, Unrouted::Error);
