@@ -1,8 +1,10 @@
 //! What DingTalk sends to an app: what is said to its robot, signed with the app's secret, and events in an encrypted
-//! envelope, which want an encrypted answer. Must not make an event of anything that is not verified.
+//! envelope, which want an encrypted answer; and what they hold also over a stream. Must not make an event of a request that is
+//! not verified.
 
-mod push;
-mod robot;
+pub(super) mod card;
+pub(super) mod push;
+pub(super) mod robot;
 mod target;
 
 #[cfg(test)]
@@ -31,7 +33,7 @@ const JSON: &str = "application/json; charset=utf-8";
 /// (<https://open.dingtalk.com/document/orgapp/receive-message>).
 const SIGNED_MAX: Duration = Duration::from_secs(3600);
 /// For how long what was sent is known again.
-const REMEMBER: Duration = Duration::from_secs(24 * 3600);
+pub(super) const REMEMBER: Duration = Duration::from_secs(24 * 3600);
 /// What an envelope's signature is called; older pushes have the second name.
 const SIGNATURES: [&str; 2] = ["msg_signature", "signature"];
 /// What every push wants to hear.

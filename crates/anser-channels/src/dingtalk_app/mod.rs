@@ -2,6 +2,7 @@
 //! token; what it sent is taken back, and what DingTalk sends to it is read. Must not edit anything.
 
 mod answer;
+mod connect;
 mod fetch;
 mod inbound;
 mod media;
@@ -15,6 +16,7 @@ use anser_core::channel::{
     Channel, ChannelKind, Context, Exchange, Manifest, MediaSource, Plan, Request, Step, StepKind,
     TokenIssuer,
 };
+use anser_core::connection::Connector;
 use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
@@ -29,6 +31,7 @@ use crate::kit::plan::{FORMAT, json as bytes_of, plan};
 use crate::kit::post::post;
 use crate::kit::reach::mark_last;
 use crate::kit::settings::{url_settings, url_words};
+use connect::Stream;
 use inbound::Callback;
 use render::App;
 use settings::{Endpoint, Settings};
@@ -50,7 +53,9 @@ and files (xlsx, pdf, zip, rar, doc, docx), speech (AMR or Ogg, with its duratio
 uploaded: 20 MiB, speech 2 MiB. Messages can be recalled for 24 hours. DingTalk takes 20 requests a second of an app, and \
 15,000 bytes of a message. To receive, give the channel `inbound: {\"topic\": …}` and set the robot's message receiving to \
 HTTP mode with the address `https://THIS-SERVER/in/CHANNEL`; it must be HTTPS, for DingTalk signs the time of a message and not its \
-text. The same address takes pushed events with `aes_key` and `token` from the page Event Subscription. Files that are received \
+text. The same address takes pushed events with `aes_key` and `token` from the page Event Subscription. To receive without a public \
+address, which is safer too, give the channel `inbound: {\"topic\": …, \"via\": \"connection\"}`, set the robot's message receiving, \
+the event subscription and the callbacks of cards to Stream mode, and publish a version. Files that are received \
 are named in `ext.x-media` by their download codes.";
 
 /// The kind.
@@ -70,7 +75,7 @@ impl ChannelKind for DingTalkApp {
             formats: vec![FORMAT],
             capabilities: vec![
                 "text", "markdown", "code", "break", "divider", "link", "emoji", "image", "voice",
-                "video", "file", "card", "raw", "recall", "receive",
+                "video", "file", "card", "raw", "recall", "receive", "connect",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -88,7 +93,11 @@ impl ChannelKind for DingTalkApp {
     fn open(&self, settings: &Value) -> Result<Arc<dyn Channel>, Problem> {
         let endpoint = Settings::open(settings)?;
         let callback = Callback::new(endpoint.app_secret.clone(), endpoint.envelope());
-        Ok(Arc::new(Opened { endpoint, callback }))
+        Ok(Arc::new(Opened {
+            stream: Stream::new(&endpoint),
+            endpoint,
+            callback,
+        }))
     }
 
     /// `dingtalk-app://APP_KEY/TARGET?app_secret=…`, where the target is a userId, or an openConversationId with its slashes
@@ -128,6 +137,7 @@ impl ChannelKind for DingTalkApp {
 struct Opened {
     endpoint: Endpoint,
     callback: Callback,
+    stream: Stream,
 }
 
 impl Opened {
@@ -196,6 +206,10 @@ impl Channel for Opened {
 
     fn inbound(&self) -> Option<&dyn Inbound> {
         Some(&self.callback)
+    }
+
+    fn connector(&self) -> Option<&dyn Connector> {
+        Some(&self.stream)
     }
 
     fn media(&self) -> Option<&dyn MediaSource> {

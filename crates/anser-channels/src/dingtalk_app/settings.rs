@@ -70,7 +70,8 @@ pub(super) struct Endpoint {
     /// The code of the app's robot.
     pub(super) robot_code: String,
     old_base: Url,
-    app_key: String,
+    /// The app's key.
+    pub(super) app_key: String,
     /// The app's secret, with which callbacks are signed.
     pub(super) app_secret: String,
     target: Option<Target>,

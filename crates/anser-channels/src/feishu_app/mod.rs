@@ -3,6 +3,7 @@
 
 mod address;
 mod answer;
+mod connect;
 mod fetch;
 mod inbound;
 mod media;
@@ -16,6 +17,7 @@ use anser_core::channel::{
     Channel, ChannelKind, Context, Counted, Exchange, HttpRequest, Manifest, MediaSource, Plan,
     Request, Step, StepKind, TokenIssuer,
 };
+use anser_core::connection::Connector;
 use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
@@ -31,6 +33,7 @@ use crate::kit::media::fill;
 use crate::kit::plan::{FORMAT, MEDIA_TYPE, json as bytes_of, plan};
 use crate::kit::post::post_as;
 use crate::kit::settings::{url_settings, url_words};
+use connect::LongConnection;
 use inbound::{Callback, Proof};
 use render::App;
 use settings::{Endpoint, Settings};
@@ -58,7 +61,10 @@ A message that is sent again within an hour of a lost answer appears once. Feish
 of an app, and 5 a second to one chat, shared with the other robots in it. To receive, copy Encrypt Key and Verification Token from \
 Events & Callbacks, Encryption Strategy, into `encrypt_key` and `verification_token` (the key is not needed, but without it \
 nothing is signed), give the channel `inbound: {\"topic\": …}`, set the request URL of events and of callbacks to \
-`https://THIS-SERVER/in/CHANNEL`, and subscribe to the events, im.message.receive_v1 first. Old cards need the token. Files \
+`https://THIS-SERVER/in/CHANNEL`, and subscribe to the events, im.message.receive_v1 first. Old cards need the token. To receive \
+without a public address, give the channel `inbound: {\"topic\": …, \"via\": \"connection\"}`, which needs neither key nor token, \
+and then, once it is connected, choose the long connection as the subscription mode of events and of callbacks. An app has at \
+most 50 connections, and each event goes to one of them: all must be of one gateway. Files \
 that are received are named in `ext.x-media` by their keys.";
 
 /// The kind.
@@ -79,7 +85,7 @@ impl ChannelKind for FeishuApp {
             capabilities: vec![
                 "text", "markdown", "code", "break", "divider", "link", "mention", "emoji",
                 "image", "audio", "voice", "video", "file", "card", "raw", "reply", "thread",
-                "edit", "recall", "receive",
+                "edit", "recall", "receive", "connect",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -106,6 +112,7 @@ impl ChannelKind for FeishuApp {
         );
         Ok(Arc::new(Opened {
             callback: proof.map(|proof| Callback::new(proof, endpoint.app_id.clone())),
+            connection: LongConnection::new(&endpoint),
             endpoint,
         }))
     }
@@ -145,6 +152,7 @@ impl ChannelKind for FeishuApp {
 struct Opened {
     endpoint: Endpoint,
     callback: Option<Callback>,
+    connection: LongConnection,
 }
 
 impl Channel for Opened {
@@ -251,6 +259,10 @@ impl Channel for Opened {
 
     fn inbound(&self) -> Option<&dyn Inbound> {
         self.callback.as_ref().map(|callback| callback as _)
+    }
+
+    fn connector(&self) -> Option<&dyn Connector> {
+        Some(&self.connection)
     }
 
     fn media(&self) -> Option<&dyn MediaSource> {

@@ -64,7 +64,8 @@ pub(super) struct Endpoint {
     pub(super) encrypt_key: Option<String>,
     /// What Feishu writes into what it sends.
     pub(super) verification_token: Option<String>,
-    app_secret: String,
+    /// The app's secret.
+    pub(super) app_secret: String,
     receiver: Option<Receiver>,
 }
 

@@ -16,18 +16,44 @@ const CHECKS: [&str; 3] = [
     "check_update_suite_url",
 ];
 
+/// Where an event has its id.
+const IDS: [&str; 2] = ["eventId", "EventId"];
+/// Where an event has its time.
+const TIMES: [&str; 3] = ["TimeStamp", "timeStamp", "createTime"];
+
 /// What a check of the URL wants to hear, if something else than success; `None` when it is none.
 pub(super) fn check(event: &Value) -> Option<Option<&str>> {
     let is_check = CHECKS.iter().any(|name| event["EventType"] == *name);
     is_check.then(|| word(event, "Random"))
 }
 
+/// An event that came over a stream, whose headers say what its data may not; `None` for a check.
+pub(in crate::dingtalk_app) fn streamed(
+    mut event: Value,
+    headers: &Value,
+    context: &InboundContext<'_>,
+) -> Option<InboundEvent> {
+    for (names, header) in [
+        (&["EventType"][..], "eventType"),
+        (&IDS, "eventId"),
+        (&TIMES, "eventBornTime"),
+    ] {
+        if names.iter().all(|name| event[*name].is_null())
+            && let Some(told) = word(headers, header)
+        {
+            event[names[0]] = told.into();
+        }
+    }
+    check(&event).is_none().then(|| normalised(&event, context))
+}
+
 /// The event in the standard format. Few have an id, so it is known again by all it says.
-pub(super) fn normalised(event: &Value, context: &InboundContext<'_>) -> InboundEvent {
+pub(in crate::dingtalk_app) fn normalised(
+    event: &Value,
+    context: &InboundContext<'_>,
+) -> InboundEvent {
     let own_type = word(event, "EventType").unwrap_or("unknown");
-    let id = ["eventId", "EventId"]
-        .iter()
-        .find_map(|name| word(event, name));
+    let id = IDS.iter().find_map(|name| word(event, name));
     let dedupe_key = id.map_or_else(|| key_of(event), |id| key(&[id]));
     let mut item = match named(own_type, event) {
         Some((name, fields)) => event_item(&format!("chat.{name}"), &data(fields, event)),
@@ -39,9 +65,7 @@ pub(super) fn normalised(event: &Value, context: &InboundContext<'_>) -> Inbound
     if item.header.conversation.is_some() {
         item.header.kind = Kind::Groupchat;
     }
-    item.header.occurred_at = ["TimeStamp", "timeStamp", "createTime"]
-        .iter()
-        .find_map(|name| moment(&event[name]));
+    item.header.occurred_at = TIMES.iter().find_map(|name| moment(&event[*name]));
     let actors = ["operator", "OptStaffId", "staffId", "Operator"];
     let from = match actors.iter().find_map(|name| word(event, name)) {
         Some(id) => sender(SenderKind::User, id, None),
@@ -59,9 +83,9 @@ pub(super) fn normalised(event: &Value, context: &InboundContext<'_>) -> Inbound
 
 fn named(own_type: &str, event: &Value) -> Option<(&'static str, Value)> {
     let users = || -> Value {
-        let ids = event["UserId"]
+        let ids = either(event, "UserId")
             .as_array()
-            .or_else(|| event["UserIds"].as_array());
+            .or_else(|| either(event, "UserIds").as_array());
         let ids = ids.into_iter().flatten();
         ids.map(|id| json!({"id": id}))
             .collect::<Vec<Value>>()
@@ -72,8 +96,14 @@ fn named(own_type: &str, event: &Value) -> Option<(&'static str, Value)> {
         "chat_remove_member" => ("left", json!({"users": users(), "reason": "removed"})),
         "chat_quit" => ("left", json!({"users": users()})),
         "chat_disband" => ("disbanded", json!({})),
-        "chat_update_title" => ("updated", json!({"after": {"name": event["Title"]}})),
-        "chat_update_owner" => ("updated", json!({"after": {"owner_id": event["Owner"]}})),
+        "chat_update_title" => (
+            "updated",
+            json!({"after": {"name": either(event, "Title")}}),
+        ),
+        "chat_update_owner" => (
+            "updated",
+            json!({"after": {"owner_id": either(event, "Owner")}}),
+        ),
         "bpms_instance_change" | "bpms_task_change" => (
             "approval",
             json!({
@@ -87,4 +117,12 @@ fn named(own_type: &str, event: &Value) -> Option<(&'static str, Value)> {
         ),
         _ => return None,
     })
+}
+
+/// A member whose name newer events begin in lower case.
+fn either<'v>(event: &'v Value, name: &str) -> &'v Value {
+    match event.get(name) {
+        Some(value) => value,
+        None => &event[name[..1].to_ascii_lowercase() + &name[1..]],
+    }
 }

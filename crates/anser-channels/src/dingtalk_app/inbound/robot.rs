@@ -16,7 +16,7 @@ const DIRECT: &str = "1";
 ///
 /// # Errors
 /// `malformed_event` without an id, by which a repeat is known.
-pub(super) fn normalised(
+pub(in crate::dingtalk_app) fn normalised(
     body: &Value,
     context: &InboundContext<'_>,
 ) -> Result<InboundEvent, Refusal> {

@@ -82,7 +82,7 @@ impl Envelope {
 
     /// Whether it waits for an answer that the platform shows.
     pub(super) fn is_callback(&self) -> bool {
-        ["card.action.trigger", "url.preview.get"].contains(&&*self.own_type)
+        ["card.action.trigger", OLD_CARD, "url.preview.get"].contains(&&*self.own_type)
     }
 
     /// The event as it goes on. Messages are known by their own id, which the platform also repeats in other events.

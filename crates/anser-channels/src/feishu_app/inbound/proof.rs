@@ -194,7 +194,8 @@ fn token_of(value: &Value) -> Option<&str> {
     value.pointer(place)?.as_str()
 }
 
-fn is_card(value: &Value) -> bool {
+/// Whether it is a click on a card of the old kind.
+pub(super) fn is_card(value: &Value) -> bool {
     value["action"].is_object()
         && ["schema", "header", "uuid", "event"]
             .iter()
