@@ -305,7 +305,7 @@ fn video(path: &Path, mib: u32) -> String {
 }
 
 /// The most memory that a process had, in KiB.
-fn memory_peak(server: &Server) -> u64 {
+pub(crate) fn memory_peak(server: &Server) -> u64 {
     let path = format!("/proc/{}/status", server.pid().as_raw_nonzero());
     let status = std::fs::read_to_string(path).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

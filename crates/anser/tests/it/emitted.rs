@@ -3,6 +3,7 @@
 //! killed.
 
 mod guide;
+mod media;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -85,7 +86,16 @@ struct Stage {
 
 impl Stage {
     async fn set(platform: Platform, secrets: Secrets, duplicates: bool) -> Self {
-        let server = ServerOptions::default().start();
+        Self::set_on(&ServerOptions::default(), platform, secrets, duplicates).await
+    }
+
+    async fn set_on(
+        server: &ServerOptions,
+        platform: Platform,
+        secrets: Secrets,
+        duplicates: bool,
+    ) -> Self {
+        let server = server.start();
         let bot = Receiver::start().await;
         let clock = Jumping::new();
         let (kind, mut settings) = channel(platform, &secrets);
@@ -127,6 +137,7 @@ impl Stage {
             name: "Ann".to_owned(),
             text: text.to_owned(),
             reply_to,
+            file: None,
         };
         self.sim.say(&said).unwrap()
     }
