@@ -1,6 +1,7 @@
 //! The resources that a user configures: topics, channels, subscriptions, event types and keys, as written. Their
 //! checks are here; what refers to other resources is checked by the gateway.
 
+mod bridge;
 mod robot;
 mod trigger;
 
@@ -12,6 +13,7 @@ use crate::filter::FilterSpec;
 use crate::problem::Problem;
 use crate::retry::RetrySpec;
 
+pub use bridge::{BRIDGE_CHATS, BridgeNames, BridgeSpec};
 pub use robot::{ROBOT_ADDRESSES_MAX, ROBOT_DIALECTS_MAX, ROBOT_SECRET_BYTES_MAX, RobotSpec};
 
 pub use trigger::{TRIGGER_BATCH_MAX, TRIGGER_WAIT_MAX, TriggerSpec};
@@ -287,15 +289,18 @@ impl ChannelSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubscriptionSpec {
-    /// The channel's name; either this or `queue`.
+    /// The channel's name; either this, `queue` or `bridge`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 127))]
     pub channel: Option<String>,
-    /// The queue's name; either this or `channel`. The message is in the queue from its commit on: retry, ordering,
+    /// The queue's name; either this, `channel` or `bridge`. The message is in the queue from its commit on: retry, ordering,
     /// rate and pause are the queue's matter, not the subscription's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 127))]
     pub queue: Option<String>,
+    /// Links chats; either this, `channel` or `queue`. Each chat gets its copies in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<BridgeSpec>,
     /// Whom in that channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
@@ -344,7 +349,8 @@ impl SubscriptionSpec {
     /// Checks what stands by itself.
     ///
     /// # Errors
-    /// `invalid_destination`, `not_available`, `out_of_range`, `invalid_pattern`, `invalid_cel`, `invalid_retry`.
+    /// `invalid_destination`, `not_available`, `out_of_range`, `invalid_pattern`, `invalid_cel`, `invalid_retry`, and what
+    /// [`BridgeSpec::check`] refuses.
     pub fn check(&self) -> Result<(), Problem> {
         self.check_destination()?;
         if self.on_dead == OnDead::NotifySender {
@@ -375,34 +381,48 @@ impl SubscriptionSpec {
 }
 
 impl SubscriptionSpec {
-    /// One of `channel` and `queue`, and with a queue nothing that only a channel has.
+    /// One of `channel`, `queue` and `bridge`, and with it nothing that only another has.
     fn check_destination(&self) -> Result<(), Problem> {
         let refused = |field: &str, detail: &str| {
             Err(Problem::invalid("invalid_destination", field, detail)
-                .accepted("channel, or queue"))
+                .accepted("channel, queue or bridge"))
         };
-        match (&self.channel, &self.queue) {
-            (Some(_), None) => return Ok(()),
-            (Some(_), Some(_)) => {
-                return refused(
-                    "queue",
-                    "a subscription goes to a channel or a queue, not both",
-                );
+        let (unfit, why): (&[&str], &str) = match (&self.channel, &self.queue, &self.bridge) {
+            (Some(_), None, None) => return Ok(()),
+            (None, Some(_), None) => (
+                &["target", "ordering", "rate", "paused"],
+                "a subscription to a queue has no such field: the message is in the queue at once",
+            ),
+            (None, None, Some(bridge)) => {
+                bridge.check()?;
+                (
+                    &["target", "ordering", "format"],
+                    "a bridge has no such field: its chats are in bridge.chats, and each gets everything in order",
+                )
             }
-            (None, None) => return refused("channel", "name the channel or the queue it goes to"),
-            (None, Some(_)) => {}
-        }
-        let only_for_channels = [
+            (None, None, None) => {
+                let detail = "name the channel or the queue it goes to, or the chats that it links";
+                return refused("channel", detail);
+            }
+            (_, _, Some(_)) => {
+                let detail = "a bridge names its chats itself: leave out channel and queue";
+                return refused("bridge", detail);
+            }
+            (Some(_), Some(_), None) => {
+                let detail = "a subscription goes to a channel or a queue, not both";
+                return refused("queue", detail);
+            }
+        };
+        let given = [
             ("target", self.target.is_some()),
             ("ordering", self.ordering.is_some()),
             ("rate", self.rate.is_some()),
             ("paused", self.paused),
+            ("format", self.format.is_some()),
         ];
-        match only_for_channels.into_iter().find(|(_, given)| *given) {
-            Some((field, _)) => refused(
-                field,
-                "a subscription to a queue has no such field: the message is in the queue at once",
-            ),
+        let mut given = given.into_iter().filter(|(_, given)| *given);
+        match given.find(|(field, _)| unfit.contains(field)) {
+            Some((field, _)) => refused(field, why),
             None => Ok(()),
         }
     }

@@ -2,6 +2,7 @@
 //! publishing and dispatch never wait for a lock and never see half a change. Must not change anything itself, beyond
 //! creating the system topics that are missing at start.
 
+mod bridge;
 mod compile;
 mod document;
 mod held;
@@ -28,6 +29,7 @@ use anser_core::retry::RetrySchedule;
 use anser_core::store::DeliveryRow;
 use serde::{Deserialize, Serialize};
 
+pub use bridge::{Bridge, Chat};
 pub(crate) use compile::{cmq_context, key as read_key, robot_context, secret_context};
 pub use document::LoadError;
 pub(crate) use document::{CmqSecret, Envelope, subscription_key, write};
@@ -76,6 +78,8 @@ pub struct Subscription {
     pub spec: SubscriptionSpec,
     /// Where it goes.
     pub destination: Destination,
+    /// The chats that it links, of a bridge and of its legs.
+    pub bridge: Option<Arc<Bridge>>,
     /// The compiled filter.
     pub filter: Filter,
     /// The compiled schedule; of no use with a queue.
@@ -94,14 +98,17 @@ pub enum Destination {
     Channel(ResourceId),
     /// Into a queue.
     Queue(ResourceId),
+    /// To the chats of a bridge, each through the leg of its channel.
+    Bridge,
 }
 
 impl Destination {
-    /// The number of the channel or queue.
+    /// The number of the channel or queue; a bridge has none.
     #[must_use]
-    pub const fn id(self) -> ResourceId {
+    pub const fn id(self) -> Option<ResourceId> {
         match self {
-            Self::Channel(id) | Self::Queue(id) => id,
+            Self::Channel(id) | Self::Queue(id) => Some(id),
+            Self::Bridge => None,
         }
     }
 
@@ -110,7 +117,7 @@ impl Destination {
     pub const fn channel(self) -> Option<ResourceId> {
         match self {
             Self::Channel(id) => Some(id),
-            Self::Queue(_) => None,
+            Self::Queue(_) | Self::Bridge => None,
         }
     }
 }
@@ -234,6 +241,8 @@ pub struct Snapshot {
     pub channels_by_id: HashMap<ResourceId, Arc<ChannelEntry>>,
     /// By number.
     pub subscriptions: HashMap<ResourceId, Arc<Subscription>>,
+    /// The legs of bridges, by number.
+    pub legs: HashMap<ResourceId, Arc<Subscription>>,
     /// By folded name.
     pub queues: HashMap<String, Arc<QueueEntry>>,
     /// By number.
@@ -289,6 +298,23 @@ impl Snapshot {
         let wanted =
             |subscription: &&Arc<Subscription>| subscription.meta.name.eq_ignore_ascii_case(name);
         self.topic(topic)?.subscriptions.iter().find(wanted)
+    }
+
+    /// What the deliveries of a group come from: a subscription, or the leg of one that is a bridge.
+    #[must_use]
+    pub fn subscriber(&self, group: ResourceId) -> Option<&Arc<Subscription>> {
+        self.subscriptions
+            .get(&group)
+            .or_else(|| self.legs.get(&group))
+    }
+
+    /// The groups of a subscription's deliveries.
+    #[must_use]
+    pub fn groups_of(&self, subscription: &Subscription) -> Vec<ResourceId> {
+        match &subscription.bridge {
+            None => vec![subscription.meta.id],
+            Some(_) => bridge::legs(subscription).into_keys().collect(),
+        }
     }
 
     /// The event type of that name, whatever its case.

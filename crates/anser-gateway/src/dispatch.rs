@@ -6,6 +6,7 @@ pub mod plan;
 mod answering;
 mod attempt;
 mod change;
+mod crossing;
 mod facts;
 mod inbox;
 mod jobs;

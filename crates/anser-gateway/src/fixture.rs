@@ -223,6 +223,7 @@ impl Fixture {
             filter: Filter::compile("filter", &spec.filter).unwrap(),
             retry: RetrySchedule::compile("retry", &spec.retry).unwrap(),
             chat: false,
+            bridge: None,
             ordering: spec.ordering.unwrap_or(Ordering::Key),
             spec,
         });

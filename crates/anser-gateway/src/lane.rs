@@ -32,6 +32,12 @@ pub fn lane(
     }
 }
 
+/// The lane of everything that goes to one target of a group, in accepted order.
+#[must_use]
+pub fn of_target(group: ResourceId, target: Option<&str>) -> Lane {
+    hash(group, target, Tag::Target, "")
+}
+
 #[derive(Clone, Copy)]
 enum Tag {
     Strict = 1,

@@ -7,6 +7,7 @@ pub mod admin;
 mod answers;
 pub mod auth;
 pub mod blobs;
+mod bridge;
 pub mod change;
 pub mod config;
 mod credentials;
@@ -31,7 +32,7 @@ mod refusal_journal;
 pub mod robots;
 pub mod secrets;
 pub mod sender;
-mod trigger;
 pub mod sessions;
+mod trigger;
 
 pub use gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};

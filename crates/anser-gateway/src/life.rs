@@ -275,7 +275,7 @@ fn rewind_behind(snapshot: &Snapshot, topic: &Topic) -> u64 {
     let named = topic
         .subscriptions
         .iter()
-        .filter_map(|subscription| queue(subscription.destination.id()));
+        .filter_map(|subscription| subscription.destination.id().and_then(queue));
     let dead_letter = |named: &&Arc<QueueEntry>| named.dead_letter.and_then(queue);
     rewind(named.clone().filter_map(|named| dead_letter(&named))).max(rewind(named))
 }

@@ -139,6 +139,7 @@ pub(super) async fn subscribe(request: &Request<'_>) -> Result<Fields, Fault> {
     let mut spec = SubscriptionSpec {
         channel: None,
         queue: None,
+        bridge: None,
         target: None,
         description: None,
         filter,
@@ -349,7 +350,9 @@ pub(super) fn attributes_of(request: &Request<'_>) -> Result<Fields, Fault> {
     let waiting = gateway.waiting(topic.meta.id);
     let waiting = waiting
         .iter()
-        .filter(|depth| spec.queue.is_none() && depth.channel == subscription.destination.id())
+        .filter(|depth| {
+            spec.queue.is_none() && Some(depth.channel) == subscription.destination.id()
+        })
         .map(|depth| depth.count)
         .sum();
     let tags: Value = spec.filter.tags.clone().into();

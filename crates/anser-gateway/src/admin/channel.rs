@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anser_core::Problem;
 use anser_core::channel::{Channel, ChannelKind, Manifest};
+use anser_core::id::ResourceId;
 use anser_core::name::{check_name, fold, queue_address};
-use anser_core::resource::{ChannelSpec, InboundVia, Scope};
+use anser_core::resource::{ChannelSpec, Scope};
 use anser_core::store::{ConfigChange, ConfigKind};
 use serde_json::Value;
 
@@ -20,7 +21,9 @@ use super::patch::patched;
 use super::queue::pulled_by;
 use super::view::{self, ChannelView, Put, RotatedSecret};
 use crate::auth::Principal;
-use crate::config::{ChannelEntry, Destination, EndpointState, Snapshot, secret_context};
+use crate::config::{
+    ChannelEntry, Destination, EndpointState, Snapshot, Subscription, secret_context,
+};
 use crate::gateway::Gateway;
 use crate::look::Page;
 use crate::secrets::{Absent, keep};
@@ -180,7 +183,7 @@ impl Gateway {
         let users: Vec<_> = snapshot
             .subscriptions
             .values()
-            .filter(|user| user.destination == Destination::Channel(entry.meta.id))
+            .filter(|user| goes_through(user, entry.meta.id))
             .collect();
         if !users.is_empty() && !cascade {
             let names = users
@@ -205,7 +208,7 @@ impl Gateway {
             changes.push(delete_subscription(user));
         }
         self.commit(changes).await?;
-        let groups = users.iter().map(|user| user.meta.id);
+        let groups = users.iter().flat_map(|user| snapshot.groups_of(user));
         self.cancel_groups(groups.chain([entry.meta.id]).collect())
             .await;
         Ok(())
@@ -367,6 +370,13 @@ fn may_receive(principal: &Principal, spec: &ChannelSpec) -> Result<(), Problem>
             .require_topic(&inbound.topic)
             .map_err(|problem| problem.field("inbound.topic"))
     })
+}
+
+/// Whether deliveries of a subscription go through a channel.
+fn goes_through(user: &Subscription, channel: ResourceId) -> bool {
+    let chats = user.bridge.iter().flat_map(|bridge| &bridge.chats);
+    let mut legs = chats.map(|chat| chat.channel);
+    user.destination == Destination::Channel(channel) || legs.any(|leg| leg == channel)
 }
 
 /// The topic of what comes in must be there, and the channel able to verify it.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anser_core::Problem;
+use anser_core::id::ResourceId;
 use anser_core::name::{check_name, fold};
 use anser_core::resource::{Scope, SubscriptionSpec};
 use anser_core::store::ConfigKind;
@@ -17,7 +18,9 @@ use super::patch::patched;
 use super::topic;
 use super::view::{self, Put, SubscriptionView};
 use crate::auth::Principal;
-use crate::config::{ChannelEntry, Destination, Snapshot, Subscription, Topic, subscription_key};
+use crate::config::{
+    Bridge, ChannelEntry, Destination, Snapshot, Subscription, Topic, subscription_key,
+};
 use crate::gateway::Gateway;
 use crate::look::Page;
 
@@ -26,7 +29,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `already_exists` when there is one with other settings; `topic_not_found`, `invalid_name`, `unknown_channel`,
-    /// `unknown_queue`, `unknown_format`, and what [`SubscriptionSpec::check`] refuses; 403 without the right; the store's.
+    /// `unknown_queue`, `unknown_format`, `not_a_chat`, and what [`SubscriptionSpec::check`] refuses; 403 without the right; the store's.
     pub async fn create_subscription(
         &self,
         principal: &Principal,
@@ -51,7 +54,7 @@ impl Gateway {
             .await
     }
 
-    /// Creates or replaces a subscription; the channel or queue cannot change. A new filter and target apply to new
+    /// Creates or replaces a subscription; the channel or queue cannot change, but the chats of a bridge can. A new filter and target apply to new
     /// messages, everything else from the next attempt.
     ///
     /// # Errors
@@ -167,7 +170,7 @@ impl Gateway {
         let subscription = find(&snapshot, topic, name)?;
         check_revision(Some(&subscription.meta), expected)?;
         self.commit(vec![delete_subscription(subscription)]).await?;
-        self.cancel_groups(vec![subscription.meta.id]).await;
+        self.cancel_groups(snapshot.groups_of(subscription)).await;
         Ok(())
     }
 
@@ -202,6 +205,11 @@ impl Gateway {
         let subscription = next
             .subscription(&topic.meta.name, name)
             .ok_or_else(|| internal("the subscription was stored and is not there"))?;
+        if let Some(before) = before {
+            let mut left = snapshot.groups_of(before);
+            left.retain(|group| next.subscriber(*group).is_none());
+            self.cancel_groups(left).await;
+        }
         Ok(Put {
             created: before.is_none(),
             view: view::subscription(subscription),
@@ -218,6 +226,12 @@ fn may_change(principal: &Principal, topic: &str) -> Result<(), Problem> {
 fn may_send(principal: &Principal, spec: &SubscriptionSpec) -> Result<(), Problem> {
     if let Some(queue) = &spec.queue {
         return principal.require_queue("queue", queue);
+    }
+    if let Some(bridge) = &spec.bridge {
+        let mut chats = bridge.chats.iter().enumerate();
+        return chats.try_for_each(|(i, chat)| {
+            principal.require_target(&format!("bridge.chats[{i}]"), chat)
+        });
     }
     let channel = spec.channel.as_deref().unwrap_or_default();
     match &spec.target {
@@ -248,7 +262,7 @@ fn check(
         return Err(Problem::invalid(
             "immutable_field",
             field,
-            "the channel or queue of a subscription cannot change; create another subscription and delete this one",
+            "a subscription keeps its channel or queue, or stays a bridge; create another subscription and delete this one",
         ));
     }
     let channel = destination
@@ -269,6 +283,11 @@ fn destination(
             format!("there is no {field} {name:?}; create it first"),
         )
     };
+    if let Some(bridge) = &spec.bridge {
+        // Any number does: what is looked up does not depend on it.
+        Bridge::of(bridge, ResourceId(1), snapshot)?;
+        return Ok(("bridge", Destination::Bridge));
+    }
     if let Some(name) = &spec.queue {
         return match snapshot.queue(name) {
             Some(queue) => Ok(("queue", Destination::Queue(queue.meta.id))),

@@ -173,7 +173,8 @@ impl Gateway {
                 .map(|user| delete_subscription(user)),
         );
         self.commit(changes).await?;
-        let groups = topic.subscriptions.iter().map(|user| user.meta.id);
+        let users = topic.subscriptions.iter();
+        let groups = users.flat_map(|user| snapshot.groups_of(user));
         self.cancel_groups(groups.collect()).await;
         Ok(())
     }

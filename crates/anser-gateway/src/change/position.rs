@@ -63,7 +63,7 @@ impl Means {
         if snapshot.queues_by_id.contains_key(&row.channel) {
             return Self::Queue;
         }
-        let subscription = snapshot.subscriptions.get(&row.group).map(AsRef::as_ref);
+        let subscription = snapshot.subscriber(row.group).map(AsRef::as_ref);
         let channel = match subscription {
             Some(subscription) => subscription.destination.channel(),
             None => Some(row.group),

@@ -18,8 +18,8 @@ use super::document::{Envelope, LoadError, read, resource};
 use super::held::Held;
 use super::schema::compile_schema;
 use super::{
-    ChannelEntry, CmqKey, Destination, EndpointState, EventType, Key, Meta, QueueEntry, Robot,
-    Snapshot, Subscription, Topic,
+    Bridge, ChannelEntry, CmqKey, Destination, EndpointState, EventType, Key, Meta, QueueEntry,
+    Robot, Snapshot, Subscription, Topic,
 };
 use crate::secrets::{Sealer, parse_hex};
 
@@ -146,6 +146,9 @@ pub(super) fn subscription(
         .and_then(|id| snapshot.topics_by_id.get(&id))
         .ok_or_else(|| LoadError::damaged(row, "its topic is not there"))?;
     let spec = &envelope.spec;
+    let bridge = spec.bridge.as_ref();
+    let bridge = bridge.map(|spec| Bridge::of(spec, row.id, snapshot));
+    let bridge = bridge.transpose().map_err(LoadError::refused(row))?;
     let (destination, default) = destination(snapshot, spec)
         .ok_or_else(|| LoadError::damaged(row, "its channel or queue is not there"))?;
     let filter = Filter::compile("filter", &spec.filter).map_err(LoadError::refused(row))?;
@@ -154,11 +157,12 @@ pub(super) fn subscription(
         meta: meta(row, &envelope),
         topic: topic.meta.id,
         topic_name: topic.meta.name.clone(),
-        chat: snapshot
-            .channels_by_id
-            .get(&destination.id())
+        chat: destination
+            .channel()
+            .and_then(|id| snapshot.channels_by_id.get(&id))
             .is_some_and(|channel| !channel.manifest.generic),
         destination,
+        bridge: bridge.map(Arc::new),
         ordering: ordering_of(spec.ordering, &retry, default),
         filter,
         retry,
@@ -170,6 +174,7 @@ pub(super) fn subscription(
 /// Where it goes, and in what order by default.
 fn destination(snapshot: &Snapshot, spec: &SubscriptionSpec) -> Option<(Destination, Ordering)> {
     match (&spec.channel, &spec.queue) {
+        _ if spec.bridge.is_some() => Some((Destination::Bridge, Ordering::Key)),
         (Some(name), None) => {
             let channel = snapshot.channel(name)?;
             Some((Destination::Channel(channel.meta.id), channel.ordering))

@@ -133,7 +133,12 @@ impl Snapshot {
                 let (subscription, held) = compile::subscription(row, self)?;
                 changed_topics.insert(subscription.topic);
                 let held = settled(held, subscription.spec.paused, subscription.meta.updated_at);
-                self.set_held(row.id, held);
+                self.set_held(row.id, held.clone());
+                self.remove_legs(row.id);
+                for (leg, of) in super::bridge::legs(&subscription) {
+                    self.set_held(leg, held.clone());
+                    self.legs.insert(leg, of);
+                }
                 self.subscriptions.insert(row.id, Arc::new(subscription));
             }
             ConfigKind::Key => {
@@ -215,6 +220,17 @@ impl Snapshot {
         self.channels_by_id.insert(channel, entry);
     }
 
+    /// Forgets the legs of a subscription.
+    fn remove_legs(&mut self, of: ResourceId) {
+        let Some(before) = self.subscriptions.get(&of).cloned() else {
+            return;
+        };
+        for leg in super::bridge::legs(&before).into_keys() {
+            self.legs.remove(&leg);
+            self.held.remove(&leg);
+        }
+    }
+
     fn set_held(&mut self, id: ResourceId, held: Held) {
         if held.0.is_empty() {
             self.held.remove(&id);
@@ -245,9 +261,12 @@ impl Snapshot {
                     .values()
                     .find(stored_as)
                     .map(|s| s.meta.id)
-                    && let Some(subscription) = self.subscriptions.remove(&id)
                 {
+                    self.remove_legs(id);
                     self.held.remove(&id);
+                    let Some(subscription) = self.subscriptions.remove(&id) else {
+                        return;
+                    };
                     changed_topics.insert(subscription.topic);
                 }
             }

@@ -11,7 +11,7 @@ use anser_core::id::{DeliveryId, Num, ResourceId};
 use anser_core::limits::{RESPONSE_BYTES_KEPT_ON_SUCCESS, RESPONSE_BYTES_MAX};
 use anser_core::outcome::Outcome;
 use anser_core::resource::AttemptLog;
-use anser_core::store::{DeliveryRow, MessageRow, StoreError};
+use anser_core::store::{AliasKey, DeliveryRow, MessageRow, StoreError};
 use anser_core::{Message, Problem, Timestamp};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -19,8 +19,10 @@ use http::HeaderMap;
 use super::Parts;
 use super::answering::{self, Answered, TakeAnswers};
 use super::change::{self, Course, Halt};
+use super::crossing::{Crossed, Crossing};
 use super::walk::{Walk, Wire};
 use crate::accepted::Accepted;
+use crate::bridge;
 use crate::config::{ChannelEntry, Snapshot, Subscription};
 
 /// Headers whose values are shown as [`MASK`], beside those that a channel marks as sensitive: their names contain one
@@ -50,6 +52,8 @@ pub(super) struct Done {
     pub(super) more: bool,
     /// A request was sent, and how that ended is known: else a pause is our own and not its target's.
     pub(super) asked: bool,
+    /// What the platform calls the parts of a copy that a bridge sent.
+    pub(super) known_as: Vec<AliasKey>,
 }
 
 /// Who a delivery goes to, by the configuration in force.
@@ -60,7 +64,7 @@ pub(super) struct Destination {
 
 /// The destination of a delivery; `None` when it was deleted.
 pub(super) fn destination(config: &Snapshot, row: &DeliveryRow) -> Option<Destination> {
-    let subscription = config.subscriptions.get(&row.group).cloned();
+    let subscription = config.subscriber(row.group).cloned();
     let channel = match &subscription {
         Some(subscription) => subscription.destination.channel()?,
         None => row.group,
@@ -77,6 +81,8 @@ struct Trial {
     row: DeliveryRow,
     started: Timestamp,
     log: AttemptLog,
+    /// It is of a bridge.
+    bridged: bool,
     walk: Walk,
 }
 
@@ -95,6 +101,7 @@ pub(super) async fn run(
         row,
         started,
         log: AttemptLog::Summary,
+        bridged: false,
         walk: Walk {
             checkpoint,
             ..Walk::default()
@@ -133,13 +140,13 @@ pub(super) async fn run(
             Err(outcome) => return trial.end(outcome, None),
         },
     };
-    let (message, channel) = (&accepted.message, destination.channel.meta.id);
-    match change::course(&*parts.store, message, &trial.row, channel, started).await {
-        Ok(course) => trial.follow(course),
+    let crossed = match trial.choose(&parts, &destination, &accepted.message).await {
+        Ok(crossed) => crossed,
         Err(halt) => return trial.halt(&halt),
-    }
+    };
+    let message = crossed.as_ref().unwrap_or(&accepted.message);
     let owner = owner(&config, &trial.row).unwrap_or(installation);
-    let delivered = trial.deliver(&parts, &destination, &accepted.message, owner);
+    let delivered = trial.deliver(&parts, &destination, message, owner);
     let (outcome, report) = delivered.await;
     trial.end(outcome, report)
 }
@@ -240,6 +247,7 @@ fn trial(
         row: unstored(channel.meta.id, target, now),
         started: now,
         log: AttemptLog::Full,
+        bridged: false,
         walk: Walk::default(),
     };
     let destination = Destination {
@@ -373,6 +381,40 @@ impl Trial {
         }
     }
 
+    /// Decides what is done with the message, and answers the one that goes out in its place, if one does.
+    ///
+    /// # Errors
+    /// Why there is no attempt.
+    async fn choose(
+        &mut self,
+        parts: &Parts,
+        destination: &Destination,
+        message: &Message,
+    ) -> Result<Option<Message>, Halt> {
+        let (store, channel) = (&*parts.store, &*destination.channel);
+        let subscription = destination.subscription.as_deref();
+        let bridge = subscription.and_then(|subscription| subscription.bridge.as_deref());
+        // What the gateway's own users change is changed as it is everywhere.
+        let Some(bridge) = bridge.filter(|_| message.header.target_id.is_none()) else {
+            let (row, id) = (&self.row, channel.meta.id);
+            let course = change::course(store, message, row, id, self.started).await?;
+            self.follow(course);
+            return Ok(None);
+        };
+        let crossing = Crossing {
+            store,
+            bridge,
+            entry: channel,
+            message,
+            row: &self.row,
+            now: self.started,
+        };
+        let Crossed { message, course } = Box::pin(crossing.go()).await?;
+        self.bridged = true;
+        self.follow(course);
+        Ok(Some(message))
+    }
+
     fn follow(&mut self, course: Course) {
         if let Course::Fresh { doubt } = &course {
             self.row.possible_duplicate = self.row.possible_duplicate.or(*doubt);
@@ -443,6 +485,13 @@ impl Trial {
             && self.log == AttemptLog::Failures
             && attempt.platform_ids.is_empty()
             && attempt.error.is_none();
+        let known_as = if self.bridged {
+            let (channel, target) = (self.row.channel, self.row.target.as_deref());
+            let ids = attempt.platform_ids.iter();
+            ids.map(|id| bridge::name(channel, target, id)).collect()
+        } else {
+            Vec::new()
+        };
         let unfinished = !delivered || walk.more;
         let checkpoint = (unfinished && walk.checkpoint != Checkpoint::default())
             .then(|| walk.checkpoint.write());
@@ -456,6 +505,7 @@ impl Trial {
             checkpoint,
             more: walk.more,
             asked,
+            known_as,
         }
     }
 }
@@ -513,6 +563,7 @@ mod tests {
             row: unstored(ResourceId(1), None, Timestamp::EPOCH),
             started: Timestamp::EPOCH,
             log: AttemptLog::Failures,
+            bridged: false,
             walk: Walk {
                 platform_ids: ids.collect(),
                 ..Walk::default()

@@ -11,7 +11,7 @@ use anser_core::channel::{Checkpoint, Context, Plan, StepKind};
 use anser_core::delivery::DeliveryState;
 use anser_core::id::{MessageId, Num, ResourceId};
 use anser_core::outcome::{Outcome, OutcomeClass};
-use anser_core::store::{DeliveryRow, LinkKind, Store, StoreError};
+use anser_core::store::{DeliveryRow, Group, LinkKind, Store, StoreError};
 use anser_core::{Message, Problem, Timestamp};
 
 use crate::config::ChannelEntry;
@@ -24,7 +24,7 @@ const LOOK_AGAIN_MAX: Duration = Duration::from_secs(60);
 const STEP: usize = 1_000;
 
 /// Pause after the store failed to tell.
-const READ_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a delivery does with its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,20 +132,71 @@ async fn look(
             LinkKind::Recalled => return Ok(Err(Halt::Void("the message was recalled before"))),
         }
     }
+    let place = Place {
+        group: Some(row.group),
+        channel,
+        target: row.target.as_deref(),
+        index: row.id.index(),
+    };
+    earlier.reverse();
+    let standing = standing(store, earlier, &place, now).await?;
+    Ok(standing.and_then(|standing| standing.course(recalls)))
+}
+
+/// Where a delivery goes.
+pub(super) struct Place<'a> {
+    /// The group that earlier deliveries there must be of; `None`: any that goes through the channel.
+    pub(super) group: Option<Group>,
+    /// The channel that it goes through now.
+    pub(super) channel: ResourceId,
+    /// Whom in that channel.
+    pub(super) target: Option<&'a str>,
+    /// Its number among its message's deliveries, where the same place of another message is looked for first.
+    pub(super) index: u32,
+}
+
+impl Place<'_> {
+    fn is_of(&self, row: &DeliveryRow) -> bool {
+        let same = match self.group {
+            Some(group) => row.group == group,
+            None => row.channel == self.channel,
+        };
+        same && row.target.as_deref() == self.target
+    }
+}
+
+/// What the deliveries of messages to a place left there. The newest message comes first.
+pub(super) async fn standing(
+    store: &dyn Store,
+    newest_first: Vec<Num>,
+    place: &Place<'_>,
+    now: Timestamp,
+) -> Result<Result<Standing, Halt>, StoreError> {
     let mut standing = Standing::default();
-    for num in earlier.into_iter().rev() {
-        let Some(before) = same_place(store, num, row).await? else {
+    for num in newest_first {
+        let Some(before) = at_place(store, num, place).await? else {
             continue;
         };
         if !before.state.is_final() {
             return Ok(Err(Halt::Wait(until(&before, now))));
         }
         let attempts = store.attempts(before.id).await?;
-        if standing.take(&before, &attempts, channel) {
+        if standing.take(&before, &attempts, place.channel) {
             break;
         }
     }
-    Ok(standing.course(recalls))
+    Ok(Ok(standing))
+}
+
+/// The ids of the parts that show a message at a place, as far as they are known.
+pub(super) async fn shown_at(
+    store: &dyn Store,
+    message: Num,
+    place: &Place<'_>,
+    now: Timestamp,
+) -> Result<Result<Vec<String>, Halt>, StoreError> {
+    let standing = standing(store, vec![message], place, now).await?;
+    Ok(standing.map(|standing| standing.sent))
 }
 
 /// Whether a linked message takes the original back.
@@ -155,7 +206,7 @@ fn is_recall(message: &Message) -> bool {
 
 /// What the deliveries before it left, from the newest on.
 #[derive(Default)]
-struct Standing {
+pub(super) struct Standing {
     out: bool,
     sent: Vec<String>,
     doubt: Option<PossibleDuplicate>,
@@ -174,7 +225,8 @@ impl Standing {
         !self.sent.is_empty()
     }
 
-    fn course(self, recalls: bool) -> Result<Course, Halt> {
+    /// What is done about it: whether content comes in its place, or it is taken back.
+    pub(super) fn course(self, recalls: bool) -> Result<Course, Halt> {
         match (self.out, recalls) {
             (true, _) => Ok(Course::Change { sent: self.sent }),
             (false, false) => Ok(Course::Fresh { doubt: self.doubt }),
@@ -236,16 +288,15 @@ pub(super) fn parts_after(
     parts
 }
 
-/// The delivery of message `num` to where `row` goes. Linked messages have their deliveries in the order of the
-/// original's, so it is usually at the same place.
-async fn same_place(
+/// The delivery of message `num` to a place. Linked messages have their deliveries in the order of the original's, so it is
+/// usually at the same number.
+async fn at_place(
     store: &dyn Store,
     num: Num,
-    row: &DeliveryRow,
+    place: &Place<'_>,
 ) -> Result<Option<DeliveryRow>, StoreError> {
-    let is_it = |other: &DeliveryRow| other.group == row.group && other.target == row.target;
-    let guessed = store.deliveries_of(num, row.id.index(), 1).await?;
-    if let Some(found) = guessed.into_iter().find(is_it) {
+    let guessed = store.deliveries_of(num, place.index, 1).await?;
+    if let Some(found) = guessed.into_iter().find(|row| place.is_of(row)) {
         return Ok(Some(found));
     }
     let mut from = 0;
@@ -255,7 +306,7 @@ async fn same_place(
             return Ok(None);
         };
         from = last.id.index() + 1;
-        if let Some(found) = page.into_iter().find(is_it) {
+        if let Some(found) = page.into_iter().find(|row| place.is_of(row)) {
             return Ok(Some(found));
         }
     }

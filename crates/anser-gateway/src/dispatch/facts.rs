@@ -33,7 +33,7 @@ impl ConfigFacts {
     }
 
     fn channel(&self, group: Group) -> Option<&ChannelEntry> {
-        let channel = match self.config.subscriptions.get(&group) {
+        let channel = match self.config.subscriber(group) {
             Some(subscription) => subscription.destination.channel()?,
             None => group,
         };
@@ -54,7 +54,7 @@ impl ConfigFacts {
 
 impl Facts for ConfigFacts {
     fn group(&self, group: Group) -> Option<GroupFacts> {
-        let subscription = self.config.subscriptions.get(&group);
+        let subscription = self.config.subscriber(group);
         let channel = match subscription {
             Some(subscription) => subscription.destination.channel()?,
             None => group,

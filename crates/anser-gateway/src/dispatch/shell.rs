@@ -321,7 +321,7 @@ impl Shell {
             at: now.wall,
             attempt: Some(attempt),
             unlogged: done.unlogged,
-            known_as: Vec::new(),
+            known_as: done.known_as,
         };
         self.waiting.push(Settling {
             settlement,
@@ -332,7 +332,7 @@ impl Shell {
 
     fn decide(&self, done: &Done, cancelled: bool, now: Now) -> super::plan::Verdict {
         let config = self.parts.config.load();
-        let subscription = config.subscriptions.get(&done.row.group);
+        let subscription = config.subscriber(done.row.group);
         let first = done.row.first_attempt.unwrap_or(done.attempt.started);
         let policy = Policy {
             retry: subscription.map_or(&self.direct_retry, |subscription| &subscription.retry),

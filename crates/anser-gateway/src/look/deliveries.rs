@@ -127,7 +127,7 @@ impl Gateway {
             let wanted = limit - rows.len();
             let scan = DeliveryScan {
                 states: filter.states.clone(),
-                groups: filter.group.into_iter().collect(),
+                groups: filter.groups.clone(),
                 channel: filter.channel,
                 since: filter.since,
                 before,
@@ -215,7 +215,7 @@ fn list(installation: u64, query: &DeliveryQuery) -> List {
 struct Filter<'a> {
     states: Vec<DeliveryState>,
     state: Option<ViewState>,
-    group: Option<ResourceId>,
+    groups: Vec<ResourceId>,
     channel: Option<ResourceId>,
     since: Option<Timestamp>,
     sight: Sight<'a>,
@@ -238,9 +238,10 @@ impl<'a> Filter<'a> {
         Ok(Self {
             states: query.state.map_or_else(Vec::new, ViewState::stored),
             state: query.state,
-            group: subscription
+            groups: subscription
                 .map(|path| find_subscription(snapshot, sight, path))
-                .transpose()?,
+                .transpose()?
+                .unwrap_or_default(),
             channel,
             since: query.since,
             sight,
@@ -259,7 +260,7 @@ fn find_subscription(
     snapshot: &Snapshot,
     sight: Sight<'_>,
     path: &str,
-) -> Result<ResourceId, Problem> {
+) -> Result<Vec<ResourceId>, Problem> {
     let Some((topic, name)) = path.split_once('/') else {
         return Err(Problem::invalid(
             "invalid_field",
@@ -285,7 +286,7 @@ fn find_subscription(
             format!("what goes to a queue is the queue's from then on; give queue={queue} instead"),
         ));
     }
-    Ok(subscription.meta.id)
+    Ok(snapshot.groups_of(subscription))
 }
 
 fn channel_and_queue() -> Problem {

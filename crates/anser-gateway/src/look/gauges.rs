@@ -45,8 +45,8 @@ impl Gateway {
 /// The topic and channel of a group. A channel's own group holds direct addresses, whatever topic they came with; they
 /// are shown under `$direct`.
 fn route(snapshot: &Snapshot, group: ResourceId) -> Option<(ResourceId, ResourceId)> {
-    if let Some(subscription) = snapshot.subscriptions.get(&group) {
-        return Some((subscription.topic, subscription.destination.id()));
+    if let Some(subscription) = snapshot.subscriber(group) {
+        return Some((subscription.topic, subscription.destination.id()?));
     }
     let direct = snapshot.topic(TOPIC_DIRECT)?;
     let channel = snapshot.channels_by_id.get(&group)?;

@@ -30,7 +30,7 @@ impl<'a> Names<'a> {
     /// A subscription's name; `None` for a direct address.
     #[must_use]
     pub fn subscription(&self, group: Group) -> Option<&'a str> {
-        let subscription = self.0.subscriptions.get(&group)?;
+        let subscription = self.0.subscriber(group)?;
         Some(&subscription.meta.name)
     }
 
@@ -56,15 +56,14 @@ impl<'a> Names<'a> {
         }
         let direct = row.group == row.channel;
         self.0.channels_by_id.contains_key(&row.channel)
-            && (direct || self.0.subscriptions.contains_key(&row.group))
+            && (direct || self.0.subscriber(row.group).is_some())
     }
 
     /// Whether what the delivery goes through is paused or disabled.
     fn holds(&self, row: &DeliveryRow) -> bool {
         let paused = self
             .0
-            .subscriptions
-            .get(&row.group)
+            .subscriber(row.group)
             .is_some_and(|subscription| subscription.spec.paused);
         paused
             || self

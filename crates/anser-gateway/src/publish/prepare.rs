@@ -16,6 +16,7 @@ use super::room::Room;
 use super::route::{self, Budget, TOO_MANY_DELIVERIES};
 use super::{OnUnroutable, PublishOptions, refer, schema};
 use crate::auth::Principal;
+use crate::bridge;
 use crate::config::{Snapshot, Topic};
 use crate::gateway::Gateway;
 use crate::intake::Staged;
@@ -162,6 +163,8 @@ impl Gateway {
         if deliveries.is_empty() && options.mandatory {
             return Err(unroutable(topic));
         }
+        let subscriptions = topic.subscriptions.iter().map(AsRef::as_ref);
+        let known_as = bridge::names(subscriptions, &message, &deliveries);
         let most = options.document_bytes_max;
         let document = document(
             &message,
@@ -178,7 +181,7 @@ impl Gateway {
                 delete_at: message.header.delete_at,
                 blobs: message.blobs(),
                 link: linked.map(|linked| linked.link),
-                known_as: Vec::new(),
+                known_as,
                 deliveries,
             },
             message,

@@ -13,8 +13,9 @@ use anser_core::store::NewDelivery;
 use anser_core::{Message, Problem, ProblemKind, Timestamp};
 
 use crate::auth::Principal;
-use crate::config::{ChannelEntry, Destination, QueueEntry, Snapshot, Topic};
-use crate::lane::lane;
+use crate::bridge::{self, Taken};
+use crate::config::{Bridge, ChannelEntry, Destination, QueueEntry, Snapshot, Topic};
+use crate::lane::{self, lane};
 
 /// When the deliveries of one message may start and when they end.
 #[derive(Clone, Copy)]
@@ -87,8 +88,13 @@ pub(super) fn deliveries(
     let header = &message.header;
     let times = Times::of(header, topic);
     let mut routed = Vec::with_capacity(topic.subscriptions.len() + header.to.len());
+    let mut taken = Taken::default();
     for subscription in &topic.subscriptions {
         if !subscription.filter.matches(message) {
+            continue;
+        }
+        if let Some(bridge) = &subscription.bridge {
+            cross(bridge, message, times, &mut taken, budget, &mut routed)?;
             continue;
         }
         budget.take()?;
@@ -100,6 +106,8 @@ pub(super) fn deliveries(
                 routed.extend(queue.map(|queue| queued(queue, header, times)));
                 continue;
             }
+            // It was routed above.
+            Destination::Bridge => continue,
         };
         let (group, target) = (subscription.meta.id, subscription.spec.target.as_deref());
         routed.push(NewDelivery {
@@ -122,6 +130,36 @@ pub(super) fn deliveries(
         direct(snapshot, header, times, principal, budget, &mut routed)?;
     }
     Ok(routed)
+}
+
+/// The deliveries of a bridge: each chat gets everything in one lane.
+fn cross<'a>(
+    bridge: &'a Bridge,
+    message: &Message,
+    times: Times,
+    taken: &mut Taken<'a>,
+    budget: &mut Budget,
+    routed: &mut Vec<NewDelivery>,
+) -> Result<(), Problem> {
+    let Some(event) = bridge::event(message) else {
+        return Ok(());
+    };
+    for chat in bridge::others(bridge, &event) {
+        if !taken.take(chat) {
+            continue;
+        }
+        budget.take()?;
+        routed.push(NewDelivery {
+            group: chat.leg,
+            channel: chat.channel,
+            target: chat.target.clone(),
+            lane: Some(lane::of_target(chat.leg, chat.target.as_deref())),
+            due: times.due,
+            scheduled: times.scheduled,
+            expires_at: times.expires_at,
+        });
+    }
+    Ok(())
 }
 
 /// A delivery into a queue: its group and its channel are the queue.
