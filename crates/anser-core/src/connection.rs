@@ -22,6 +22,8 @@ use crate::inbound::{InboundContext, InboundEvent};
 pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Batches that are being stored and not answered yet; the gateway reads no further frame beyond them.
 pub const BATCHES_UNSTORED_MAX: usize = 64;
+/// Requests of one connection that may wait for their answers at a time.
+pub const ASKS_MAX: usize = 256;
 /// Bytes that a connection keeps for the next one.
 pub const RESUME_BYTES_MAX: usize = 4 * 1024;
 /// Timers of a connection, by number from 0.
@@ -93,7 +95,8 @@ pub enum Input {
 /// What is to be done.
 #[derive(Debug)]
 pub enum Action {
-    /// Send this request; [`Input::Answered`] follows, in any order with other inputs.
+    /// Send this request; [`Input::Answered`] follows, in any order with other inputs. Of the answer's body at most
+    /// [`FRAME_BYTES_MAX`] are read. At most [`ASKS_MAX`] wait for their answers at a time.
     Ask {
         /// Comes back with the answer.
         tag: u32,

@@ -21,9 +21,11 @@ mod view;
 mod tests;
 
 pub use channel::{ROTATION_GRACE_DEFAULT, ROTATION_GRACE_MAX};
+pub(crate) use channel::find as find_channel;
 pub use check::ChannelCheck;
 pub use key::{ADMIN_KEY_BYTES_MAX, ADMIN_KEY_BYTES_MIN, ADMIN_KEY_NAME, create_key_offline};
 pub use list::ListQuery;
+pub(crate) use list::page;
 pub use queue::DEAD_LETTER_SOURCES_MAX;
 pub use view::{
     ChannelState, ChannelView, CmqKeyView, EventTypeView, KeyCreated, KeyView, Put, QueueView,

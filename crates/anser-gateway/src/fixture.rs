@@ -33,6 +33,7 @@ use crate::blobs::{BlobHandles, BlobOptions, BlobPlace, Blobs};
 use crate::config::{
     ChannelEntry, Destination, EndpointState, Meta, QueueEntry, Snapshot, Subscription, Topic,
 };
+use crate::connections::Connections;
 use crate::dispatch;
 use crate::fetch::Fetches;
 use crate::gateway::{Gateway, GatewayOptions, Phase};
@@ -110,6 +111,7 @@ impl Fixture {
             leasing,
             intake: Intake::default(),
             sessions: Sessions::default(),
+            connections: Connections::default(),
             refusals: RefusalJournal::default(),
             fetches: Fetches::default(),
             admin_lock: tokio::sync::Mutex::new(()),

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::blobs::{Blobs, SignedLinks};
 use crate::config::{LoadError, Snapshot};
+use crate::connections::Connections;
 use crate::credentials::Credentials;
 use crate::dispatch;
 use crate::fetch::Fetches;
@@ -121,6 +122,8 @@ pub struct Gateway {
     pub(crate) intake: Intake,
     /// Live clients.
     pub(crate) sessions: Sessions,
+    /// The channels that are connected to their platforms.
+    pub(crate) connections: Connections,
     /// Which refusals of platforms' requests are logged.
     pub(crate) refusals: RefusalJournal,
     /// Who fetches a file from a platform.

@@ -92,7 +92,7 @@ impl Gateway {
     ///
     /// # Errors
     /// Why not all that could be taken was: the same request again brings the rest.
-    async fn take_events(
+    pub(crate) async fn take_events(
         &self,
         entry: &ChannelEntry,
         source: Source,

@@ -10,6 +10,7 @@ pub mod blobs;
 mod bridge;
 pub mod change;
 pub mod config;
+pub mod connections;
 mod credentials;
 pub mod dispatch;
 pub mod fetch;

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::answers::AnswerPublisher;
 use crate::config::{self, QueueEntry, Snapshot, Topic};
+use crate::connections::{Connections, supervise};
 use crate::credentials::Credentials;
 use crate::dispatch::{self, EndpointEvent, Notice};
 use crate::fetch::Fetches;
@@ -93,6 +94,7 @@ impl Gateway {
             leasing: leasing.clone(),
             intake: Intake::default(),
             sessions: Sessions::default(),
+            connections: Connections::default(),
             refusals: RefusalJournal::default(),
             fetches: Fetches::default(),
             admin_lock: tokio::sync::Mutex::new(()),
@@ -109,6 +111,8 @@ impl Gateway {
             spawn(sweep(gateway.clone())),
         ];
         *gateway.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+        let supervisor = spawn(supervise(gateway.clone()));
+        gateway.connections.supervised_by(supervisor);
         Ok(gateway)
     }
 
@@ -161,6 +165,12 @@ impl Gateway {
             }
             running
         });
+        // While what came in can still be stored, and answered.
+        if let Some(supervisor) = self.connections.take_supervisor()
+            && tokio::time::timeout(limit, supervisor).await.is_err()
+        {
+            tracing::warn!("connections to platforms did not end in time");
+        }
         self.intake.close();
         self.leasing.close();
         self.leasing.limit_duty(limit);

@@ -23,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub(crate) use cursor::List;
 pub(crate) use reported::reported;
 pub use view::Names;
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use anser_core::connection::Loss;
 use anser_core::id::ResourceId;
 use anser_core::inbound::RefusalKind;
 use anser_core::outcome::OutcomeClass;
@@ -39,6 +40,18 @@ const REFUSALS: [RefusalKind; 5] = [
     RefusalKind::Method,
 ];
 
+/// Why connections end, in the order of their counters, with their names.
+const LOSSES: [(Loss, &str); 8] = [
+    (Loss::Network, "network"),
+    (Loss::Asked, "asked"),
+    (Loss::Deaf, "deaf"),
+    (Loss::Refused, "refused"),
+    (Loss::Replaced, "replaced"),
+    (Loss::Limited, "limited"),
+    (Loss::Protocol, "protocol"),
+    (Loss::Stopped, "stopped"),
+];
+
 /// Everything the gateway counts since its start.
 #[derive(Debug)]
 pub struct Metrics {
@@ -47,6 +60,7 @@ pub struct Metrics {
     attempts: Counters<ResourceId, [AtomicU64; CLASSES.len()]>,
     queues: Counters<ResourceId, QueueCounters>,
     inbound: Counters<ResourceId, InboundCounters>,
+    connections: Counters<ResourceId, ConnectionCounters>,
     commits: Histogram,
     groups: Histogram,
     latency: Histogram,
@@ -87,6 +101,15 @@ struct InboundCounters {
     lost: AtomicU64,
     deferred: AtomicU64,
     refused: [AtomicU64; REFUSALS.len()],
+}
+
+#[derive(Debug, Default)]
+struct ConnectionCounters {
+    /// Those that were live.
+    lost: [AtomicU64; LOSSES.len()],
+    /// Those that were not.
+    failed: [AtomicU64; LOSSES.len()],
+    unread: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -150,6 +173,7 @@ impl Metrics {
             attempts: Counters::default(),
             queues: Counters::default(),
             inbound: Counters::default(),
+            connections: Counters::default(),
             // 50 µs to 1.6 s: from a commit without fsync to a disk in trouble.
             commits: Histogram::new(exponential_buckets(0.000_05, 2.0, 16)),
             groups: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
@@ -274,6 +298,27 @@ impl Metrics {
             if let Some(place) = REFUSALS.iter().position(|known| *known == kind) {
                 counters.refused[place].fetch_add(1, Ordering::Relaxed);
             }
+        });
+    }
+
+    /// A channel's connection ended, or was not made.
+    pub fn connection_ended(&self, channel: ResourceId, loss: Loss, was_live: bool) {
+        self.connections.with(channel, |counters| {
+            let counters = if was_live {
+                &counters.lost
+            } else {
+                &counters.failed
+            };
+            if let Some(place) = LOSSES.iter().position(|(known, _)| *known == loss) {
+                counters[place].fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Something came over a channel's connection that cannot be read.
+    pub fn connection_unread(&self, channel: ResourceId) {
+        self.connections.with(channel, |counters| {
+            counters.unread.fetch_add(1, Ordering::Relaxed);
         });
     }
 

@@ -162,7 +162,29 @@ impl Sender {
     /// Sends one request and reads the answer, within `deadline`. Dropping the future gives the attempt up and closes
     /// its HTTP/1.1 connection (resets its HTTP/2 stream).
     pub async fn send(&self, request: HttpRequest, deadline: Duration) -> Report {
+        let trace = Trace::start(&*self.clock, deadline);
+        self.send_traced(request, deadline, trace).await
+    }
+
+    /// As [`Sender::send`], and reads up to `answer_max` bytes of the answer: for what platforms are asked that tells more
+    /// than what became of a message.
+    pub async fn query(
+        &self,
+        request: HttpRequest,
+        deadline: Duration,
+        answer_max: usize,
+    ) -> Report {
         let mut trace = Trace::start(&*self.clock, deadline);
+        trace.answer_max = answer_max;
+        self.send_traced(request, deadline, trace).await
+    }
+
+    async fn send_traced(
+        &self,
+        request: HttpRequest,
+        deadline: Duration,
+        mut trace: Trace<'_>,
+    ) -> Report {
         let HttpRequest {
             method,
             url,

@@ -66,6 +66,7 @@ impl Gateway {
         self.config.store(Arc::clone(&next));
         self.dispatch.config_changed();
         self.leasing.configured();
+        self.connections.configured();
         next
     }
 }

@@ -8,7 +8,7 @@ use anser_core::Problem;
 use anser_core::channel::{Channel, ChannelKind, Manifest};
 use anser_core::id::ResourceId;
 use anser_core::name::{check_name, fold, queue_address};
-use anser_core::resource::{ChannelSpec, Scope};
+use anser_core::resource::{ChannelSpec, InboundVia, Scope};
 use anser_core::store::{ConfigChange, ConfigKind};
 use serde_json::Value;
 
@@ -35,6 +35,8 @@ pub const ROTATION_GRACE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The capability of kinds that take in what their platform sends.
 const RECEIVE: &str = "receive";
+/// The capability of kinds that keep a connection to their platform.
+const CONNECT: &str = "connect";
 
 impl Gateway {
     /// Every kind of channel, by name.
@@ -394,24 +396,62 @@ fn check_inbound(
         let detail = format!("there is no topic {topic:?}; create it first");
         return Err(Problem::invalid("unknown_topic", "inbound.topic", detail));
     }
+    match inbound.via {
+        InboundVia::Callback => check_callback(spec, channel, manifest),
+        InboundVia::Connection => check_connection(spec, channel, manifest),
+    }
+}
+
+/// What its platform posts must be verified.
+fn check_callback(
+    spec: &ChannelSpec,
+    channel: &dyn Channel,
+    manifest: &Manifest,
+) -> Result<(), Problem> {
     if !manifest.capabilities.contains(&RECEIVE) {
         let what = format!("taking in what is sent to a channel of kind {}", spec.kind);
         return Err(Problem::not_available("inbound", &what));
     }
-    if channel.inbound().is_none() {
-        return Err(Problem::invalid(
-            "missing_secret",
-            "settings",
-            format!(
-                "what comes in could not be verified: give the settings of the kind {} that are for it, such as its signing secret; GET /v1/channel-kinds describes them",
-                spec.kind
-            ),
-        ));
+    if channel.inbound().is_some() {
+        return Ok(());
     }
-    Ok(())
+    Err(Problem::invalid(
+        "missing_secret",
+        "settings",
+        format!(
+            "what comes in could not be verified: give the settings of the kind {} that are for it, such as its signing secret; GET /v1/channel-kinds describes them",
+            spec.kind
+        ),
+    ))
 }
 
-pub(super) fn find<'s>(
+/// It must be able to connect.
+fn check_connection(
+    spec: &ChannelSpec,
+    channel: &dyn Channel,
+    manifest: &Manifest,
+) -> Result<(), Problem> {
+    if !manifest.capabilities.contains(&CONNECT) {
+        let what = format!(
+            "a connection to the platform of a channel of kind {}",
+            spec.kind
+        );
+        return Err(Problem::not_available("inbound.via", &what));
+    }
+    if channel.connector().is_some() {
+        return Ok(());
+    }
+    Err(Problem::invalid(
+        "missing_secret",
+        "settings",
+        format!(
+            "the channel cannot connect to its platform: give the settings of the kind {} that are for that, such as its token; GET /v1/channel-kinds describes them",
+            spec.kind
+        ),
+    ))
+}
+
+pub(crate) fn find<'s>(
     snapshot: &'s Snapshot,
     name: &str,
 ) -> Result<&'s Arc<ChannelEntry>, Problem> {

@@ -29,7 +29,7 @@ impl Default for ListQuery {
 ///
 /// # Errors
 /// `out_of_range` or `invalid_cursor`.
-pub(super) fn page<T, V>(
+pub(crate) fn page<T, V>(
     mut members: Vec<(String, T)>,
     query: &ListQuery,
     view: impl Fn(T) -> V,

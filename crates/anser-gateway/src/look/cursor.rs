@@ -14,13 +14,13 @@ const BYTES: usize = 1 + 8 + CHECK_BYTES;
 const CHECK_BYTES: usize = 8;
 
 /// One list: what a cursor is for.
-pub(super) struct List {
+pub(crate) struct List {
     context: Context,
 }
 
 impl List {
     /// The list `name` of an installation, with the filters that its cursors belong to.
-    pub(super) fn new(installation: u64, name: &str, filters: &[Option<&str>]) -> Self {
+    pub(crate) fn new(installation: u64, name: &str, filters: &[Option<&str>]) -> Self {
         let mut context = Context::new(&SHA256);
         context.update(b"anser list cursor");
         context.update(&installation.to_be_bytes());
@@ -35,7 +35,7 @@ impl List {
     }
 
     /// The cursor for going on at `position`.
-    pub(super) fn write(&self, position: u64) -> String {
+    pub(crate) fn write(&self, position: u64) -> String {
         let mut bytes = [0; BYTES];
         bytes[0] = VERSION;
         bytes[1..9].copy_from_slice(&position.to_be_bytes());
@@ -47,7 +47,7 @@ impl List {
     ///
     /// # Errors
     /// 422 `invalid_cursor` for a text that this list did not write.
-    pub(super) fn read(&self, cursor: Option<&str>) -> Result<Option<u64>, Problem> {
+    pub(crate) fn read(&self, cursor: Option<&str>) -> Result<Option<u64>, Problem> {
         let Some(cursor) = cursor else {
             return Ok(None);
         };

@@ -35,6 +35,7 @@ impl Gateway {
             channels: channels.chain(queues).collect(),
             depths: self.store.depths(),
             ages: ages.collect(),
+            connections: self.connections.live(),
             attempts_in_flight: self.dispatch.in_flight(),
             receives_waiting: self.leasing.waiting(),
             version: env!("CARGO_PKG_VERSION"),

@@ -16,7 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::{CLASSES, InboundCounters, Metrics, QueueCounters, REFUSALS, RouteCounters};
+use super::{CLASSES, InboundCounters, LOSSES, Metrics, QueueCounters, REFUSALS, RouteCounters};
 
 /// The media type of [`Metrics::render`]'s text (OpenMetrics 1.0, "Overall Structure").
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -32,6 +32,8 @@ pub struct Gauges {
     pub depths: Vec<Depth>,
     /// How long the oldest due deliveries have been due.
     pub ages: Vec<Age>,
+    /// The channels that are to be connected to their platforms, and whether they are.
+    pub connections: Vec<(ResourceId, bool)>,
     /// Attempts under way.
     pub attempts_in_flight: usize,
     /// Receives that wait for a message.
@@ -66,6 +68,7 @@ impl Metrics {
         queues(&mut registry, gauges);
         self.consumed(&mut registry, gauges);
         self.inbound(&mut registry, gauges);
+        self.connections(&mut registry, gauges);
         self.blobs(&mut registry);
         self.process(&mut registry, gauges);
         let mut text = String::new();
@@ -235,6 +238,48 @@ impl Metrics {
         );
     }
 
+    fn connections(&self, registry: &mut Registry, gauges: &Gauges) {
+        let live = Family::<Labels, Gauge>::default();
+        for (channel, is_live) in &gauges.connections {
+            let labels = vec![("channel", name(&gauges.channels, *channel))];
+            live.get_or_create(&labels).set(i64::from(*is_live));
+        }
+        registry.register(
+            "connection_live",
+            "Whether a channel's connection to its platform is live, by channel",
+            live,
+        );
+        let channels = self
+            .connections
+            .retain(|channel| gauges.channels.contains_key(channel));
+        let (lost, failed) = (CounterFamily::default(), CounterFamily::default());
+        let unread = CounterFamily::default();
+        for (channel, counters) in &channels {
+            let channel = ("channel", name(&gauges.channels, *channel));
+            add(&unread, &vec![channel.clone()], &counters.unread);
+            for (place, (_, reason)) in LOSSES.iter().enumerate() {
+                let labels = vec![channel.clone(), ("reason", (*reason).to_owned())];
+                add(&lost, &labels, &counters.lost[place]);
+                add(&failed, &labels, &counters.failed[place]);
+            }
+        }
+        registry.register(
+            "connection_lost",
+            "Connections to platforms that were live and ended, by channel and reason",
+            lost,
+        );
+        registry.register(
+            "connection_failed",
+            "Attempts to connect to platforms that failed, by channel and reason",
+            failed,
+        );
+        registry.register(
+            "connection_unread",
+            "What came over connections and cannot be read, by channel",
+            unread,
+        );
+    }
+
     fn blobs(&self, registry: &mut Registry) {
         let of = &self.blobs;
         for (metric, help, counted) in [
@@ -372,6 +417,7 @@ const fn class_name(class: OutcomeClass) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anser_core::connection::Loss;
     use anser_core::inbound::RefusalKind;
     use anser_core::store::{BlobTotals, CommitObserver as _};
 
@@ -394,6 +440,7 @@ mod tests {
                 channel: ResourceId(2),
                 due_for: Duration::from_millis(1_500),
             }],
+            connections: vec![(ResourceId(2), true)],
             attempts_in_flight: 4,
             receives_waiting: 6,
             version: "1.2.3",
@@ -410,6 +457,7 @@ mod tests {
         metrics.queue_received(ResourceId(3), 3);
         metrics.inbound_received(ResourceId(2), 7, 1);
         metrics.inbound_refused(ResourceId(2), RefusalKind::Forged);
+        metrics.connection_ended(ResourceId(2), Loss::Deaf, true);
         metrics.committed(5, Duration::from_millis(2));
         metrics.blob_stored(7);
         metrics.blobs_kept(BlobTotals { count: 2, bytes: 9 });
@@ -434,6 +482,9 @@ mod tests {
             "anser_inbound_received_total{channel=\"shop\"} 7",
             "anser_inbound_duplicates_total{channel=\"shop\"} 1",
             "anser_inbound_refused_total{channel=\"shop\",reason=\"wrong_signature\"} 1",
+            "anser_connection_live{channel=\"shop\"} 1",
+            "anser_connection_lost_total{channel=\"shop\",reason=\"deaf\"} 1",
+            "anser_connection_failed_total{channel=\"shop\",reason=\"deaf\"} 0",
             "anser_blobs_stored_bytes_total 7",
             "anser_blobs_swept_total 0",
             "anser_blobs_kept 2",

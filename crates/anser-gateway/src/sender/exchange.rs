@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use anser_core::channel::{Exchange, HttpResponse, SendError, SendErrorKind};
-use anser_core::limits::RESPONSE_BYTES_MAX;
 use bytes::Bytes;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
@@ -177,7 +176,8 @@ impl Http1 {
             Ok(answer) => answer.into_parts(),
             Err(error) => return not_answered(error, trace),
         };
-        let read = read_body(body, |cx, body| self.poll_body(cx, body.as_mut())).await;
+        let cap = trace.answer_max;
+        let read = read_body(body, cap, |cx, body| self.poll_body(cx, body.as_mut())).await;
         let (bytes, whole) = match read {
             Ok(read) => read,
             Err(error) => return Tried::Done(Err(of_http(&error, true))),
@@ -293,7 +293,8 @@ impl Http2 {
                 detail: format!("the answer has more than {RESPONSE_HEADERS_MAX} headers"),
             }));
         }
-        let read = read_body(body, |cx, body| body.as_mut().poll_frame(cx)).await;
+        let cap = trace.answer_max;
+        let read = read_body(body, cap, |cx, body| body.as_mut().poll_frame(cx)).await;
         Tried::Done(match read {
             Ok((bytes, _)) => Ok(HttpResponse {
                 status: head.status,
@@ -353,9 +354,10 @@ pub(super) fn not_answered(mut error: TrySendError<Outgoing>, trace: &mut Trace<
 
 pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
 
-/// The body up to the cap, and whether that is all of it. Copied out of hyper's buffer, which is used again that way.
+/// The body up to `cap` bytes, and whether that is all of it. Copied out of hyper's buffer, which is used again that way.
 async fn read_body(
     body: Incoming,
+    cap: usize,
     mut poll: impl FnMut(&mut Context<'_>, &mut Pin<&mut Incoming>) -> Polled,
 ) -> Result<(Bytes, bool), hyper::Error> {
     let mut body = pin!(body);
@@ -368,7 +370,7 @@ async fn read_body(
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        let room = RESPONSE_BYTES_MAX - bytes.len();
+        let room = cap - bytes.len();
         if data.len() > room {
             bytes.extend_from_slice(&data[..room]);
             return Ok((Bytes::from(bytes), false));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anser_core::attempt::Timing;
 use anser_core::channel::{Exchange, Report, SendError, SendErrorKind};
 use anser_core::clock::Clock;
+use anser_core::limits::RESPONSE_BYTES_MAX;
 
 use super::body::Progress;
 
@@ -43,6 +44,8 @@ pub(super) struct Trace<'a> {
     clock: &'a dyn Clock,
     started: Duration,
     deadline: Duration,
+    /// Bytes that are read of the answer's body.
+    pub(super) answer_max: usize,
     /// How far it has come.
     pub(super) phase: Phase,
     /// Whether any byte of the request may have left.
@@ -61,6 +64,7 @@ impl<'a> Trace<'a> {
             clock,
             started: clock.monotonic(),
             deadline,
+            answer_max: RESPONSE_BYTES_MAX,
             phase: Phase::Room,
             sent: false,
             shared: None,

@@ -122,7 +122,7 @@ impl Sender {
 }
 
 impl Socket {
-    /// Takes a frame to be sent by [`Socket::next`]. False: too many wait already, so that the peer takes nothing.
+    /// Takes a frame to be sent by [`Socket::poll_next`]. False: too many wait already, so that the peer takes nothing.
     #[must_use]
     pub fn send(&mut self, frame: Frame) -> bool {
         if self.unsent.len() >= FRAMES_UNSENT_MAX {
@@ -137,12 +137,6 @@ impl Socket {
         true
     }
 
-    /// Sends what waits, and answers with what comes next; without `read` only when the socket breaks. Nothing is lost when
-    /// the future is dropped.
-    pub async fn next(&mut self, read: bool) -> Heard {
-        poll_fn(|cx| self.poll_next(cx, read)).await
-    }
-
     /// Sends what waits and a close frame. The caller limits the time.
     pub async fn close(mut self) {
         let frame = CloseFrame {
@@ -154,7 +148,8 @@ impl Socket {
         let _ = poll_fn(|cx| self.poll_send(cx)).await;
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<Heard> {
+    /// Sends what waits, and answers with what comes next; without `read` only when the socket breaks.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<Heard> {
         if let Poll::Ready(Err(error)) = self.poll_send(cx) {
             return Poll::Ready(broken(&error));
         }

@@ -1,0 +1,120 @@
+//! Who keeps each channel's connection: starts a task for each channel that is to be connected, stops those of channels that
+//! changed or are gone, and ends them all with the gateway. Must not connect anything itself.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anser_core::id::ResourceId;
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+
+use super::line::{Line, Stop};
+use crate::gateway::{Gateway, Phase};
+
+/// Before a channel is connected again whose task broke down, which must not happen.
+const AFTER_PANIC: Duration = Duration::from_secs(60);
+
+/// A channel's task.
+struct Running {
+    line: Arc<Line>,
+    stop: watch::Sender<Option<Stop>>,
+    task: Id,
+}
+
+/// All of them.
+#[derive(Default)]
+struct Lines {
+    running: HashMap<ResourceId, Running>,
+    tasks: JoinSet<()>,
+}
+
+/// Keeps the channels connected that are to be, until the gateway stops.
+pub(crate) async fn supervise(gateway: Arc<Gateway>) {
+    let mut lines = Lines::default();
+    let mut phase = gateway.phase.subscribe();
+    lines.reconcile(&gateway, None);
+    loop {
+        let broken = tokio::select! {
+            biased;
+            _ = phase.wait_for(|phase| *phase != Phase::Running) => break,
+            Some(ended) = lines.tasks.join_next_with_id() => lines.ended(&gateway, ended),
+            () = gateway.connections.changed.notified() => None,
+        };
+        lines.reconcile(&gateway, broken);
+    }
+    for running in lines.running.values() {
+        running.tell(Stop::Shutdown);
+    }
+    while let Some(ended) = lines.tasks.join_next_with_id().await {
+        lines.ended(&gateway, ended);
+    }
+}
+
+impl Lines {
+    /// Stops what is not to be any more, and starts what is to be and is not. `broken`: a channel whose task broke down.
+    fn reconcile(&mut self, gateway: &Arc<Gateway>, broken: Option<ResourceId>) {
+        let snapshot = gateway.config.load_full();
+        for (id, running) in &self.running {
+            match snapshot.channels_by_id.get(id) {
+                None => running.tell(Stop::Deleted),
+                Some(entry) if running.line.differs(entry) => running.tell(Stop::Changed),
+                Some(_) => {}
+            }
+        }
+        for (id, entry) in &snapshot.channels_by_id {
+            // One that is being stopped is started when it has ended.
+            if self.running.contains_key(id) {
+                continue;
+            }
+            if let Some(line) = Line::of(entry, gateway) {
+                let pause = if broken == Some(*id) {
+                    AFTER_PANIC
+                } else {
+                    Duration::ZERO
+                };
+                self.start(gateway, Arc::new(line), pause);
+            }
+        }
+    }
+
+    fn start(&mut self, gateway: &Arc<Gateway>, line: Arc<Line>, pause: Duration) {
+        let (stop, stopped) = watch::channel(None);
+        let run = Arc::clone(&line).run(Arc::clone(gateway), stopped, pause);
+        let task = self.tasks.spawn(run).id();
+        let id = line.id();
+        gateway.connections.lines().insert(id, Arc::clone(&line));
+        self.running.insert(id, Running { line, stop, task });
+    }
+
+    /// Answers the channel if its task broke down.
+    fn ended(
+        &mut self,
+        gateway: &Gateway,
+        ended: Result<(Id, ()), JoinError>,
+    ) -> Option<ResourceId> {
+        let (task, broken) = match ended {
+            Ok((task, ())) => (task, false),
+            Err(error) => {
+                tracing::error!(%error, "the task of a connection ended badly");
+                (error.id(), true)
+            }
+        };
+        let found = self.running.iter().find(|(_, one)| one.task == task);
+        let channel = found.map(|(id, _)| *id)?;
+        self.running.remove(&channel);
+        gateway.connections.lines().remove(&channel);
+        broken.then_some(channel)
+    }
+}
+
+impl Running {
+    /// Tells it to stop, and why; the first reason stays.
+    fn tell(&self, why: Stop) {
+        self.stop.send_if_modified(|stop| {
+            let first = stop.is_none();
+            stop.get_or_insert(why);
+            first
+        });
+    }
+}
