@@ -2,6 +2,7 @@
 //! checks are here; what refers to other resources is checked by the gateway.
 
 mod bridge;
+mod issuer;
 mod robot;
 mod trigger;
 
@@ -14,6 +15,10 @@ use crate::problem::Problem;
 use crate::retry::RetrySpec;
 
 pub use bridge::{BRIDGE_CHATS, BridgeNames, BridgeSpec};
+pub use issuer::{
+    ISSUER_SECRET_BYTES_MAX, ISSUER_SECRET_BYTES_MIN, IssuerSpec, RightsSpec, SigningAlgorithm,
+    TOKEN_LIFETIME_DEFAULT, TOKEN_LIFETIME_MAX,
+};
 pub use robot::{ROBOT_ADDRESSES_MAX, ROBOT_DIALECTS_MAX, ROBOT_SECRET_BYTES_MAX, RobotSpec};
 
 pub use trigger::{TRIGGER_BATCH_MAX, TRIGGER_WAIT_MAX, TriggerSpec};

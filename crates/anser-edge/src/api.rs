@@ -7,6 +7,7 @@ mod channel;
 mod cloud_event;
 mod event;
 mod event_type;
+mod issuer;
 mod key;
 mod kind;
 mod lease;
@@ -39,6 +40,7 @@ pub(crate) fn routes() -> Vec<Route> {
         queue::routes(),
         lease::routes(),
         robot::routes(),
+        issuer::routes(),
         event_type::routes(),
         key::routes(),
         system::routes(),

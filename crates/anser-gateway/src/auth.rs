@@ -8,7 +8,7 @@ mod tests;
 
 use anser_core::id::ResourceId;
 use anser_core::message::{Sender, SenderKind};
-use anser_core::name::{QUEUE_PREFIX, queue_address};
+use anser_core::name::{QUEUE_PREFIX, UserId, queue_address};
 use anser_core::random::Random;
 use anser_core::resource::Scope;
 use anser_core::{Problem, ProblemKind};
@@ -16,7 +16,7 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::config::Key;
+use crate::config::{Issuer, Key};
 use crate::gateway::Gateway;
 
 /// What every generated key begins with, so that people and secret scanners recognise it.
@@ -206,6 +206,27 @@ impl Principal {
 #[must_use]
 pub(crate) fn pattern_matches(pattern: &str, name: &str, ignoring_case: bool) -> bool {
     glob::matches(pattern, name, if ignoring_case { name.len() } else { 0 })
+}
+
+/// Refuses a user whom the issuer's tokens may not speak for.
+///
+/// # Errors
+/// 403 `user_not_allowed`.
+pub(crate) fn check_issuer_speaks_for(issuer: &Issuer, user: &UserId) -> Result<(), Problem> {
+    let patterns = issuer.spec.users.as_deref();
+    let covered = |patterns: &[String]| {
+        patterns
+            .iter()
+            .any(|pattern| pattern_matches(pattern, user.as_str(), false))
+    };
+    if patterns.is_none_or(covered) {
+        return Ok(());
+    }
+    let (name, user) = (&issuer.meta.name, user.as_str());
+    let detail = format!(
+        "the issuer {name:?} may not speak for the user {user:?}; its `users` say for whom it may"
+    );
+    Err(forbidden("user_not_allowed", detail).field("sub"))
 }
 
 fn sender(kind: SenderKind, id: &str) -> Sender {

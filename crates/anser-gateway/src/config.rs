@@ -22,15 +22,19 @@ use anser_core::filter::Filter;
 use anser_core::id::ResourceId;
 use anser_core::name::fold;
 use anser_core::resource::{
-    ChannelSpec, EventTypeSpec, KeySpec, Ordering, QueueSpec, Rate, RobotSpec, SubscriptionSpec,
-    TopicSpec,
+    ChannelSpec, EventTypeSpec, IssuerSpec, KeySpec, Ordering, QueueSpec, Rate, RobotSpec,
+    SubscriptionSpec, TopicSpec,
 };
 use anser_core::retry::RetrySchedule;
 use anser_core::store::DeliveryRow;
 use serde::{Deserialize, Serialize};
 
+use crate::tokens::Verifier;
+
 pub use bridge::{Bridge, Chat};
-pub(crate) use compile::{cmq_context, key as read_key, robot_context, secret_context};
+pub(crate) use compile::{
+    cmq_context, issuer_context, key as read_key, robot_context, secret_context,
+};
 pub use document::LoadError;
 pub(crate) use document::{CmqSecret, Envelope, subscription_key, write};
 pub use held::{HELD_INTERVALS_MAX, Held};
@@ -220,6 +224,16 @@ pub struct Robot {
     pub token: [u8; 32],
 }
 
+/// An issuer in force.
+pub struct Issuer {
+    /// Name and numbers.
+    pub meta: Meta,
+    /// As configured, its secret decrypted: never shown, never logged.
+    pub spec: IssuerSpec,
+    /// What the signatures of its tokens are checked with.
+    pub(crate) verifier: Verifier,
+}
+
 /// An event type in force.
 pub struct EventType {
     /// Name and numbers.
@@ -257,6 +271,8 @@ pub struct Snapshot {
     pub robots: HashMap<String, Arc<Robot>>,
     /// By SHA-256 of the token.
     pub robots_by_token: HashMap<[u8; 32], Arc<Robot>>,
+    /// By folded name.
+    pub issuers: HashMap<String, Arc<Issuer>>,
     /// When subscriptions and channels were held, by number; those that never were are absent.
     pub held: HashMap<ResourceId, Held>,
     /// The manifest of every kind of channel and its place in the registry, by the kind's name.
@@ -327,6 +343,12 @@ impl Snapshot {
     #[must_use]
     pub fn robot(&self, name: &str) -> Option<&Arc<Robot>> {
         self.robots.get(&fold(name))
+    }
+
+    /// The issuer of that name, whatever its case.
+    #[must_use]
+    pub fn issuer(&self, name: &str) -> Option<&Arc<Issuer>> {
+        self.issuers.get(&fold(name))
     }
 
     /// The key of that name, whatever its case.

@@ -34,6 +34,7 @@ pub mod robots;
 pub mod secrets;
 pub mod sender;
 pub mod sessions;
+pub mod tokens;
 mod trigger;
 
 pub use gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};

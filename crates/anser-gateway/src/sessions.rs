@@ -2,6 +2,7 @@
 //! session for whom it authenticated, hands over what the client asks and sends what the session is told. Must not know
 //! a wire, a frame or a socket.
 
+mod admission;
 mod identity;
 mod session;
 
@@ -15,6 +16,7 @@ use anser_core::name::UserId;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub(crate) use admission::token_rights;
 pub(crate) use session::Sessions;
 
 pub use identity::{Allowed, Identity, Rights};

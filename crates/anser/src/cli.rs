@@ -3,9 +3,9 @@
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::client::{
-    Api, BlobCommand, ChannelCommand, DeliveryCommand, KeyCommand, MessageCommand,
+    Api, BlobCommand, ChannelCommand, DeliveryCommand, IssuerCommand, KeyCommand, MessageCommand,
     PublishArguments, QueueCommand, Remote, RobotCommand, SendArguments, SubscriptionCommand,
-    TailArguments, TopicCommand,
+    TailArguments, TokenCommand, TopicCommand,
 };
 use crate::demo::DemoArguments;
 use crate::exit::{EXIT_CODES, Failure};
@@ -80,6 +80,12 @@ enum Ask {
     /// Robots: URLs that programs post to as they would to a group robot.
     #[command(subcommand)]
     Robot(RobotCommand),
+    /// Issuers: applications whose signed tokens open live sessions of their users.
+    #[command(subcommand)]
+    Issuer(IssuerCommand),
+    /// Tokens of live clients, signed for trying.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// API keys.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -141,6 +147,8 @@ impl Ask {
             Self::Queue(command) => command.run(api, output).await,
             Self::Blob(command) => command.run(api, output).await,
             Self::Robot(command) => command.run(api, output).await,
+            Self::Issuer(command) => command.run(api, output).await,
+            Self::Token(command) => command.run(api, output).await,
             Self::Key(command) => command.run(api, output).await,
             Self::Message(command) => command.run(api, output).await,
             Self::Delivery(command) => command.run(api, output).await,

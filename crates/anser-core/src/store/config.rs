@@ -24,11 +24,13 @@ pub enum ConfigKind {
     Queue,
     /// Robots.
     Robot,
+    /// Applications that sign tokens for their users.
+    Issuer,
 }
 
 impl ConfigKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Topic,
         Self::Channel,
         Self::Subscription,
@@ -37,6 +39,7 @@ impl ConfigKind {
         Self::Endpoint,
         Self::Queue,
         Self::Robot,
+        Self::Issuer,
     ];
 
     /// The name it is stored under.
@@ -51,6 +54,7 @@ impl ConfigKind {
             Self::Endpoint => "endpoint",
             Self::Queue => "queue",
             Self::Robot => "robot",
+            Self::Issuer => "issuer",
         }
     }
 }

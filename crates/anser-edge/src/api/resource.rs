@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use anser_core::Problem;
 use anser_core::resource::{
-    ChannelSpec, EventTypeSpec, QueueSpec, RobotSpec, SubscriptionSpec, TopicSpec,
+    ChannelSpec, EventTypeSpec, IssuerSpec, QueueSpec, RobotSpec, SubscriptionSpec, TopicSpec,
 };
 use anser_gateway::admin::{ListQuery, Put};
 use anser_gateway::look::Page;
@@ -140,6 +140,7 @@ impl Grammar for TopicSpec {}
 impl Grammar for ChannelSpec {}
 impl Grammar for QueueSpec {}
 impl Grammar for RobotSpec {}
+impl Grammar for IssuerSpec {}
 impl Grammar for SubscriptionSpec {}
 impl Grammar for EventTypeSpec {
     const NAME: &'static str = "^[A-Za-z0-9_.-]{1,128}$";

@@ -1,6 +1,7 @@
 //! Administration on a running gateway with the model store and a kind of channel that keeps secrets and sends nothing.
 
 mod channels;
+mod issuers;
 mod keys;
 mod outset;
 mod queues;

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use anser_core::Timestamp;
 use anser_core::id::ResourceId;
 use anser_core::resource::{
-    ChannelSpec, EventTypeSpec, QueueSpec, RobotSpec, Scope, SubscriptionSpec, TopicSpec,
+    ChannelSpec, EventTypeSpec, IssuerSpec, QueueSpec, RobotSpec, Scope, SubscriptionSpec,
+    TopicSpec,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::config::{ChannelEntry, EventType, Key, Meta, QueueEntry, Robot, Subscription, Topic};
+use crate::config::{
+    ChannelEntry, EventType, Issuer, Key, Meta, QueueEntry, Robot, Subscription, Topic,
+};
 use crate::secrets::{MASK, mask};
 
 /// A resource: what it carries beside its own fields, then these.
@@ -49,6 +52,9 @@ pub type TopicView = ResourceView<TopicSpec>;
 
 /// An event type as users see it.
 pub type EventTypeView = ResourceView<EventTypeSpec>;
+
+/// An issuer as users see it: its secret is masked, unless the gateway made it just now.
+pub type IssuerView = ResourceView<IssuerSpec>;
 
 /// A channel as users see it: the secrets of its settings are masked.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -193,6 +199,13 @@ pub(super) fn topic(topic: &Topic) -> TopicView {
 
 pub(super) fn event_type(event_type: &EventType) -> EventTypeView {
     ResourceView::new(&event_type.meta, event_type.spec.clone())
+}
+
+/// `made` is the secret that the gateway has just made: it is shown this once.
+pub(super) fn issuer(issuer: &Issuer, made: Option<String>) -> IssuerView {
+    let mut spec = issuer.spec.clone();
+    spec.secret = spec.secret.map(|_| made.unwrap_or_else(|| MASK.to_owned()));
+    ResourceView::new(&issuer.meta, spec)
 }
 
 pub(super) fn channel(entry: &ChannelEntry) -> ChannelView {

@@ -7,8 +7,8 @@ use anser_core::channel::{ChannelKind, Manifest};
 use anser_core::filter::Filter;
 use anser_core::id::ResourceId;
 use anser_core::resource::{
-    ChannelSpec, EventTypeSpec, KeySpec, Ordering, QueueSpec, RobotSpec, SubscriptionSpec,
-    TopicSpec,
+    ChannelSpec, EventTypeSpec, IssuerSpec, KeySpec, Ordering, QueueSpec, RobotSpec,
+    SubscriptionSpec, TopicSpec,
 };
 use anser_core::retry::RetrySchedule;
 use anser_core::store::ConfigRow;
@@ -18,10 +18,11 @@ use super::document::{Envelope, LoadError, read, resource};
 use super::held::Held;
 use super::schema::compile_schema;
 use super::{
-    Bridge, ChannelEntry, CmqKey, Destination, EndpointState, EventType, Key, Meta, QueueEntry,
-    Robot, Snapshot, Subscription, Topic,
+    Bridge, ChannelEntry, CmqKey, Destination, EndpointState, EventType, Issuer, Key, Meta,
+    QueueEntry, Robot, Snapshot, Subscription, Topic,
 };
 use crate::secrets::{Sealer, parse_hex};
+use crate::tokens::Verifier;
 
 /// The manifest of every kind of channel and its place in the registry.
 pub(super) type Kinds = BTreeMap<&'static str, (usize, Arc<Manifest>)>;
@@ -265,6 +266,32 @@ pub(super) fn robot(row: &ConfigRow, sealer: &Sealer) -> Result<Robot, LoadError
         })?);
     }
     Ok(Robot { meta, spec, token })
+}
+
+/// What the secret of an issuer is bound to; `name` is the folded one.
+pub(crate) fn issuer_context(name: &str, created_at: Timestamp) -> String {
+    format!("issuer {name} {} secret", created_at.millis())
+}
+
+/// An issuer, ready to check tokens.
+pub(super) fn issuer(row: &ConfigRow, sealer: &Sealer) -> Result<Issuer, LoadError> {
+    let envelope: Envelope<IssuerSpec> = read(row)?;
+    let meta = meta(row, &envelope);
+    let mut spec = envelope.spec;
+    if let Some(sealed) = &spec.secret {
+        let plain = sealer.open(&issuer_context(&row.key, meta.created_at), sealed);
+        let plain = plain.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        spec.secret = Some(plain.ok_or_else(|| LoadError::WrongMasterKey {
+            resource: resource(row),
+            field: "secret".to_owned(),
+        })?);
+    }
+    let verifier = Verifier::new(&spec).map_err(LoadError::refused(row))?;
+    Ok(Issuer {
+        meta,
+        spec,
+        verifier,
+    })
 }
 
 /// An event type.

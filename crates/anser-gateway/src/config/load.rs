@@ -163,6 +163,10 @@ impl Snapshot {
                 self.robots_by_token.insert(robot.token, Arc::clone(&robot));
                 self.robots.insert(fold(&robot.meta.name), robot);
             }
+            ConfigKind::Issuer => {
+                let issuer = Arc::new(compile::issuer(row, sealer)?);
+                self.issuers.insert(fold(&issuer.meta.name), issuer);
+            }
             ConfigKind::EventType => {
                 let event_type = compile::event_type(row)?;
                 self.event_types
@@ -285,6 +289,9 @@ impl Snapshot {
                     self.robots_by_token.remove(&robot.token);
                 }
             }
+            ConfigKind::Issuer => {
+                self.issuers.remove(key);
+            }
             ConfigKind::EventType => {
                 self.event_types.remove(key);
             }
@@ -331,6 +338,7 @@ const fn order(kind: ConfigKind) -> u8 {
         ConfigKind::Key => 5,
         ConfigKind::EventType => 6,
         ConfigKind::Robot => 7,
+        ConfigKind::Issuer => 8,
     }
 }
 
