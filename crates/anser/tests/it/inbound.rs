@@ -2,6 +2,7 @@
 //! killed, and a bot that is a plain HTTP handler answers in the same chat and thread.
 
 mod echo;
+mod program;
 
 use std::time::Duration;
 
@@ -32,7 +33,10 @@ struct Stage {
 
 impl Stage {
     async fn set(handler: Value) -> Self {
-        let server = ServerOptions::default().start();
+        Self::on(ServerOptions::default().start(), handler).await
+    }
+
+    async fn on(server: Server, handler: Value) -> Self {
         let mut options = SimOptions::new(Platform::Slack);
         options.limits = Vec::new();
         let sim = Sim::start(options).await.unwrap();

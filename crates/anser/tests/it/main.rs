@@ -15,6 +15,7 @@ mod crash;
 mod demo;
 mod discord_bot;
 mod emitted;
+mod exec;
 #[cfg(feature = "external")]
 mod external;
 mod feishu_app;
