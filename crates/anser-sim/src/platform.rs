@@ -9,6 +9,7 @@ mod feishu_app;
 mod feishu_forms;
 mod fields;
 mod html;
+mod mailbag;
 mod slack;
 mod telegram;
 mod wecom;
@@ -232,6 +233,7 @@ impl Platform {
             Self::Feishu => feishu_app::TALKS.map(str::to_owned).to_vec(),
             Self::Slack => slack::talks(chats),
             Self::Telegram => telegram::talks(chats),
+            Self::DingTalk => dingtalk_app::TALKS.map(str::to_owned).to_vec(),
             _ => Vec::new(),
         }
     }

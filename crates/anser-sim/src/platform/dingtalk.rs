@@ -3,13 +3,16 @@
 
 use std::time::Duration;
 
+use anser_core::Timestamp;
 use serde_json::{Value, json};
 
 use super::dingtalk_app;
 use super::fields::{gist, list, text};
-use super::{Answer, Breach, Call, Desk, Letter, Refusal, Robot, Stand, Verdict};
+use super::{Answer, Breach, Call, Desk, Letter, Moment, Refusal, Robot, Stand, Verdict};
 use super::{hmac_base64, is_near, same_text};
+use crate::emit::{Said, Unsaid};
 use crate::limit::{Counted, Limit};
+use crate::line::{Heard, Told};
 
 const SEND: &str = "/robot/send";
 /// Bytes of a request's body.
@@ -77,6 +80,33 @@ impl Stand for DingTalk {
         };
         let done = json!({"errcode": 0, "errmsg": "ok"});
         Ok(Verdict::Taken(letter, Answer::json(200, &done)))
+    }
+
+    fn hear(
+        &mut self,
+        said: &Said,
+        desk: &mut Desk<'_>,
+        now: Timestamp,
+    ) -> Result<(Letter, Value), Unsaid> {
+        self.apps.hear(said, desk, now)
+    }
+
+    fn spread(&mut self, event: Value, copies: usize, moment: Moment) {
+        self.apps.spread(&event, copies, moment);
+    }
+
+    fn admit(&mut self, call: &Call, line: u64, _: &mut Desk<'_>) -> Result<(), Answer> {
+        self.apps.admit(call, line)
+    }
+
+    fn hear_line(
+        &mut self,
+        line: u64,
+        heard: Heard,
+        _: &mut Desk<'_>,
+        moment: Moment,
+    ) -> Vec<Told> {
+        self.apps.hear_line(line, heard, moment)
     }
 
     fn refusal(&self, code: &str, _wait: Duration) -> Answer {

@@ -2,6 +2,9 @@
 //! with HTTP 4xx and a word as `code`; the older part, which takes files, with `errcode` inside HTTP 200. From the open
 //! platform's server API. Must not know robots of a group.
 
+mod heard;
+mod lines;
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -10,13 +13,19 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::fields::{gist, text};
-use super::{Answer, Breach, Call, Desk, Gone, Letter, Refusal, Robot, Verdict, same_text};
+use super::{Answer, Breach, Call, Desk, Gone, Letter, Moment, Refusal, Robot, Verdict, same_text};
+use crate::emit::{Said, Unsaid};
 use crate::limit::{Counted, Limit};
+use crate::line::{Heard, Told};
 use crate::shelf::Parcel;
+use heard::HeardMessages;
+use lines::Lines;
 
 const TOKEN: &str = "/v1.0/oauth2/accessToken";
 /// Where messages to people are sent to.
 pub(super) const TO_USERS: &str = "/v1.0/robot/oToMessages/batchSend";
+/// Chats that people can write in: a group, and a person with the robot alone.
+pub(super) const TALKS: [&str; 2] = ["cidSim0000000000000000001==", "sim0001"];
 const TO_GROUP: &str = "/v1.0/robot/groupMessages/send";
 const USERS_RECALL: &str = "/v1.0/robot/otoMessages/batchRecall";
 const GROUP_RECALL: &str = "/v1.0/robot/groupMessages/recall";
@@ -116,6 +125,8 @@ pub(super) struct Apps {
     given: u64,
     /// Messages by their number: the app, the chat, and when.
     sent: BTreeMap<u64, (String, String, Timestamp)>,
+    heard: HeardMessages,
+    lines: Lines,
 }
 
 impl Apps {
@@ -127,6 +138,7 @@ impl Apps {
     ) -> Result<Verdict, Box<Refusal>> {
         match (&call.method, &*call.path) {
             (&Method::POST, TOKEN) => return self.give_token(call, desk),
+            (_, lines::OPEN) => return self.lines.ticket(call, desk),
             (&Method::POST, UPLOAD) => return self.upload(call, desk),
             (&Method::POST, TO_USERS | TO_GROUP | USERS_RECALL | GROUP_RECALL) => {}
             _ => return Ok(Verdict::Answered(Answer::text(404, "Not Found"))),
@@ -156,6 +168,33 @@ impl Apps {
             USERS_RECALL | GROUP_RECALL => self.recall(call, &app, &body),
             _ => self.send(call, desk, app, body),
         }
+    }
+
+    /// Takes what a person writes to the first app's robot.
+    pub(super) fn hear(
+        &mut self,
+        said: &Said,
+        desk: &Desk<'_>,
+        now: Timestamp,
+    ) -> Result<(Letter, Value), Unsaid> {
+        let app = desk.robots.iter().find(|robot| is_app(robot));
+        let app = app.ok_or_else(|| Unsaid::new("there is no app"))?;
+        self.heard.hear(said, &app.token, desk.number, now)
+    }
+
+    /// Takes what was said for the apps that are connected.
+    pub(super) fn spread(&mut self, event: &Value, copies: usize, moment: Moment) {
+        self.lines.spread(event, copies, moment);
+    }
+
+    /// Opens the WebSocket of an app.
+    pub(super) fn admit(&mut self, call: &Call, line: u64) -> Result<(), Answer> {
+        self.lines.admit(call, line)
+    }
+
+    /// What is said on a WebSocket.
+    pub(super) fn hear_line(&mut self, line: u64, heard: Heard, moment: Moment) -> Vec<Told> {
+        self.lines.hear(line, heard, moment)
     }
 
     fn owner(&self, call: &Call, token: &str) -> Option<String> {
@@ -398,6 +437,7 @@ fn message(
 pub(super) fn refusal(code: &str) -> Answer {
     let (status, message) = match code {
         "InvalidAuthentication" => (400, "不合法的access_token"),
+        "authFailed" => (401, "鉴权失败"),
         "Unauthorized" => (401, "未授权的访问"),
         "invalidClientIdOrSecret" => (400, "无效的clientId或者clientSecret"),
         "Forbidden.AccessDenied.QpsLimitForApi" => (403, "钉钉开放平台qps限流"),

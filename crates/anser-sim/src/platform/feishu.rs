@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use super::feishu_app;
 use super::feishu_forms::{check_card, check_post};
 use super::fields::{gist, text};
-use super::{Answer, Breach, Call, Desk, Letter, Refusal, Robot, Stand, Verdict};
+use super::{Answer, Breach, Call, Desk, Letter, Moment, Refusal, Robot, Stand, Verdict};
 use super::{hmac_base64, is_near, same_text};
 use crate::emit::{Said, Unsaid};
 use crate::limit::{Counted, Limit};
+use crate::line::{Heard, Told};
 
 const HOOK: &str = "/open-apis/bot/v2/hook/";
 /// Bytes of a request's body.
@@ -89,6 +90,24 @@ impl Stand for Feishu {
         now: Timestamp,
     ) -> Result<(Letter, Value), Unsaid> {
         self.apps.hear(said, desk, now)
+    }
+
+    fn spread(&mut self, event: Value, copies: usize, moment: Moment) {
+        self.apps.spread(&event, copies, moment);
+    }
+
+    fn admit(&mut self, call: &Call, line: u64, _: &mut Desk<'_>) -> Result<(), Answer> {
+        self.apps.admit(call, line)
+    }
+
+    fn hear_line(
+        &mut self,
+        line: u64,
+        heard: Heard,
+        _: &mut Desk<'_>,
+        moment: Moment,
+    ) -> Vec<Told> {
+        self.apps.hear_line(line, heard, moment)
     }
 
     fn refusal(&self, code: &str, wait: Duration) -> Answer {

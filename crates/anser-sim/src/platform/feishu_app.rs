@@ -4,6 +4,7 @@
 mod codes;
 mod content;
 mod events;
+mod lines;
 mod media;
 mod messages;
 
@@ -15,12 +16,14 @@ use http::{Method, header};
 use serde_json::{Value, json};
 
 use super::same_text;
-use super::{Answer, Breach, Call, Desk, Letter, Refusal, Robot, Verdict};
+use super::{Answer, Breach, Call, Desk, Letter, Moment, Refusal, Robot, Verdict};
 use crate::emit::{Said, Unsaid};
 use crate::limit::{Counted, Limit, Over};
+use crate::line::{Heard, Told};
 pub(super) use codes::refusal;
 use codes::{refuse, refuse_for};
 pub(super) use events::Events;
+use lines::Lines;
 use messages::Messages;
 
 const TENANT_TOKEN: &str = "/open-apis/auth/v3/tenant_access_token/internal";
@@ -75,6 +78,7 @@ pub(super) struct Apps {
     /// Tokens that were given.
     given: u64,
     messages: Messages,
+    lines: Lines,
 }
 
 /// A token of an app.
@@ -92,6 +96,9 @@ impl Apps {
     ) -> Result<Verdict, Box<Refusal>> {
         if call.method == Method::POST && [TENANT_TOKEN, APP_TOKEN].contains(&&*call.path) {
             return self.give_token(call, desk);
+        }
+        if call.path == lines::ADDRESS {
+            return Ok(self.lines.address(call, desk));
         }
         let known = [MESSAGES, IMAGES, FILES, BOT]
             .iter()
@@ -125,6 +132,21 @@ impl Apps {
         let bot = bot(&app.token);
         let heard = (app.token.as_str(), bot.as_str());
         self.messages.hear(said, heard, desk, now)
+    }
+
+    /// Takes an event for the apps that are connected.
+    pub(super) fn spread(&mut self, event: &Value, copies: usize, moment: Moment) {
+        self.lines.spread(event, copies, moment);
+    }
+
+    /// Opens the WebSocket of an app.
+    pub(super) fn admit(&mut self, call: &Call, line: u64) -> Result<(), Answer> {
+        self.lines.admit(call, line)
+    }
+
+    /// What is said on a WebSocket.
+    pub(super) fn hear_line(&mut self, line: u64, heard: Heard, moment: Moment) -> Vec<Told> {
+        self.lines.hear(line, heard, moment)
     }
 
     fn give_token(&mut self, call: &Call, desk: &Desk<'_>) -> Result<Verdict, Box<Refusal>> {

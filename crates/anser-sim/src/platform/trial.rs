@@ -1,5 +1,7 @@
 //! A stand-in without its listener, for the tests of each platform: a request in, status, headers and body out.
 
+mod lines;
+
 use std::time::Duration;
 
 use anser_core::Timestamp;

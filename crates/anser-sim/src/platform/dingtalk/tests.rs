@@ -43,7 +43,7 @@ fn the_sign_is_that_of_the_documents() {
     ] {
         let mut trial = Trial::of(Platform::DingTalk);
         trial.robot.secret = Some(secret.to_owned());
-        trial.now = anser_core::Timestamp::from_millis(time.parse().unwrap());
+        trial.now = Timestamp::from_millis(time.parse().unwrap());
         let token = trial.robot.token.clone();
         let target = format!("{SEND}?access_token={token}&timestamp={time}&sign={sign}");
         let answer = trial.post_to(&target, &text("hi"));

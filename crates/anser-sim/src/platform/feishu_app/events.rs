@@ -14,9 +14,9 @@ use super::super::hex;
 use crate::emit::{Attempt, Caller, Post, Secrets};
 
 /// How long an answer may take; that of the check of the URL, too, which real Feishu wants within a second.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// After which time what was not taken is sent again.
-const AGAIN: [Duration; 4] = [
+pub(super) const AGAIN: [Duration; 4] = [
     Duration::from_secs(15),
     Duration::from_secs(5 * 60),
     Duration::from_secs(3_600),
