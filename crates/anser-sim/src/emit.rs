@@ -24,10 +24,12 @@ pub(crate) const PERSON: &str = "Ann";
 /// What proves to a bot that an event is the platform's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Secrets {
-    /// What events are signed with: Feishu's Encrypt Key, without which its events are plain and unsigned, or Slack's
-    /// signing secret.
+    /// What events are signed or encrypted with: Feishu's Encrypt Key, without which its events are plain and unsigned,
+    /// Slack's signing secret, the secret of a DingTalk or WhatsApp app, WeCom's EncodingAESKey, or the seed of Discord's key
+    /// pair in hexadecimal digits.
     pub key: Option<String>,
-    /// What they carry: Feishu's Verification Token, or Telegram's secret token.
+    /// What they carry, or the check of the URL does: Feishu's Verification Token, Telegram's secret token, WeCom's Token,
+    /// WhatsApp's verify token.
     pub token: Option<String>,
 }
 
@@ -170,7 +172,7 @@ impl std::fmt::Display for Unsaid {
 impl std::error::Error for Unsaid {}
 
 /// A request to the callback URL.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Post {
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Bytes,
@@ -200,6 +202,10 @@ pub(crate) struct Attempt {
     pub(crate) number: u64,
     /// How often it was sent before.
     pub(crate) retries: u32,
+    /// It is a GET, as some platforms check a URL.
+    pub(crate) is_get: bool,
+    /// What is added to the URL's own query.
+    pub(crate) query: Vec<(&'static str, String)>,
     /// What became of it the last time.
     pub(crate) failed: Option<Failed>,
 }
@@ -210,6 +216,16 @@ pub(crate) enum Failed {
     /// Nobody was there, or hung up.
     Connection,
     /// No answer in time.
+            ..Self::default()
+        }
+    }
+
+    /// A GET with that query.
+    pub(crate) fn get(query: Vec<(&'static str, String)>) -> Self {
+        Self {
+            is_get: true,
+            query,
+            ..Self::default()
     Timeout,
     /// Another answer than a success.
     Status(u16),
@@ -223,7 +239,7 @@ pub(crate) trait Caller: Send + Sync {
     /// The secrets of a callback that was given none: the same at every start.
     fn secrets(&self) -> Secrets;
 
-    /// What is asked before the first event, if anything: the answer must hold the word.
+    /// What is asked before the first event, if anything.
     fn check(&self, secrets: &Secrets, word: &str, attempt: &Attempt) -> Option<Post>;
 
     /// An event as it is sent.
@@ -254,6 +270,12 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
+    /// Whether what that was answered with is right: mostly, whether it holds the word.
+    fn is_right(&self, word: &str, body: &[u8]) -> bool {
+        let mut parts = body.windows(word.len());
+        parts.any(|part| part == word.as_bytes())
+    }
+
     /// A number that nothing had before.
     pub(crate) fn next_number(&mut self) -> u64 {
         self.number += 1;

@@ -234,18 +234,42 @@ impl Platform {
             Self::Slack => slack::talks(chats),
             Self::Telegram => telegram::talks(chats),
             Self::DingTalk => dingtalk_app::TALKS.map(str::to_owned).to_vec(),
-            _ => Vec::new(),
+            Self::WeCom => wecom_app::TALKS.map(str::to_owned).to_vec(),
+            Self::Discord => discord::talks(chats),
+            Self::WhatsApp => whatsapp::TALKS.map(str::to_owned).to_vec(),
         }
     }
 
-    /// The secrets of a callback that was given none, the same at every start; `None` where the stand-in sends no events.
+    /// The secrets of a callback that was given none, the same at every start.
     #[must_use]
-    pub fn secrets(self) -> Option<Secrets> {
-        self.caller().map(Caller::secrets)
+    pub fn secrets(self) -> Secrets {
+        self.caller().secrets()
     }
 
-    /// How it sends events, where the stand-in does.
-    pub(crate) fn caller(self) -> Option<&'static dyn Caller> {
+    /// What the owner of a bot reads off the platform to verify its events, by the names that `anser sim` prints.
+    #[must_use]
+    pub fn proof(self, secrets: &Secrets) -> Vec<(&'static str, String)> {
+        let (key, token) = match self {
+            Self::Feishu => ("encrypt_key", "verification_token"),
+            Self::Slack => ("signing_secret", ""),
+            Self::Telegram => ("", "secret_token"),
+            Self::DingTalk => ("app_secret", ""),
+            Self::WeCom => ("encoding_aes_key", "callback_token"),
+            Self::WhatsApp => ("app_secret", "verify_token"),
+            Self::Discord => {
+                let key = discord::public_key(secrets);
+                return key.map(|key| ("public_key", key)).into_iter().collect();
+            }
+        };
+        [(key, &secrets.key), (token, &secrets.token)]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.clone()?)))
+            .filter(|(name, _)| !name.is_empty())
+            .collect()
+    }
+
+    /// How it sends events.
+    pub(crate) fn caller(self) -> &'static dyn Caller {
         match self {
             Self::Feishu => Some(&feishu_app::Events),
             Self::Slack => Some(&slack::Events),

@@ -91,12 +91,8 @@ async fn check(
         Err(Failed::Timeout) => return Err("it does not answer in time".to_owned()),
         Err(_) => return Err("it cannot be reached".to_owned()),
     };
-    let holds_word = answer
-        .body
-        .windows(word.len())
-        .any(|part| part == word.as_bytes());
     match answer.status {
-        200 if holds_word => Ok(()),
+        200 if caller.is_right(&word, &answer.body) => Ok(()),
         200 => Err("it did not answer the challenge".to_owned()),
         status => Err(format!("it answered {status}")),
     }
@@ -113,13 +109,20 @@ async fn send(callback: &Callback, post: Post, patience: Duration) -> Result<Ans
 
 /// One request on a connection of its own; `None` when there is no whole answer.
 async fn exchange(callback: &Callback, post: Post) -> Option<Answered> {
-    let url = callback.url();
+    let mut url = callback.url().clone();
+    if !post.query.is_empty() {
+        url.query_pairs_mut().extend_pairs(&post.query);
+    }
     let address = url.socket_addrs(|| None).ok()?;
     let stream = TcpStream::connect(&*address).await.ok()?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
     let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
     let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
-    let mut request = Request::post(target).header(header::HOST, host);
+    let request = match post.is_get {
+        true => Request::get(target),
+        false => Request::post(target),
+    };
+    let mut request = request.header(header::HOST, host);
     for (name, value) in post.headers {
         request = request.header(name, value);
     }

@@ -94,7 +94,8 @@ impl Sim {
         let house = Arc::new(House::new(options, format!("http://{address}"), alive));
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&house)));
-        if let (Some(callback), Some(caller)) = (&house.callback, platform.caller()) {
+        if let Some(callback) = &house.callback {
+            let caller = platform.caller();
             let callback = Arc::clone(callback);
             tasks.spawn(poster::run(Arc::clone(&house), callback, caller));
         }

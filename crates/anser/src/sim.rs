@@ -25,7 +25,7 @@ pub(crate) struct SimArguments {
     /// No rate limits: to see how fast a bot is. Sizes, tokens and signatures are checked as ever.
     #[arg(long)]
     unlimited: bool,
-    /// Where a bot of Feishu, Slack or Telegram is called back: what people write on the page is sent there. Without it,
+    /// Where a bot is called back: what people write on the page is sent there, signed as the platform does. Without it,
     /// events go to the bots that are connected or ask for them.
     #[arg(long, value_name = "URL")]
     callback: Option<String>,
@@ -41,6 +41,18 @@ pub(crate) struct SimArguments {
     /// Telegram: the secret token that updates carry; '' for none. Printed when not given.
     #[arg(long, value_name = "TOKEN", requires = "callback")]
     secret_token: Option<String>,
+    /// WeCom: the EncodingAESKey that events are encrypted with. Printed when not given.
+    #[arg(long, value_name = "KEY", requires = "callback")]
+    encoding_aes_key: Option<String>,
+    /// WeCom: the Token that they are signed with. Printed when not given.
+    #[arg(long, value_name = "TOKEN", requires = "callback")]
+    callback_token: Option<String>,
+    /// WhatsApp: the app's secret that events are signed with. Printed when not given.
+    #[arg(long, value_name = "SECRET", requires = "callback")]
+    app_secret: Option<String>,
+    /// WhatsApp: the token of the check of the URL. Printed when not given.
+    #[arg(long, value_name = "TOKEN", requires = "callback")]
+    verify_token: Option<String>,
     /// Send every event twice, as platforms do at times.
     #[arg(long)]
     duplicates: bool,
@@ -104,34 +116,30 @@ impl SimArguments {
             return Ok(None);
         };
         let platform = self.platform.name();
-        let Some(own) = self.platform.secrets() else {
-            anyhow::bail!(
-                "the stand-in of {platform} sends no events; those of feishu, slack and telegram do"
-            );
-        };
-        let names = self.secret_names();
-        for (name, given) in [
-            ("encrypt_key", &self.encrypt_key),
-            ("verification_token", &self.verification_token),
-            ("signing_secret", &self.signing_secret),
-            ("secret_token", &self.secret_token),
-        ] {
-            if given.is_some() && !names.contains(&name) {
-                let option = name.replace('_', "-");
+        let (key, token) = self.secret_names();
+        let given = [
+            ("encrypt-key", &self.encrypt_key),
+            ("verification-token", &self.verification_token),
+            ("signing-secret", &self.signing_secret),
+            ("secret-token", &self.secret_token),
+            ("encoding-aes-key", &self.encoding_aes_key),
+            ("callback-token", &self.callback_token),
+            ("app-secret", &self.app_secret),
+            ("verify-token", &self.verify_token),
+        ];
+        for (option, secret) in given {
+            if secret.is_some() && ![key, token].contains(&option) {
                 anyhow::bail!("--{option} is not for {platform}: leave it out");
             }
         }
-        let [key, token] = names.map(|name| match name {
-            "encrypt_key" => &self.encrypt_key,
-            "verification_token" => &self.verification_token,
-            "signing_secret" => &self.signing_secret,
-            "secret_token" => &self.secret_token,
-            _ => &None,
-        });
-        let chosen = |given: &Option<String>, own| match given {
-            Some(given) => Some(given.clone()).filter(|given| !given.is_empty()),
-            None => own,
+        let chosen = |name: &str, own: Option<String>| {
+            let given = given.iter().find(|(option, _)| *option == name);
+            match given.and_then(|(_, secret)| secret.as_ref()) {
+                Some(given) => Some(given.clone()).filter(|given| !given.is_empty()),
+                None => own,
+            }
         };
+        let own = self.platform.secrets();
         let secrets = Secrets {
             key: chosen(key, own.key),
             token: chosen(token, own.token),
@@ -144,24 +152,24 @@ impl SimArguments {
         }))
     }
 
-    /// What the platform calls the key and the token of a callback; empty for what it has not.
-    fn secret_names(&self) -> [&'static str; 2] {
+    /// The options for the key and the token of a callback; empty for what cannot be chosen: DingTalk signs with the secret of
+    /// the app, and Discord has a key pair.
+    fn secret_names(&self) -> (&'static str, &'static str) {
         match self.platform {
-            Platform::Feishu => ["encrypt_key", "verification_token"],
-            Platform::Slack => ["signing_secret", ""],
-            Platform::Telegram => ["", "secret_token"],
-            _ => ["", ""],
+            Platform::Feishu => ("encrypt-key", "verification-token"),
+            Platform::Slack => ("signing-secret", ""),
+            Platform::Telegram => ("", "secret-token"),
+            Platform::WeCom => ("encoding-aes-key", "callback-token"),
+            Platform::WhatsApp => ("app-secret", "verify-token"),
+            Platform::DingTalk | Platform::Discord => ("", ""),
         }
     }
 
-    /// Adds where events go, and the secrets that the channel must have.
+    /// Adds where events go, and what the channel must have to verify them.
     fn tell_callback(&self, told: &mut Value, secrets: &Secrets) {
         told["callback"] = self.callback.clone().into();
-        let [key, token] = self.secret_names();
-        for (name, value) in [(key, &secrets.key), (token, &secrets.token)] {
-            if let Some(value) = value {
-                told[name] = value.as_str().into();
-            }
+        for (name, value) in self.platform.proof(secrets) {
+            told[name] = value.into();
         }
     }
 }

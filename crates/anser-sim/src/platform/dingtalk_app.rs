@@ -2,6 +2,7 @@
 //! with HTTP 4xx and a word as `code`; the older part, which takes files, with `errcode` inside HTTP 200. From the open
 //! platform's server API. Must not know robots of a group.
 
+mod callback;
 mod heard;
 mod lines;
 
@@ -18,6 +19,7 @@ use crate::emit::{Said, Unsaid};
 use crate::limit::{Counted, Limit};
 use crate::line::{Heard, Told};
 use crate::shelf::Parcel;
+pub(super) use callback::Callbacks;
 use heard::HeardMessages;
 use lines::Lines;
 

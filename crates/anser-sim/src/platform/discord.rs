@@ -5,6 +5,7 @@ mod bot;
 mod codes;
 mod content;
 mod files;
+mod interactions;
 mod messages;
 mod webhook;
 
@@ -15,10 +16,14 @@ use anser_core::Timestamp;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
+use serde_json::Value;
 
-use super::{Answer, Breach, Call, Chat, ChatKind, Desk, Refusal, Robot, Stand, Verdict};
+use super::{Answer, Breach, Call, Chat, ChatKind, Desk, Letter, Refusal, Robot, Stand, Verdict};
+use crate::emit::{Said, Unsaid};
 use crate::limit::{Counted, Limit, Shape};
 use codes::{banned, refuse};
+use interactions::Open;
+pub(super) use interactions::{Interactions, public_key};
 use messages::Messages;
 
 const API: &str = "/api/";
@@ -97,10 +102,18 @@ pub(super) fn chats() -> Vec<Chat> {
     ]
 }
 
+/// The channels where people give commands, servers' first.
+pub(super) fn talks(chats: &[Chat]) -> Vec<String> {
+    let mut chats: Vec<&Chat> = chats.iter().collect();
+    chats.sort_by_key(|chat| chat.kind == ChatKind::Private);
+    chats.into_iter().map(bot::channel_id).collect()
+}
+
 /// The stand-in.
 #[derive(Default)]
 pub(super) struct Discord {
     messages: Messages,
+    interactions: Open,
     /// When answers of 401, 403 and 429 were given.
     invalid: VecDeque<Duration>,
 }
@@ -121,6 +134,15 @@ impl Stand for Discord {
             self.invalid.push_back(call.monotonic);
         }
         judged
+    }
+
+    fn hear(
+        &mut self,
+        said: &Said,
+        desk: &mut Desk<'_>,
+        now: Timestamp,
+    ) -> Result<(Letter, Value), Unsaid> {
+        self.interactions.hear(said, desk, now)
     }
 
     fn refusal(&self, code: &str, wait: Duration) -> Answer {
@@ -162,7 +184,10 @@ impl Discord {
         }
         match parts(&call.path).as_slice() {
             ["webhooks", id, token, rest @ ..] => {
-                webhook::judge(&mut self.messages, call, desk, (id, token, rest))
+                match self.interactions.get(id, token, call.now) {
+                    Some(open) => webhook::answer(&mut self.messages, call, desk, open, rest),
+                    None => webhook::judge(&mut self.messages, call, desk, (id, token, rest)),
+                }
             }
             [] => Err(refuse("404", Breach::Content)),
             parts => bot::judge(&mut self.messages, call, desk, parts),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use anser_core::Timestamp;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::{Digest as _, Md5};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use super::fields::{gist, list, text};
 use super::wecom_app;
 use super::{Answer, Breach, Call, Desk, Letter, Refusal, Stand, Verdict};
+use crate::emit::{Said, Unsaid};
 use crate::limit::{Counted, Limit};
 use crate::shelf::Parcel;
 
@@ -84,6 +86,15 @@ impl Stand for WeCom {
         };
         let done = json!({"errcode": 0, "errmsg": "ok"});
         Ok(Verdict::Taken(letter, Answer::json(200, &done)))
+    }
+
+    fn hear(
+        &mut self,
+        said: &Said,
+        desk: &mut Desk<'_>,
+        now: Timestamp,
+    ) -> Result<(Letter, Value), Unsaid> {
+        wecom_app::hear(said, desk, now)
     }
 
     fn refusal(&self, code: &str, _wait: Duration) -> Answer {

@@ -2,7 +2,9 @@
 //! every refusal, with `errcode` in the body, and to what it drops. From the developer centre's server API. Must not know
 //! robots of a group.
 
+mod callback;
 mod chats;
+mod heard;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -15,11 +17,16 @@ use super::fields::{gist, text};
 use super::{Answer, Breach, Call, Desk, Gone, Letter, Refusal, Robot, Verdict, same_text};
 use crate::limit::{Counted, Limit};
 use crate::shelf::Parcel;
+pub(super) use callback::Callbacks;
 use chats::Chats;
+pub(super) use heard::hear;
 
 const TOKEN: &str = "/cgi-bin/gettoken";
 pub(super) const SEND: &str = "/cgi-bin/message/send";
 const UPLOAD: &str = "/cgi-bin/media/upload";
+const GET: &str = "/cgi-bin/media/get";
+/// Members that write.
+pub(super) const TALKS: [&str; 2] = ["sim0001", "sim0002"];
 const RECALL: &str = "/cgi-bin/message/recall";
 const CHAT_CREATE: &str = "/cgi-bin/appchat/create";
 const CHAT_SEND: &str = "/cgi-bin/appchat/send";
@@ -111,7 +118,8 @@ impl Apps {
     ) -> Result<Verdict, Box<Refusal>> {
         match (&call.method, &*call.path) {
             (&Method::GET, TOKEN) => return self.give_token(call, desk, refuse),
-            (&Method::POST, SEND | UPLOAD | RECALL | CHAT_CREATE | CHAT_SEND) => {}
+            (&Method::POST, SEND | UPLOAD | RECALL | CHAT_CREATE | CHAT_SEND)
+            | (&Method::GET, GET) => {}
             _ => return Ok(Verdict::Answered(Answer::text(404, ""))),
         }
         let token = call.parameter("access_token").unwrap_or_default();
@@ -123,8 +131,10 @@ impl Apps {
             return Err(refuse("42001", Breach::Credentials));
         }
         let app = app.clone();
-        if call.path == UPLOAD {
-            return upload(call, desk, &app, refuse);
+        match &*call.path {
+            UPLOAD => return upload(call, desk, &app, refuse),
+            GET => return download(call, desk, &app, refuse),
+            _ => {}
         }
         let body: Value =
             serde_json::from_slice(&call.body).map_err(|_| refuse("47001", Breach::Content))?;
@@ -332,6 +342,33 @@ fn upload(
     let done = json!({"errcode": 0, "errmsg": "ok", "type": kind, "media_id": media_id,
         "created_at": call.now.seconds().to_string()});
     Ok(Verdict::Answered(Answer::json(200, &done)))
+}
+
+/// Gives a file back, the app's own or one that it was sent, for as long as it is kept.
+fn download(
+    call: &Call,
+    desk: &Desk<'_>,
+    app: &str,
+    refuse: Refuse,
+) -> Result<Verdict, Box<Refusal>> {
+    let media_id = call.parameter("media_id").unwrap_or_default();
+    let known = desk.shelf.get(media_id);
+    let known = known.filter(|known| known.robot == app && call.now.since(known.at) < UPLOAD_LIFE);
+    let found = known.and_then(|known| Some((known, known.content()?)));
+    let (known, bytes) = found.ok_or_else(|| refuse("40007", Breach::Content))?;
+    let media_type = known.media_type.as_deref();
+    let media_type = media_type.unwrap_or("application/octet-stream").to_owned();
+    let name = known.name.as_deref().unwrap_or(media_id);
+    let name = name.replace(['"', '\\'], "_");
+    let mut answer = Answer::bytes(bytes.clone());
+    answer.headers = vec![
+        ("content-type", media_type),
+        (
+            "content-disposition",
+            format!("attachment; filename=\"{name}\""),
+        ),
+    ];
+    Ok(Verdict::Answered(answer))
 }
 
 /// Checks what a message says by its type; answers the file that it names.

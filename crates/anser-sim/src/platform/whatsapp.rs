@@ -2,20 +2,26 @@
 //! an `error` with a code, from Meta's reference of the Cloud API. What the platform tells later by an event, such as that a
 //! person cannot be reached, is told at once. Must not fetch what a link names.
 
+mod callback;
 mod codes;
 mod content;
+mod heard;
 mod media;
 
 use std::time::Duration;
 
+use anser_core::Timestamp;
 use http::{Method, header};
 use serde_json::{Value, json};
 
 use super::fields::gist;
 use super::same_text;
 use super::{Answer, Breach, Call, Desk, Letter, Refusal, Robot, Stand, Verdict};
+use crate::emit::{Said, Unsaid};
 use crate::limit::{Counted, Limit, Shape};
+pub(super) use callback::Webhooks;
 use codes::{refuse, told, without_number};
+pub(super) use heard::TALKS;
 
 /// The version that the stand-in's own URL names; others are taken.
 const VERSION: &str = "v24.0";
@@ -69,6 +75,15 @@ impl Stand for WhatsApp {
             (&Method::GET, None) => media::about(call, desk, &number.token, id),
             _ => Err(without_number(id)),
         }
+    }
+
+    fn hear(
+        &mut self,
+        said: &Said,
+        desk: &mut Desk<'_>,
+        now: Timestamp,
+    ) -> Result<(Letter, Value), Unsaid> {
+        heard::hear(said, desk, now)
     }
 
     fn refusal(&self, code: &str, _wait: Duration) -> Answer {

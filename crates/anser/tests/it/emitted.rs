@@ -60,7 +60,27 @@ fn channel(platform: Platform, secrets: &Secrets) -> (&'static str, Value) {
             "telegram-bot",
             json!({"token": app.token, "secret_token": secrets.token}),
         ),
-        _ => {
+        Platform::DingTalk => (
+            "dingtalk-app",
+            json!({"app_key": app.token, "app_secret": app.secret}),
+        ),
+        Platform::WeCom => {
+            let (company, agent) = app.token.split_once('/').expect("company and app");
+            let agent: u32 = agent.parse().unwrap();
+            let settings = json!({"corp_id": company, "agent_id": agent, "corp_secret": app.secret,
+                "token": secrets.token, "encoding_aes_key": secrets.key});
+            ("wecom-app", settings)
+        }
+        Platform::WhatsApp => {
+            let settings = json!({"phone_number_id": app.token, "access_token": app.secret,
+                "app_secret": secrets.key, "verify_token": secrets.token});
+            ("whatsapp-cloud", settings)
+        }
+        Platform::Discord => {
+            let proof = platform.proof(secrets);
+            ("discord-bot", json!({"token": app.token, proof[0].0: proof[0].1}))
+        }
+        Platform::Feishu => {
             let mut settings = json!({"app_id": app.token, "app_secret": app.secret});
             for (name, secret) in [
                 ("encrypt_key", &secrets.key),
@@ -166,7 +186,12 @@ impl Stage {
 fn echo(bot: &Receiver, path: &str) {
     bot.rule(path, |request| {
         let message = request.json();
-        let text = message["body"]["segments"][0]["text"].as_str()?.to_owned();
+        // A command has its words in an option.
+        let text = match &message["body"]["data"]["options"]["text"] {
+            Value::Null => &message["body"]["segments"][0]["text"],
+            option => option,
+        };
+        let text = text.as_str()?.to_owned();
         let answer =
             json!({"body": {"segments": [{"type": "text", "text": format!("you said {text}")}]}});
         let headers = vec![("content-type", MESSAGE.to_owned())];
@@ -217,7 +242,7 @@ async fn talks(platform: Platform, secrets: Secrets) -> (Stage, Vec<Received>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bot_answers_on_feishu_what_comes_encrypted_and_signed() {
-    let secrets = Platform::Feishu.secrets().unwrap();
+    let secrets = Platform::Feishu.secrets();
     let (stage, answers) = talks(Platform::Feishu, secrets).await;
     assert_eq!(answers[0].body["receive_id"], Value::Null, "it is a reply");
     let (_, page) = stage.server.api().get("/v1/messages?topic=talk").await;
@@ -245,7 +270,7 @@ async fn a_bot_answers_on_feishu_what_comes_plain_with_a_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bot_answers_on_slack_in_the_thread() {
-    let secrets = Platform::Slack.secrets().unwrap();
+    let secrets = Platform::Slack.secrets();
     let (stage, answers) = talks(Platform::Slack, secrets).await;
     let root = stage.sim.messages()[0].id.clone();
     for answer in answers {
@@ -255,7 +280,7 @@ async fn a_bot_answers_on_slack_in_the_thread() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bot_answers_on_telegram_as_a_reply() {
-    let secrets = Platform::Telegram.secrets().unwrap();
+    let secrets = Platform::Telegram.secrets();
     let (stage, answers) = talks(Platform::Telegram, secrets).await;
     let mut asked = stage.sim.messages();
     asked.retain(|message| message.from.is_some());
@@ -269,12 +294,54 @@ async fn a_bot_answers_on_telegram_as_a_reply() {
     }
 }
 
+/// Somebody says hello, sent twice by the platform, and is answered once in the same place.
+async fn echoes(platform: Platform) -> (Stage, Received) {
+    let stage = Stage::set(platform, platform.secrets(), true).await;
+    echo(&stage.bot, "/bot");
+    stage.say("hello 你好", None);
+    let answer = stage.answers(1).await.remove(0);
+    stage.taken(2).await;
+    assert_eq!(answer.text, "you said hello 你好");
+    assert_eq!(answer.conversation, stage.sim.messages()[0].conversation);
+    assert_eq!(stage.bot.received("/bot").len(), 1);
+    assert_eq!(stage.answers(1).await.len(), 1);
+    (stage, answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_answers_on_dingtalk_in_the_same_group() {
+    let (_, answer) = echoes(Platform::DingTalk).await;
+    assert_eq!(answer.body["openConversationId"], answer.conversation);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_answers_on_wecom_what_comes_encrypted() {
+    let (stage, answer) = echoes(Platform::WeCom).await;
+    assert_eq!(answer.body["touser"], stage.chat);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_answers_on_whatsapp_as_a_reply() {
+    let (stage, answer) = echoes(Platform::WhatsApp).await;
+    let asked = stage.sim.messages()[0].id.clone();
+    assert_eq!(answer.body["context"]["message_id"], json!(asked));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_answers_on_discord_what_is_given_as_a_command() {
+    let (stage, answer) = echoes(Platform::Discord).await;
+    assert_eq!(answer.conversation, stage.chat);
+    let (_, page) = stage.server.api().get("/v1/messages?topic=talk").await;
+    assert_eq!(page["items"][0]["message"]["header"]["type"], "chat.command");
+    assert!(!page.to_string().contains("\"token\""), "{page:#}");
+}
+
 /// The server is killed at moments that nothing chooses, while people write without a pause; whatever had no answer comes
 /// again when the platform's delays are over.
 async fn survives(platform: Platform) {
     const ROUNDS: usize = 4;
     const EVENTS: usize = 60;
-    let secrets = platform.secrets().unwrap();
+    let secrets = platform.secrets();
     let Stage {
         server,
         sim,
@@ -330,6 +397,11 @@ async fn each_event_of_telegram_is_on_its_topic_once_also_when_the_server_is_kil
     survives(Platform::Telegram).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn each_event_of_whatsapp_is_on_its_topic_once_also_when_the_server_is_killed() {
+    survives(Platform::WhatsApp).await;
+}
+
 /// A running `anser sim`; killed when it is dropped.
 struct Running(Child);
 
@@ -370,8 +442,14 @@ async fn the_command_tells_the_secrets_that_it_uses() {
 fn a_callback_that_cannot_be_is_refused_with_what_to_do() {
     for (arguments, part) in [
         (
-            &["dingtalk", "--callback", "http://127.0.0.1:9/"][..],
-            "sends no events",
+            &[
+                "dingtalk",
+                "--callback",
+                "http://127.0.0.1:9/",
+                "--app-secret",
+                "x",
+            ][..],
+            "leave it out",
         ),
         (&["slack", "--callback", "https://a.example/"], "http://"),
         (

@@ -141,7 +141,7 @@ fn channel<'a>(desk: &Desk<'a>, id: &str) -> Result<(&'a Chat, String), Box<Refu
 }
 
 /// The id of a chat's channel: a person's is another than the person's own.
-fn channel_id(chat: &Chat) -> String {
+pub(super) fn channel_id(chat: &Chat) -> String {
     match chat.kind {
         ChatKind::Private => (chat.id + CONVERSATION).to_string(),
         ChatKind::Group | ChatKind::Channel => chat.id.to_string(),
@@ -172,7 +172,7 @@ fn bot_id(bot: &Robot) -> String {
 }
 
 /// What a bot is told of itself.
-fn about(bot: &Robot) -> Value {
+pub(super) fn about(bot: &Robot) -> Value {
     let mut about = content::user(&bot_id(bot), "anser-sim");
     about["bot"] = true.into();
     about

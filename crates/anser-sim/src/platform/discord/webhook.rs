@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::super::{Answer, Breach, Call, Desk, Refusal, Robot, Verdict};
 use super::codes::{limited, refuse};
+use super::interactions::Interaction;
 use super::messages::{Messages, Posted, Writer};
-use super::{CHANNEL_ID, GUILD_ID, files, no_content};
+use super::{CHANNEL_ID, GUILD_ID, bot, files, no_content};
 use crate::limit::Counted;
 
 /// The webhook that a path names.
@@ -15,6 +16,45 @@ pub(super) fn webhook<'a>(desk: &Desk<'a>, parts: &[&str]) -> Option<&'a Robot> 
     match parts {
         ["webhooks", id, token, ..] => desk.robot(&format!("{id}/{token}")),
         _ => None,
+    }
+}
+
+/// Judges what answers an interaction: it is posted where that was given, in the bot's name, and nobody counts it.
+pub(super) fn answer(
+    messages: &mut Messages,
+    call: &Call,
+    desk: &mut Desk<'_>,
+    open: &Interaction,
+    rest: &[&str],
+) -> Result<Verdict, Box<Refusal>> {
+    let bot = desk
+        .robot(&open.bot)
+        .ok_or_else(|| refuse("10015", Breach::Credentials))?;
+    let writer = Writer {
+        token: &open.bot,
+        author: bot::about(bot),
+        webhook: Some(&open.app),
+        channel: &open.channel,
+        conversation: &open.channel,
+    };
+    match (&call.method, rest) {
+        (&Method::POST, []) => {
+            let body = files::payload(call)?;
+            Ok(match messages.post(call, desk, &writer, body)? {
+                Posted::New(letter, shown) => Verdict::Taken(*letter, Answer::json(200, &shown)),
+                Posted::Before(shown) => Verdict::Answered(Answer::json(200, &shown)),
+            })
+        }
+        (&Method::PATCH, ["messages", message]) => {
+            let body = files::payload(call)?;
+            let (change, shown) = messages.edit(call, desk, &writer, message, body)?;
+            Ok(Verdict::Edited(change, Answer::json(200, &shown)))
+        }
+        (&Method::DELETE, ["messages", message]) => Ok(Verdict::Recalled(
+            messages.delete(&writer, message)?,
+            no_content(),
+        )),
+        _ => Err(refuse("404", Breach::Content)),
     }
 }
 

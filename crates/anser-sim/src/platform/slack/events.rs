@@ -69,6 +69,7 @@ fn signed(body: &Value, secrets: &Secrets, attempt: &Attempt) -> Post {
     Post {
         headers: vec![("content-type", "application/json".to_owned())],
         body: body.into(),
+        ..Post::default()
     }
     .with("x-slack-request-timestamp", time)
     .with("x-slack-signature", format!("v0={signature}"))

@@ -33,6 +33,7 @@ impl Caller for Updates {
         let post = Post {
             headers: vec![("content-type", "application/json".to_owned())],
             body: event.to_string().into(),
+            ..Post::default()
         };
         match &secrets.token {
             Some(token) => post.with("x-telegram-bot-api-secret-token", token),

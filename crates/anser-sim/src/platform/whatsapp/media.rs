@@ -1,11 +1,13 @@
 //! Files of a number: what may be uploaded, the ids that messages name them by, and the way back. Must not know what else a
 //! message says.
 
+use anser_core::Timestamp;
 use serde_json::json;
 
 use super::super::{Answer, Breach, Call, Desk, Refusal, Robot, Verdict};
 use super::ATTACHMENTS;
 use super::codes::{missing, refuse, refuse_for, without_number};
+use crate::emit::SaidFile;
 use crate::shelf::{Parcel, Upload};
 
 /// What messages may show each media type as, and the bytes that it may have
@@ -86,6 +88,19 @@ pub(super) fn upload(
     };
     desk.shelf.put(call.now, parcel);
     Ok(Verdict::Answered(Answer::json(200, &json!({"id": id}))))
+}
+
+/// Puts a file there that a person sent; answers its id.
+pub(super) fn said(
+    desk: &mut Desk<'_>,
+    number: &str,
+    kind: &str,
+    file: &SaidFile,
+    now: Timestamp,
+) -> String {
+    let id = (ID + desk.shelf.next_number()).to_string();
+    desk.shelf.put_said(now, (number, kind), id.clone(), file);
+    id
 }
 
 /// `GET /{media_id}`.

@@ -124,7 +124,7 @@ async fn what_is_not_taken_comes_again_after_the_platforms_delays_and_is_lost_at
 #[tokio::test]
 async fn slack_says_why_it_comes_again_and_can_be_told_not_to() {
     let bot = Bot::answering(&[503]).await;
-    let secrets = Platform::Slack.secrets().unwrap();
+    let secrets = Platform::Slack.secrets();
     let (sim, clock) = talking(Platform::Slack, &bot, secrets).await;
     sim.say(&hello(Platform::Slack)).unwrap();
     bot.posts(1).await;

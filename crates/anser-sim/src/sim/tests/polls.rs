@@ -90,7 +90,7 @@ async fn the_poll_before_another_is_ended_and_a_webhook_ends_them_all() {
     assert!(told.contains("other getUpdates request"), "{told}");
 
     let mut options = SimOptions::new(Platform::Telegram);
-    let secrets = Platform::Telegram.secrets().unwrap();
+    let secrets = Platform::Telegram.secrets();
     options.callback = Some(Callback::new("http://127.0.0.1:9/", secrets).unwrap());
     let sim = Sim::start(options).await.unwrap();
     assert_eq!(poll(&sim, &path, &json!({})).await.0, 409);

@@ -21,7 +21,7 @@ impl Stage {
     async fn set(bot: String) -> Self {
         let server = Server::start();
         let mut options = SimOptions::new(Platform::Feishu);
-        let secrets = Platform::Feishu.secrets().unwrap();
+        let secrets = Platform::Feishu.secrets();
         let callback = Callback::new(&format!("{}/in/bot", server.base()), secrets);
         options.callback = Some(callback.unwrap());
         let sim = Sim::start(options).await.unwrap();

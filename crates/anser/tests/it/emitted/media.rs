@@ -86,7 +86,7 @@ impl Stage {
 
 /// A picture is on its topic by its key, and its bytes are here once they were asked for.
 async fn gives(platform: Platform) {
-    let stage = Stage::set(platform, platform.secrets().unwrap(), true).await;
+    let stage = Stage::set(platform, platform.secrets(), true).await;
     let api = stage.server.api();
     let bytes = picture(300_000);
     let message = stage.send_picture(&bytes).await;
@@ -131,7 +131,8 @@ async fn gives(platform: Platform) {
     );
 
     // It can be sent on as it is.
-    let on = json!({"header": {"to": ["bot/".to_owned() + &stage.chat]}, "attachments": [attachment],
+    let chat = &message["header"]["conversation"]["id"];
+    let on = json!({"header": {"to": [chat]}, "attachments": [attachment],
         "body": {"segments": [{"type": "image", "att": attachment["id"]}]}});
     api.make("/v1/messages", &on).await;
     let back = eventually("the picture is back on the platform", || async {
@@ -160,9 +161,19 @@ async fn a_picture_of_telegram_is_fetched_when_it_is_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_picture_of_whatsapp_is_fetched_when_it_is_wanted() {
+    gives(Platform::WhatsApp).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_of_wecom_is_fetched_when_it_is_wanted() {
+    gives(Platform::WeCom).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_puts_a_file_where_it_is_told() {
     let platform = Platform::Feishu;
-    let stage = Stage::set(platform, platform.secrets().unwrap(), false).await;
+    let stage = Stage::set(platform, platform.secrets(), false).await;
     let bytes = Bytes::from_static(b"{\"a\": \"file of JSON is a file\"}");
     let file = SaidFile {
         name: "a.json".to_owned(),
@@ -188,7 +199,7 @@ async fn the_command_line_puts_a_file_where_it_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_to_be_had_is_told_with_its_reason() {
     let platform = Platform::Telegram;
-    let stage = Stage::set(platform, platform.secrets().unwrap(), false).await;
+    let stage = Stage::set(platform, platform.secrets(), false).await;
     let large = stage.send_picture(&picture(21 << 20)).await;
     let (status, code, detail) = stage.refused(&large, "0").await;
     assert_eq!((status, code.as_str()), (409, "media_refused"));
@@ -242,7 +253,7 @@ async fn what_is_not_to_be_had_is_told_with_its_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_are_not_good_are_told() {
     let platform = Platform::Slack;
-    let stage = Stage::set(platform, platform.secrets().unwrap(), false).await;
+    let stage = Stage::set(platform, platform.secrets(), false).await;
     let message = stage.send_picture(&picture(100)).await;
     let api = stage.server.api();
     let wrong = json!({"settings": {"token": "xoxb-wrong"}});
@@ -262,7 +273,7 @@ async fn credentials_that_are_not_good_are_told() {
 async fn a_file_larger_than_blobs_may_be_is_refused_and_leaves_nothing() {
     let platform = Platform::Slack;
     let server = ServerOptions::default().set("limits__blob_bytes_max", "100000");
-    let stage = Stage::set_on(&server, platform, platform.secrets().unwrap(), false).await;
+    let stage = Stage::set_on(&server, platform, platform.secrets(), false).await;
     let fits = picture(100_000);
     let message = stage.send_picture(&fits).await;
     assert_eq!(stage.fetch(&message, "0").await.0, 200);
@@ -281,7 +292,7 @@ async fn a_file_larger_than_blobs_may_be_is_refused_and_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_file_passes_with_little_memory() {
     let platform = Platform::Slack;
-    let stage = Stage::set(platform, platform.secrets().unwrap(), false).await;
+    let stage = Stage::set(platform, platform.secrets(), false).await;
     let bytes = picture(60 << 20);
     let message = stage.send_picture(&bytes).await;
     let before = memory_peak(&stage.server);

@@ -64,7 +64,7 @@ impl Bot {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lark_oapi_takes_what_the_stand_in_of_feishu_sends() {
-    let secrets = Platform::Feishu.secrets().unwrap();
+    let secrets = Platform::Feishu.secrets();
     let (key, token) = (secrets.key.clone(), secrets.token.clone());
     let mut bot = Bot::start(&["feishu", &key.unwrap(), &token.unwrap()]);
     bot.hears(Platform::Feishu, secrets).await;
@@ -78,7 +78,7 @@ async fn lark_oapi_takes_what_the_stand_in_of_feishu_sends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slack_sdk_takes_what_the_stand_in_of_slack_sends() {
-    let secrets = Platform::Slack.secrets().unwrap();
+    let secrets = Platform::Slack.secrets();
     let secret = secrets.key.clone().unwrap();
     let mut bot = Bot::start(&["slack", &secret]);
     bot.hears(Platform::Slack, secrets).await;
