@@ -174,6 +174,10 @@ impl std::error::Error for Unsaid {}
 /// A request to the callback URL.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Post {
+    /// It is a GET, as some platforms check a URL.
+    pub(crate) is_get: bool,
+    /// What is added to the URL's own query.
+    pub(crate) query: Vec<(&'static str, String)>,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Bytes,
 }
@@ -184,6 +188,16 @@ impl Post {
         Self {
             headers: vec![("content-type", "application/json; charset=utf-8".to_owned())],
             body: body.to_string().into(),
+            ..Self::default()
+        }
+    }
+
+    /// A GET with that query.
+    pub(crate) fn get(query: Vec<(&'static str, String)>) -> Self {
+        Self {
+            is_get: true,
+            query,
+            ..Self::default()
         }
     }
 
@@ -202,10 +216,6 @@ pub(crate) struct Attempt {
     pub(crate) number: u64,
     /// How often it was sent before.
     pub(crate) retries: u32,
-    /// It is a GET, as some platforms check a URL.
-    pub(crate) is_get: bool,
-    /// What is added to the URL's own query.
-    pub(crate) query: Vec<(&'static str, String)>,
     /// What became of it the last time.
     pub(crate) failed: Option<Failed>,
 }
@@ -216,16 +226,6 @@ pub(crate) enum Failed {
     /// Nobody was there, or hung up.
     Connection,
     /// No answer in time.
-            ..Self::default()
-        }
-    }
-
-    /// A GET with that query.
-    pub(crate) fn get(query: Vec<(&'static str, String)>) -> Self {
-        Self {
-            is_get: true,
-            query,
-            ..Self::default()
     Timeout,
     /// Another answer than a success.
     Status(u16),
@@ -241,6 +241,12 @@ pub(crate) trait Caller: Send + Sync {
 
     /// What is asked before the first event, if anything.
     fn check(&self, secrets: &Secrets, word: &str, attempt: &Attempt) -> Option<Post>;
+
+    /// Whether what that was answered with is right: mostly, whether it holds the word.
+    fn is_right(&self, word: &str, body: &[u8]) -> bool {
+        let mut parts = body.windows(word.len());
+        parts.any(|part| part == word.as_bytes())
+    }
 
     /// An event as it is sent.
     fn post(&self, event: &Value, secrets: &Secrets, attempt: &Attempt) -> Post;
@@ -270,12 +276,6 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Whether what that was answered with is right: mostly, whether it holds the word.
-    fn is_right(&self, word: &str, body: &[u8]) -> bool {
-        let mut parts = body.windows(word.len());
-        parts.any(|part| part == word.as_bytes())
-    }
-
     /// A number that nothing had before.
     pub(crate) fn next_number(&mut self) -> u64 {
         self.number += 1;
