@@ -271,10 +271,13 @@ impl Platform {
     /// How it sends events.
     pub(crate) fn caller(self) -> &'static dyn Caller {
         match self {
-            Self::Feishu => Some(&feishu_app::Events),
-            Self::Slack => Some(&slack::Events),
-            Self::Telegram => Some(&telegram::Updates),
-            _ => None,
+            Self::Feishu => &feishu_app::Events,
+            Self::DingTalk => &dingtalk_app::Callbacks,
+            Self::WeCom => &wecom_app::Callbacks,
+            Self::Slack => &slack::Events,
+            Self::Discord => &discord::Interactions,
+            Self::Telegram => &telegram::Updates,
+            Self::WhatsApp => &whatsapp::Webhooks,
         }
     }
 
@@ -457,6 +460,15 @@ pub(crate) struct Change {
 pub(crate) struct Gone {
     pub(crate) conversation: String,
     pub(crate) id: String,
+}
+
+/// What a person did to a message of theirs.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Amendment {
+    /// It says something else.
+    Edited(Change),
+    /// It was taken back.
+    Recalled(Gone),
 }
 
 /// What a refused request was wrong about.

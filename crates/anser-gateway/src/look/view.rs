@@ -179,8 +179,8 @@ impl MessageView {
             message,
             edits: Vec::new(),
             edited_at: None,
-            fetched: Vec::new(),
             recalled_at: None,
+            fetched: Vec::new(),
         })
     }
 
@@ -192,8 +192,8 @@ impl MessageView {
                     self.edits.push(linked.id);
                     self.edited_at = Some(linked.time);
                 }
-                LinkKind::Fetched => self.fetched.push(linked.id),
                 LinkKind::Recalled => self.recalled_at = Some(linked.time),
+                LinkKind::Fetched => self.fetched.push(linked.id),
             }
         }
         self
