@@ -1,15 +1,17 @@
-//! Interactions that Discord posts to an app (<https://discord.com/developers/docs/interactions/overview>): commands, buttons
-//! and forms, signed by Ed25519. Each is answered as to be continued; what is published as the answer continues it. Ordinary
-//! messages do not come this way. Must not answer the check of the URL before its signature is verified: Discord tries
-//! that.
+//! What comes from Discord: interactions that it posts to an app (<https://discord.com/developers/docs/interactions/overview>),
+//! which are commands, buttons and forms, signed by Ed25519, or sends over the Gateway; and what happens in channels, over the
+//! Gateway only. Each interaction is answered as to be continued; what is published as the answer continues it. Must not answer
+//! the check of the URL before its signature is verified: Discord tries that.
 
+mod content;
 mod events;
+pub(super) mod happened;
 
 use std::time::Duration;
 
 use anser_core::Problem;
 use anser_core::inbound::{
-    Inbound, InboundContext, InboundRequest, Received, Refusal, RefusalKind, answer,
+    Inbound, InboundContext, InboundEvent, InboundRequest, Received, Refusal, RefusalKind, answer,
 };
 use aws_lc_rs::signature::{ED25519, ParsedPublicKey};
 use http::Method;
@@ -98,26 +100,9 @@ impl Inbound for Receiver {
             return Err(Refusal::new(RefusalKind::Method, detail));
         }
         self.verify(request, context)?;
-        let interaction = parse(request.body)?;
-        let of = interaction["type"].as_u64().unwrap_or_default();
-        let (read, said) = match of {
-            kind::PING => (None, json!({"type": callback::PONG})),
-            kind::AUTOCOMPLETE => {
-                let choices: [Value; 0] = [];
-                let choices = json!({"type": callback::CHOICES, "data": {"choices": choices}});
-                (None, choices)
-            }
-            kind::COMMAND => (Some("command"), json!({"type": callback::LATER})),
-            kind::COMPONENT => (Some("button"), json!({"type": callback::UPDATE_LATER})),
-            kind::FORM => (Some("form"), json!({"type": callback::LATER})),
-            _ => {
-                let detail = format!("{of} is no type of interaction that is known here");
-                return Err(malformed(detail));
-            }
-        };
-        let event = read.map(|name| events::read(name, &interaction, context));
+        let (event, said) = interacted(&parse(request.body)?, context)?;
         Ok(Received {
-            events: event.transpose()?.into_iter().collect(),
+            events: event.into_iter().collect(),
             answer: answer(MEDIA_TYPE, bytes_of(&said)),
         })
     }
@@ -127,5 +112,33 @@ impl Inbound for Receiver {
     }
 }
 
+/// What an interaction brings, and what it is answered, however it came.
+///
+/// # Errors
+/// `malformed_event`.
+pub(super) fn interacted(
+    interaction: &Value,
+    context: &InboundContext<'_>,
+) -> Result<(Option<InboundEvent>, Value), Refusal> {
+    let of = interaction["type"].as_u64().unwrap_or_default();
+    let (read, said) = match of {
+        kind::PING => (None, json!({"type": callback::PONG})),
+        kind::AUTOCOMPLETE => {
+            let choices: [Value; 0] = [];
+            let choices = json!({"type": callback::CHOICES, "data": {"choices": choices}});
+            (None, choices)
+        }
+        kind::COMMAND => (Some("command"), json!({"type": callback::LATER})),
+        kind::COMPONENT => (Some("button"), json!({"type": callback::UPDATE_LATER})),
+        kind::FORM => (Some("form"), json!({"type": callback::LATER})),
+        _ => {
+            let detail = format!("{of} is no type of interaction that is known here");
+            return Err(malformed(detail));
+        }
+    };
+    let event = read.map(|name| events::read(name, interaction, context));
+    Ok((event.transpose()?, said))
+}
+
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,7 +1,9 @@
 //! A bot of Discord: text with markup, embeds, buttons and files to channels, threads and people, replies, edits and recalls.
-//! Interactions come in. Must not take what is no interaction: messages of others come over a long connection only.
+//! Interactions come in by callbacks; with what happens in channels they come over the Gateway too. Must not send what it
+//! receives.
 
 mod address;
+mod connect;
 mod inbound;
 mod settings;
 
@@ -11,6 +13,7 @@ use anser_core::channel::{
     Channel, ChannelKind, Context, Counted, CredentialCheck, Exchange, Manifest, Plan, Request,
     Step, StepKind,
 };
+use anser_core::connection::Connector;
 use anser_core::inbound::Inbound;
 use anser_core::outcome::Outcome;
 use anser_core::resource::{Ordering, Rate};
@@ -28,6 +31,7 @@ use crate::kit::idempotency;
 use crate::kit::plan::{FORMAT, MEDIA_TYPE, json as bytes_of, plan};
 use crate::kit::settings::{url_settings, url_words};
 use address::{Sent, Target, Way};
+use connect::Gateway;
 use inbound::Receiver;
 use settings::{Endpoint, Settings};
 
@@ -43,9 +47,12 @@ thread has an id as a channel has, and `NAME/user/ID` is a person who shares a s
 mentions is pinged. Pictures go by their public URL; other pictures and files are uploaded, up to ten with a message and each of \
 at most `file_bytes_max`, and larger ones go as links. A card's links are buttons. A message that is sent again within some \
 minutes of a lost answer appears once. Discord takes 50 requests a second of a bot and about five messages in five seconds in a \
-channel. To receive commands, buttons and forms, copy Public Key from the page General Information into `public_key`, and then \
-enter `https://GATEWAY/in/NAME` there as Interactions Endpoint URL. An interaction is answered by a message that is published \
-within 15 minutes with its `origin.message_id` as `reply_to`. Ordinary messages do not come this way.";
+channel. To receive what people write, with reactions, commands, buttons and forms, and without a public address, turn on Message \
+Content Intent at the page Bot and set `inbound.via` to `connection`; `intents` says what else is told. To receive commands, \
+buttons and forms by callbacks, copy Public Key from the page General Information into `public_key`, and then enter \
+`https://GATEWAY/in/NAME` there as Interactions Endpoint URL: they come there then, and not over a connection; ordinary messages \
+never come there. An interaction is answered by a message that is published within 15 minutes with its `origin.message_id` as \
+`reply_to`.";
 
 /// The kind.
 pub(crate) struct DiscordBot;
@@ -66,7 +73,7 @@ impl ChannelKind for DiscordBot {
             capabilities: vec![
                 "text", "markdown", "code", "break", "link", "mention", "emoji", "image", "audio",
                 "voice", "video", "file", "card", "raw", "reply", "thread", "edit", "recall",
-                "receive",
+                "receive", "connect",
             ],
             generic: false,
             ordering: Ordering::Key,
@@ -96,6 +103,7 @@ impl ChannelKind for DiscordBot {
         let receiver = endpoint.public_key.as_deref().map(Receiver::new);
         Ok(Arc::new(Opened {
             receiver: receiver.transpose()?,
+            gateway: Gateway::new(&endpoint),
             endpoint,
             forms,
         }))
@@ -136,6 +144,7 @@ struct Opened {
     forms: Forms,
     /// Reads what comes in, where the settings say what verifies it.
     receiver: Option<Receiver>,
+    gateway: Gateway,
 }
 
 impl Opened {
@@ -297,6 +306,10 @@ impl Channel for Opened {
     fn inbound(&self) -> Option<&dyn Inbound> {
         let receiver = self.receiver.as_ref()?;
         Some(receiver)
+    }
+
+    fn connector(&self) -> Option<&dyn Connector> {
+        Some(&self.gateway)
     }
 }
 

@@ -33,6 +33,12 @@ pub(super) struct Settings {
     #[serde(default)]
     #[schemars(regex(pattern = r"^[0-9A-Fa-f]{64}$"))]
     public_key: Option<String>,
+    /// What is told over a connection, with `inbound.via` of `connection`. Default: messages and reactions, in servers and
+    /// to the bot, with what they say. `message_content`, `guild_members` and `guild_presences` have to be turned on at the
+    /// app's page Bot.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 21))]
+    intents: Option<Vec<Intent>>,
     /// Bytes of a file that is uploaded, at most 104857600; a larger one goes as a link. Default 10485760 (10 MiB); a server
     /// of a higher tier takes more.
     #[serde(default)]
@@ -44,6 +50,71 @@ pub(super) struct Settings {
     base_url: Option<String>,
 }
 
+/// A group of events (<https://discord.com/developers/docs/events/gateway#gateway-intents>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Intent {
+    Guilds,
+    GuildMembers,
+    GuildModeration,
+    GuildExpressions,
+    GuildIntegrations,
+    GuildWebhooks,
+    GuildInvites,
+    GuildVoiceStates,
+    GuildPresences,
+    GuildMessages,
+    GuildMessageReactions,
+    GuildMessageTyping,
+    DirectMessages,
+    DirectMessageReactions,
+    DirectMessageTyping,
+    MessageContent,
+    GuildScheduledEvents,
+    AutoModerationConfiguration,
+    AutoModerationExecution,
+    GuildMessagePolls,
+    DirectMessagePolls,
+}
+
+/// Messages and reactions, with what they say.
+const INTENTS: [Intent; 5] = [
+    Intent::GuildMessages,
+    Intent::GuildMessageReactions,
+    Intent::DirectMessages,
+    Intent::DirectMessageReactions,
+    Intent::MessageContent,
+];
+
+impl Intent {
+    /// Its bit.
+    const fn bit(self) -> u64 {
+        1 << match self {
+            Self::Guilds => 0,
+            Self::GuildMembers => 1,
+            Self::GuildModeration => 2,
+            Self::GuildExpressions => 3,
+            Self::GuildIntegrations => 4,
+            Self::GuildWebhooks => 5,
+            Self::GuildInvites => 6,
+            Self::GuildVoiceStates => 7,
+            Self::GuildPresences => 8,
+            Self::GuildMessages => 9,
+            Self::GuildMessageReactions => 10,
+            Self::GuildMessageTyping => 11,
+            Self::DirectMessages => 12,
+            Self::DirectMessageReactions => 13,
+            Self::DirectMessageTyping => 14,
+            Self::MessageContent => 15,
+            Self::GuildScheduledEvents => 16,
+            Self::AutoModerationConfiguration => 20,
+            Self::AutoModerationExecution => 21,
+            Self::GuildMessagePolls => 24,
+            Self::DirectMessagePolls => 25,
+        }
+    }
+}
+
 /// The settings checked and ready to use.
 pub(super) struct Endpoint {
     /// Where the API is.
@@ -52,6 +123,10 @@ pub(super) struct Endpoint {
     pub(super) file_bytes_max: u64,
     /// What verifies requests that come in.
     pub(super) public_key: Option<String>,
+    /// The bot's token.
+    pub(super) token: String,
+    /// What is told over a connection, a bit each.
+    pub(super) intents: u64,
     authorization: HeaderValue,
     target: Option<Target>,
 }
@@ -93,10 +168,21 @@ impl Settings {
         let mut authorization = HeaderValue::try_from(format!("Bot {}", settings.token))
             .expect("a token is visible ASCII");
         authorization.set_sensitive(true);
+        let intents = settings.intents.as_deref().unwrap_or(&INTENTS);
+        if intents.is_empty() {
+            let detail = "names nothing: leave it out for messages and reactions";
+            return Err(Problem::invalid(
+                "invalid_field",
+                "settings.intents",
+                detail,
+            ));
+        }
         Ok(Endpoint {
             base: kit::base(settings.base_url.as_deref().unwrap_or(BASE))?,
             file_bytes_max: file::limit(settings.file_bytes_max)?,
             public_key: settings.public_key,
+            intents: intents.iter().fold(0, |bits, intent| bits | intent.bit()),
+            token: settings.token,
             authorization,
             target: target.transpose()?,
         })

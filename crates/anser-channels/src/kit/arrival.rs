@@ -23,6 +23,10 @@ use super::inbound::{content, raw};
 const DEPTH_MAX: usize = 64;
 /// Bytes of what a message's media are fetched by. Below what `ext` holds, for what else is in it.
 const MEDIA_BYTES_MAX: usize = EXT_BYTES_MAX / 2;
+/// Bytes of a file's name, as an attachment has it.
+const NAME_BYTES_MAX: usize = 255;
+/// Bytes of a media type that is believed.
+const MEDIA_TYPE_BYTES_MAX: usize = 100;
 /// Bytes of a link, as an attachment has it.
 const LINK_BYTES_MAX: usize = 2_048;
 
@@ -268,16 +272,31 @@ impl Content {
 
     /// A picture that anybody can fetch by its URL; `false` when that is no URL.
     pub(crate) fn picture(&mut self, link: &str) -> bool {
+        self.linked("image", link, None, None)
+    }
+
+    /// A file of a segment's type that anybody can fetch by its URL; `false` when that is no URL.
+    pub(crate) fn linked(
+        &mut self,
+        kind: &str,
+        link: &str,
+        name: Option<&str>,
+        media_type: Option<&str>,
+    ) -> bool {
         let good = link.len() <= LINK_BYTES_MAX
             && Url::parse(link)
                 .is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
         if good {
             let id = format!("a{}", self.attachments.len() + 1);
-            self.push(json!({"type": "image", "att": id}));
+            self.push(json!({"type": kind, "att": id}));
+            let name = name.filter(|name| name.len() <= NAME_BYTES_MAX && is_word(name));
+            let media_type = media_type
+                .and_then(|of| of.split(';').next())
+                .map(str::trim);
             self.attachments.push(Attachment {
                 id,
-                name: None,
-                media_type: None,
+                name: name.map(str::to_owned),
+                media_type: media_type.filter(|of| is_media_type(of)).map(str::to_owned),
                 size: None,
                 sha256: None,
                 source: Source::Url(link.to_owned()),
@@ -313,6 +332,17 @@ impl Content {
         }
         item
     }
+}
+
+/// Whether it is a media type without parameters, of the letters that those in use have.
+fn is_media_type(text: &str) -> bool {
+    let is_part = |part: &str| {
+        let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-+._".contains(&byte);
+        !part.is_empty() && part.bytes().all(is_good)
+    };
+    let parts = text.split_once('/');
+    text.len() <= MEDIA_TYPE_BYTES_MAX
+        && parts.is_some_and(|(of, subtype)| is_part(of) && is_part(subtype))
 }
 
 /// What stands beside raw content says in words what it is, so that the raw needs no words of its own; `None` without raw

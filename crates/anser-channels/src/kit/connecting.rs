@@ -70,10 +70,10 @@ impl From<End> for Action {
 ///
 /// # Errors
 /// The end of the connection.
-pub(crate) fn object<'e>(
-    exchange: &'e Exchange,
+pub(crate) fn object(
+    exchange: &Exchange,
     now: Timestamp,
-) -> Result<(&'e HttpResponse, Map<String, Value>), End> {
+) -> Result<(&HttpResponse, Map<String, Value>), End> {
     let response = exchange
         .as_ref()
         .map_err(|error| End::network(error.to_string()))?;

@@ -201,10 +201,7 @@ impl Socket {
             return vec![unread("a message without an envelope_id")];
         };
         let mut acknowledged = json!({"envelope_id": id});
-        let read = of_envelope(kind, &message["payload"], context);
-        let read =
-            read.map(|read| read.map_err(|refusal| format!("{}: {}", words(kind), refusal.detail)));
-        match read.unwrap_or_else(|| Err(format!("an envelope of the type {:?}", words(kind)))) {
+        match of_envelope(kind, &message["payload"], context) {
             Ok((events, answer)) => {
                 if let Some(answer) = answer
                     && message["accepts_response_payload"] == true
@@ -222,7 +219,10 @@ impl Socket {
                 }]
             }
             // It would come again and again.
-            Err(detail) => vec![unread(detail), acknowledgement(&acknowledged)],
+            Err(refusal) => {
+                let detail = format!("{}: {}", words(kind), refusal.detail);
+                vec![unread(detail), acknowledgement(&acknowledged)]
+            }
         }
     }
 

@@ -88,27 +88,29 @@ impl Inbound for Receiver {
     }
 }
 
-/// What an envelope of Socket Mode holds, whose types are those of requests: an event, a command or an interaction; and what
-/// its acknowledgement says beside that. `None` for other types.
+/// What is in an envelope, and what its acknowledgement says beside that it came.
+pub(super) type Enveloped = (Vec<InboundEvent>, Option<Value>);
+
+/// What an envelope of Socket Mode holds, whose types are those of requests: an event, a command or an interaction.
 ///
 /// # Errors
-/// `malformed_event`.
+/// `malformed_event`, also for other types.
 pub(super) fn of_envelope(
     kind: &str,
     payload: &Value,
     context: &InboundContext<'_>,
-) -> Option<Result<(Vec<InboundEvent>, Option<Value>), Refusal>> {
+) -> Result<Enveloped, Refusal> {
     // What tells a repeat where nothing in it does.
     let bytes = bytes_of(payload);
-    Some(match kind {
+    match kind {
         "events_api" => of_event(payload, &bytes, context).map(|received| (received.events, None)),
         "slash_commands" => Ok((vec![interactions::command(payload, &bytes, context)], None)),
         "interactive" => {
             let event = interactions::read(payload, &bytes, context);
             Ok((vec![event], options(payload)))
         }
-        _ => return None,
-    })
+        _ => Err(malformed("is no type of envelope that is known here")),
+    }
 }
 
 /// A menu that asks for its options is shown none; nothing else is answered with more than that it came.

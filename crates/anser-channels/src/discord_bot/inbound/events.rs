@@ -12,7 +12,7 @@ use crate::kit::draft::{self, Draft, sender};
 use crate::kit::inbound::{conversation, malformed};
 
 /// The platform's name in what comes in.
-const PLATFORM: &str = "discord";
+pub(super) const PLATFORM: &str = "discord";
 /// Types of channels (<https://discord.com/developers/docs/resources/channel#channel-object-channel-types>) that are one
 /// to one.
 const DIRECT: u64 = 1;

@@ -38,6 +38,20 @@ fn signed(body: impl Into<Vec<u8>>) -> Call {
     ])
 }
 
+/// What an interaction brings when it is posted.
+pub(in super::super) fn posted(interaction: &Value) -> Vec<InboundEvent> {
+    match signed(interaction.to_string()).sent(&*channel()).unwrap() {
+        Ok(received) => received.events,
+        Err(_) => Vec::new(),
+    }
+}
+
+/// What it is answered then.
+pub(in super::super) fn answered(interaction: &Value) -> Value {
+    let received = signed(interaction.to_string()).taken(&*channel());
+    serde_json::from_slice(&received.answer.body).unwrap()
+}
+
 fn interaction(event: &Value) -> Call {
     signed(event["json"].to_string())
 }

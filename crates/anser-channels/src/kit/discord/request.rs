@@ -13,6 +13,7 @@ use super::file::{FILES, take_list};
 use crate::kit::change::Changes;
 use crate::kit::multipart::Multipart;
 use crate::kit::plan::{MEDIA_TYPE, json as bytes_of};
+use crate::kit::post::post_as;
 
 /// Who asks, in the form that Discord wants: its gate refuses others.
 const AGENT: HeaderValue = HeaderValue::from_static(concat!(
@@ -37,6 +38,13 @@ pub(crate) fn asked(url: Url, mut headers: HeaderMap) -> HttpRequest {
         headers,
         body: Bytes::new(),
     }
+}
+
+/// A call with JSON that the address itself lets in.
+pub(crate) fn called(url: Url, body: &Value) -> HttpRequest {
+    let mut request = post_as(url, MEDIA_TYPE, bytes_of(body).into());
+    request.headers.insert(USER_AGENT, AGENT);
+    request
 }
 
 /// What the body of an edit does not name would stay.

@@ -362,10 +362,10 @@ proptest! {
                 }
                 Input::Frame(Frame::Text(text))
             });
-            if let Input::Stored { batch } = &input {
-                if let Some(id) = batches.remove(batch) {
-                    waiting.remove(&id);
-                }
+            if let Input::Stored { batch } = &input
+                && let Some(id) = batches.remove(batch)
+            {
+                waiting.remove(&id);
             }
             let actions = link.told(input);
             for action in &actions {
