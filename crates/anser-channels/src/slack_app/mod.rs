@@ -238,6 +238,11 @@ impl Channel for Opened {
         Counted::by(place.map_or_else(String::new, |place| place.id))
     }
 
+    fn answers_first(&self) -> bool {
+        // chat.postMessage: "Avoid using a reply's ts value; use its parent instead."
+        true
+    }
+
     fn render(&self, message: &Message, context: &Context<'_>) -> Result<Plan, Problem> {
         self.target(message, context)?;
         plan(&FORMS, message, context)
