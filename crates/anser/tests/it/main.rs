@@ -11,6 +11,7 @@ mod bad_input;
 mod blobs_cli;
 mod chat;
 mod cli;
+mod connected;
 mod crash;
 mod demo;
 mod discord_bot;
