@@ -24,6 +24,8 @@ pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const BATCHES_UNSTORED_MAX: usize = 64;
 /// Requests of one connection that may wait for their answers at a time.
 pub const ASKS_MAX: usize = 256;
+/// The code of a WebSocket that is closed as its purpose is fulfilled (RFC 6455 §7.4.1).
+pub const CLOSE_NORMAL: u16 = 1000;
 /// Bytes that a connection keeps for the next one.
 pub const RESUME_BYTES_MAX: usize = 4 * 1024;
 /// Timers of a connection, by number from 0.
@@ -41,6 +43,12 @@ pub trait Connector: Send + Sync {
 
     /// For how long the platform may send the same event again: dedupe keys are remembered at least so long.
     fn remember(&self) -> Duration;
+
+    /// With which code (RFC 6455 §7.4) the gateway closes a WebSocket that another connection follows: not
+    /// [`CLOSE_NORMAL`] where the platform takes that for the end of the session that is to be resumed.
+    fn close_code(&self) -> u16 {
+        CLOSE_NORMAL
+    }
 }
 
 /// One connection, from its beginning to its end.

@@ -34,6 +34,8 @@ const INTERVAL: std::ops::RangeInclusive<u64> = 1_000..=120_000;
 const SILENCE_MAX: Duration = Duration::from_secs(180);
 /// Events come again when a session is resumed, within minutes.
 const REMEMBER: Duration = Duration::from_secs(3_600);
+/// A code of our own for a WebSocket that is closed while its session goes on.
+const CLOSE_FOR_NOW: u16 = 4000;
 /// The timer of heartbeats.
 const HEARTBEAT: u8 = 0;
 /// The timer of the greeting, and of the answer to it.
@@ -100,6 +102,11 @@ impl Connector for Gateway {
 
     fn remember(&self) -> Duration {
         REMEMBER
+    }
+
+    /// 1000 and 1001 end the session (<https://discord.com/developers/docs/events/gateway#initiating-a-disconnect>).
+    fn close_code(&self) -> u16 {
+        CLOSE_FOR_NOW
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use anser_core::channel::{Exchange, HttpRequest};
 use anser_core::connection::{
-    ASKS_MAX, Action, BATCHES_UNSTORED_MAX, Connection, FRAME_BYTES_MAX, Frame, Input,
-    RESUME_BYTES_MAX, TIMERS_MAX,
+    ASKS_MAX, Action, BATCHES_UNSTORED_MAX, CLOSE_NORMAL, Connection, FRAME_BYTES_MAX, Frame,
+    Input, RESUME_BYTES_MAX, TIMERS_MAX,
 };
 use anser_core::inbound::{INBOUND_EVENTS_MAX, InboundContext, InboundEvent};
 use bytes::Bytes;
@@ -127,7 +127,11 @@ impl<'a> Drive<'a> {
         }
         if let Slot::Open(socket) = self.slot {
             // Whether it hears it or not, the socket is done with.
-            let _ = tokio::time::timeout(CLOSE_WITHIN, socket.close()).await;
+            let code = match ended {
+                Ended::Stop(_) => CLOSE_NORMAL,
+                Ended::Lost(_) | Ended::Renewed => self.line.close_code(),
+            };
+            let _ = tokio::time::timeout(CLOSE_WITHIN, socket.close(code)).await;
         }
         ended
     }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anser_core::connection::Connector;
+use anser_core::connection::{CLOSE_NORMAL, Connector};
 use anser_core::id::ResourceId;
 use anser_core::name::TOPIC_OPS;
 use anser_core::resource::InboundVia;
@@ -81,6 +81,10 @@ impl Line {
 
     pub(super) fn remember(&self) -> Duration {
         connector(&self.entry).map_or(Duration::ZERO, Connector::remember)
+    }
+
+    pub(super) fn close_code(&self) -> u16 {
+        connector(&self.entry).map_or(CLOSE_NORMAL, Connector::close_code)
     }
 
     pub(super) fn now(&self, gateway: &Gateway) -> Now {

@@ -138,9 +138,9 @@ impl Socket {
     }
 
     /// Sends what waits and a close frame. The caller limits the time.
-    pub async fn close(mut self) {
+    pub async fn close(mut self, code: u16) {
         let frame = CloseFrame {
-            code: CloseCode::Normal,
+            code: CloseCode::from(code),
             reason: "".into(),
         };
         self.unsent.push_back(Message::Close(Some(frame)));
