@@ -4,6 +4,7 @@ mod fetch;
 mod http2;
 mod peer;
 mod upload;
+mod websocket;
 
 use std::io;
 use std::net::SocketAddr;

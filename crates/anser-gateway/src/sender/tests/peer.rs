@@ -339,7 +339,7 @@ impl Authority {
         self.folder.path().join("ca.pem")
     }
 
-    fn acceptor(&self, protocols: &[&[u8]]) -> TlsAcceptor {
+    pub(super) fn acceptor(&self, protocols: &[&[u8]]) -> TlsAcceptor {
         let key = PrivateKeyDer::try_from(self.key.signing_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = rustls::ServerConfig::builder_with_provider(provider)
