@@ -136,12 +136,8 @@ async fn pull(
         }
         tokio::select! {
             biased;
-            changed = duty.changed() => {
-                if changed.is_err() {
-                    return queue;
-                }
-                gathering = None;
-            }
+            // What is being gathered goes on: to give it back would count as a receive.
+            changed = duty.changed() => if changed.is_err() { return queue },
             Some(well) = batches.next(), if !batches.is_empty() => {
                 failures = if well { 0 } else { failures + 1 };
             }

@@ -1,6 +1,8 @@
 //! Programs as channels, on the real binary: which may be run, what their end means, how many run, and that nothing of them
 //! is left. Batches of queues are in `triggers`.
 
+#[cfg(feature = "external")]
+mod guide;
 mod triggers;
 
 use std::os::unix::fs::PermissionsExt as _;

@@ -148,6 +148,52 @@ async fn a_kill_loses_nothing_of_a_queue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_a_batch_and_gives_it_back() {
+    let worker = format!(
+        "{DATA}
+data >> log
+[ -e stopped ] && exit 0
+sleep 1000 &
+echo $$ $! > processes
+wait"
+    );
+    let stage = Stage::with(&[("worker", &worker)], |options| {
+        options.set("shutdown__limit_seconds", "1")
+    });
+    stage.queue(json!({}), json!({})).await;
+    stage.send("once", json!({})).await;
+    let processes = stage.written("processes", 1).await.remove(0);
+    std::fs::write(stage.file("stopped"), "").unwrap();
+    let paused = |paused: bool| json!({"paused": paused});
+    stage
+        .api()
+        .patch("/v1/channels/worker", &paused(true))
+        .await;
+    let Stage {
+        folder,
+        options,
+        server,
+    } = stage;
+    let (status, _) = server.stop().await;
+    assert!(status.success());
+    gone(&processes).await;
+    let stage = Stage {
+        folder,
+        server: options.start(),
+        options,
+    };
+    let (_, state) = stage.api().get("/v1/queues/jobs/state").await;
+    let given_back = (&state["active"], &state["leased"]);
+    assert_eq!(given_back, (&json!(1), &json!(0)), "no lease has to end");
+    stage
+        .api()
+        .patch("/v1/channels/worker", &paused(false))
+        .await;
+    stage.emptied().await;
+    assert_eq!(stage.lines("log"), ["once", "once"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_trigger_needs_a_channel_that_takes_batches_and_keeps_it() {
     let stage = Stage::set(&[("worker", "exit 0")]);
     let api = stage.api();
