@@ -190,6 +190,7 @@ impl Gateway {
             kind: LinkKind::Edited,
             now: self.clock.now(),
         };
+        self.end_given(&original).await;
         let mut positions = self.positions(&original).await?;
         let decided = change.decide(&positions, &Became::new());
         let item = Item {
@@ -210,6 +211,7 @@ impl Gateway {
             .flat_map(Position::unfinished)
             .collect();
         let withdrawn = self.withdraw(group_by_message(named)).await?;
+        self.mail_cancelled(&original, &withdrawn);
         let results = positions.iter().zip(decided).map(|(position, decided)| {
             let by = position.by(&places);
             ChangeResult {
@@ -238,7 +240,9 @@ impl Gateway {
         }
         let snapshot = self.config.load_full();
         let original = self.original(&snapshot, principal, id).await?;
+        self.end_given(&original).await;
         let withdrawn = self.withdraw(original.everything()).await?;
+        self.mail_cancelled(&original, &withdrawn);
         let positions = self.positions(&original).await?;
         if let Some(recall) = original.recall() {
             return self.recalled_before(recall, &positions, &withdrawn).await;
@@ -274,6 +278,25 @@ impl Gateway {
                 by: position.by(&places),
             });
         Ok(changed(published.as_ref(), results.collect()))
+    }
+
+    /// What live clients have of it counts as delivered, acknowledged or not: what is about it follows there.
+    async fn end_given(&self, original: &Original) {
+        let nums: Vec<Num> = original
+            .everything()
+            .iter()
+            .map(|all| all.message)
+            .collect();
+        self.sessions_had(&original.message, &nums).await;
+    }
+
+    /// Live clients are not given what was cancelled.
+    fn mail_cancelled(&self, original: &Original, withdrawn: &Became) {
+        let cancelled = withdrawn
+            .iter()
+            .filter(|(_, became)| matches!(became, Withdrawn::Cancelled));
+        let cancelled: Vec<DeliveryId> = cancelled.map(|(id, _)| *id).collect();
+        self.sessions_lose(&original.message, &cancelled);
     }
 
     /// Recalling twice answers the same, as far as that has not changed meanwhile.

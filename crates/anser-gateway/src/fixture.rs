@@ -110,7 +110,7 @@ impl Fixture {
             dispatch: dispatch::Handle::default(),
             leasing,
             intake: Intake::default(),
-            sessions: Sessions::default(),
+            sessions: Sessions::new(clock.clone(), faults.info().highest_num),
             connections: Connections::default(),
             refusals: RefusalJournal::default(),
             fetches: Fetches::default(),

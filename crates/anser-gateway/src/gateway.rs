@@ -121,7 +121,7 @@ pub struct Gateway {
     /// `commit_unconfirmed` (publish/background.rs) runs until then.
     pub(crate) intake: Intake,
     /// Live clients.
-    pub(crate) sessions: Sessions,
+    pub(crate) sessions: Arc<Sessions>,
     /// The channels that are connected to their platforms.
     pub(crate) connections: Connections,
     /// Which refusals of platforms' requests are logged.

@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::sessions::Commit;
 use anser_core::Message;
 use anser_core::store::NewMessage;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -43,6 +44,8 @@ pub(crate) struct Unconfirmed {
     /// All or nothing.
     pub(crate) atomic: bool,
     share: Option<OwnedSemaphorePermit>,
+    /// Commits of ended requests that these messages may be of; sessions are told of nothing later until they are.
+    commits: Vec<Commit>,
 }
 
 impl Unconfirmed {
@@ -53,6 +56,7 @@ impl Unconfirmed {
             "an atomic batch is committed alone"
         );
         self.messages.append(&mut next.messages);
+        self.commits.append(&mut next.commits);
         match (&mut self.share, next.share) {
             (Some(share), Some(more)) => share.merge(more),
             (share @ None, more) => *share = more,
@@ -108,14 +112,14 @@ impl Intake {
         let share = Arc::clone(&self.room)
             .try_acquire_many_owned(cost)
             .map_err(|_| NotTaken::Full)?;
-        self.send(messages, false, Some(share))
+        self.send(messages, false, Some(share), None)
     }
 
     /// Takes messages over from a request that ended during its commit: they may be stored, and then their deliveries
     /// must start. Always has room: there are no more of them than there were requests.
-    pub(crate) fn take_over(&self, messages: Vec<Staged>, atomic: bool) {
+    pub(crate) fn take_over(&self, messages: Vec<Staged>, atomic: bool, commit: Option<Commit>) {
         // Closed: the process ends, and the next one finds what was stored by itself.
-        let _ = self.send(messages, atomic, None);
+        let _ = self.send(messages, atomic, None, commit);
     }
 
     fn send(
@@ -123,12 +127,14 @@ impl Intake {
         messages: Vec<Staged>,
         atomic: bool,
         share: Option<OwnedSemaphorePermit>,
+        commit: Option<Commit>,
     ) -> Result<(), NotTaken> {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let unconfirmed = Unconfirmed {
             messages,
             atomic,
             share,
+            commits: commit.into_iter().collect(),
         };
         sender
             .as_ref()

@@ -24,6 +24,7 @@ pub mod lane;
 mod leasing;
 mod life;
 pub mod look;
+pub mod mailbox;
 pub mod metrics;
 pub mod oneshot;
 pub mod publish;

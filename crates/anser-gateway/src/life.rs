@@ -74,6 +74,7 @@ impl Gateway {
         };
         let (handle, dispatcher) = dispatch::start(shared, options.dispatch);
         let info = parts.store.info();
+        let sessions = Sessions::new(parts.clock.clone(), info.highest_num);
         let gateway = Arc::new(Self {
             ids: IdGenerator::above(info.highest_id),
             store: parts.store,
@@ -93,7 +94,7 @@ impl Gateway {
             dispatch: handle,
             leasing: leasing.clone(),
             intake: Intake::default(),
-            sessions: Sessions::default(),
+            sessions: sessions.clone(),
             connections: Connections::default(),
             refusals: RefusalJournal::default(),
             fetches: Fetches::default(),
@@ -107,6 +108,7 @@ impl Gateway {
             dispatcher,
             spawn(gateway.clone().pull_triggers()),
             spawn(leasing.keep()),
+            spawn(gateway.clone().keep_sessions()),
             spawn(report_notices(gateway.clone(), noticed)),
             spawn(sweep(gateway.clone())),
         ];
@@ -150,6 +152,7 @@ impl Gateway {
     /// Receives that wait are answered now, and none waits any more: a door that closes need not wait for them.
     pub fn end_waits(&self) {
         self.leasing.close();
+        self.sessions.close();
     }
 
     /// Ends the gateway: starts nothing more, lets attempts in flight finish within `limit` or returns them, and
@@ -173,6 +176,7 @@ impl Gateway {
         }
         self.intake.close();
         self.leasing.close();
+        self.sessions.close();
         self.leasing.limit_duty(limit);
         self.dispatch.stop(limit);
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));

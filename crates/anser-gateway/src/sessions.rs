@@ -3,8 +3,17 @@
 //! a wire, a frame or a socket.
 
 mod admission;
+mod hub;
 mod identity;
+mod keeper;
+mod open;
+mod operate;
+mod plan;
+mod recall;
 mod session;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,15 +26,19 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) use admission::token_rights;
-pub(crate) use session::Sessions;
+pub(crate) use hub::{Commit, Sessions};
+pub(crate) use plan::Fresh;
 
 pub use identity::{Allowed, Identity, Rights};
+pub use plan::{STALL_MAX, UNSENT_BYTES_MAX, WINDOW_BYTES, WINDOW_MESSAGES};
 pub use session::{Events, Session};
 
 /// Sessions at the same time.
 pub const SESSIONS_MAX: usize = 100_000;
 /// Sessions of one user at the same time.
 pub const USER_SESSIONS_MAX: usize = 50;
+/// Topics and rooms that one session may read.
+pub const SUBSCRIPTIONS_MAX: usize = 100;
 
 /// The number of a session; none is given twice, also across restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,6 +100,17 @@ pub struct Opening {
     pub acks: Acknowledgements,
     /// Ids of questions of an earlier session that had no answer: each gets its one outcome.
     pub questions: Vec<String>,
+}
+
+/// What is fixed when a session is opened.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    id: SessionId,
+    identity: Identity,
+    transport: &'static str,
+    peer: Option<String>,
+    resource: String,
+    since: Timestamp,
 }
 
 /// A session as operators see it.

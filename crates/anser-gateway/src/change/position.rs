@@ -13,6 +13,7 @@ use anser_core::{Message, Problem, Timestamp};
 use super::ChangeOutcome;
 use crate::config::{ChannelEntry, Snapshot, Subscription};
 use crate::dispatch::Withdrawn;
+use crate::mailbox::is_mailbox;
 
 /// The word in a manifest that says a channel can change what it sent.
 const EDIT: &str = "edit";
@@ -62,6 +63,14 @@ impl Means {
         let row = &position.original;
         if snapshot.queues_by_id.contains_key(&row.channel) {
             return Self::Queue;
+        }
+        if is_mailbox(row.group) {
+            // The client is told, and does it.
+            return Self::Channel {
+                id: row.channel,
+                edits: true,
+                recalls: true,
+            };
         }
         let subscription = snapshot.subscriber(row.group).map(AsRef::as_ref);
         let channel = match subscription {

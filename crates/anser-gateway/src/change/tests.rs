@@ -1,5 +1,6 @@
 //! Edit and recall in a whole gateway, against a platform in memory: what people see in the end, and what is answered.
 
+mod mail;
 mod platform;
 mod random;
 

@@ -31,6 +31,7 @@ use super::plan::{
 };
 use super::watchers::Watchers;
 use super::{Command, Notice, Parts};
+use crate::mailbox::is_mailbox;
 
 /// Settle batches under way: one is committed while the next gathers.
 const SETTLES_MAX: usize = 2;
@@ -155,8 +156,9 @@ impl Shell {
         self.configure();
         let (now, config) = (self.now(), self.parts.config.load_full());
         for (group, due) in groups {
-            let queued = config.queues_by_id.contains_key(&group);
-            if !queued && !self.plan.backlog(group, due, now) {
+            // Queues and mailboxes are others' to give out.
+            let others = config.queues_by_id.contains_key(&group) || is_mailbox(group);
+            if !others && !self.plan.backlog(group, due, now) {
                 self.cancel_group(group, None);
             }
         }

@@ -12,6 +12,7 @@ use super::view::Names;
 use super::{DeliveryView, no_delivery};
 use crate::auth::Principal;
 use crate::gateway::Gateway;
+use crate::mailbox::split_mail;
 use crate::refusal::store_problem;
 
 impl Gateway {
@@ -65,11 +66,13 @@ impl Gateway {
     async fn reopen(&self, id: DeliveryId) -> Result<Option<DeliveryRow>, StoreError> {
         let (store, dispatch) = (Arc::clone(&self.store), self.dispatch.clone());
         let (config, leasing) = (self.config.load_full(), Arc::clone(&self.leasing));
-        let due = self.clock.now();
+        let (sessions, due) = (Arc::clone(&self.sessions), self.clock.now());
         let reopened = async move {
             let row = store.reopen(id, due).await?;
             let (queued, pushed) = config.split_queued(row.iter().cloned().collect());
             leasing.arrived(&queued);
+            let (mail, pushed) = split_mail(pushed);
+            sessions.reopened(&mail);
             if !pushed.is_empty() {
                 dispatch.offer(pushed.into_iter().map(|row| (row, None)));
             }

@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 
-use anser_core::name::{TOPIC_DIRECT, queue_address};
+use anser_core::name::{TOPIC_DIRECT, USER_PREFIX, queue_address};
 use anser_core::store::{DeliveryRow, MessageRow};
 use serde::Deserialize;
 
 use super::view::Names;
 use crate::auth::Principal;
+use crate::mailbox::is_mailbox;
 
 /// A caller's view on things.
 #[derive(Clone, Copy)]
@@ -87,6 +88,12 @@ impl<'a> Sight<'a> {
     fn address(self, row: &DeliveryRow) -> Option<Cow<'a, str>> {
         if let Some(queue) = self.names.queue(row.channel) {
             return Some(Cow::Owned(queue_address(queue)));
+        }
+        if is_mailbox(row.group) {
+            return Some(Cow::Owned(format!(
+                "{USER_PREFIX}{}",
+                row.target.as_deref()?
+            )));
         }
         let channel = self.names.channel(row.channel)?;
         Some(match &row.target {

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{DeliveryView, MessageView, ViewState};
 use crate::config::Snapshot;
+use crate::mailbox::is_mailbox;
 
 /// The names behind the numbers, at one moment.
 #[derive(Clone, Copy)]
@@ -51,7 +52,7 @@ impl<'a> Names<'a> {
     /// Whether the delivery still has somewhere to go.
     #[must_use]
     pub fn has_destination(&self, row: &DeliveryRow) -> bool {
-        if self.0.queues_by_id.contains_key(&row.channel) {
+        if self.0.queues_by_id.contains_key(&row.channel) || is_mailbox(row.group) {
             return true;
         }
         let direct = row.group == row.channel;

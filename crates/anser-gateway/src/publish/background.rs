@@ -70,13 +70,16 @@ impl Gateway {
 
     async fn commit_group(&self, mut group: Unconfirmed) {
         let count = group.messages.len();
+        let mut commit = Some(self.sessions.begin_commit());
         let mut repeats = 0;
         loop {
             match self.append(&group.messages, group.atomic).await {
                 Ok(appended) => {
                     let staged = std::mem::take(&mut group.messages);
                     match self.outcomes(&staged, appended).await {
-                        Ok(outcomes) => drop(self.follow_up(staged, outcomes, false)),
+                        Ok(outcomes) => {
+                            drop(self.follow_up(staged, outcomes, false, commit.take()));
+                        }
                         Err(error) => {
                             tracing::error!(%error, count, "messages were stored, their deliveries start at the next restart");
                         }

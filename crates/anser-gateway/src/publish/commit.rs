@@ -14,7 +14,9 @@ use super::{Published, Results, refer};
 use crate::accepted::Accepted;
 use crate::gateway::Gateway;
 use crate::intake::{Intake, Staged};
+use crate::mailbox::split_mail;
 use crate::refusal::store_problem;
+use crate::sessions::{Commit, Fresh};
 
 /// How often a commit that the store did not confirm is repeated, with the same ids.
 const UNCONFIRMED_REPEATS_MAX: u32 = 3;
@@ -40,13 +42,16 @@ struct Unsettled<'a> {
     intake: &'a Intake,
     staged: Vec<Staged>,
     atomic: bool,
+    /// Sessions wait for what comes of it before they are told of later messages.
+    commit: Option<Commit>,
 }
 
 impl Drop for Unsettled<'_> {
     fn drop(&mut self) {
         if !self.staged.is_empty() {
             let staged = std::mem::take(&mut self.staged);
-            self.intake.take_over(staged, self.atomic);
+            self.intake
+                .take_over(staged, self.atomic, self.commit.take());
         }
     }
 }
@@ -112,6 +117,7 @@ impl Gateway {
             intake: &self.intake,
             staged,
             atomic,
+            commit: Some(self.sessions.begin_commit()),
         };
         let appended = match self.append(&unsettled.staged, atomic).await {
             Ok(appended) => appended,
@@ -123,7 +129,8 @@ impl Gateway {
         };
         let outcomes = self.outcomes(&unsettled.staged, appended).await?;
         let staged = std::mem::take(&mut unsettled.staged);
-        let (done, unroutable) = self.follow_up(staged, outcomes, watch);
+        let commit = unsettled.commit.take();
+        let (done, unroutable) = self.follow_up(staged, outcomes, watch, commit);
         for published in unroutable {
             self.report_unroutable(&published).await;
         }
@@ -188,13 +195,14 @@ impl Gateway {
         })
     }
 
-    /// Hands the new deliveries to the dispatcher and to those who wait for queues, and counts; answers what is to be reported as unroutable, too. Never
-    /// waits, so that a client that goes away cannot come between.
+    /// Hands the new deliveries to the dispatcher, to those who wait for queues and to sessions, and counts; answers what is
+    /// to be reported as unroutable, too. Never waits, so that a client that goes away cannot come between.
     pub(super) fn follow_up(
         &self,
         staged: Vec<Staged>,
         outcomes: Vec<Stored>,
         watch: bool,
+        commit: Option<Commit>,
     ) -> (Committed, Vec<Published>) {
         let mut done = Committed {
             results: Vec::with_capacity(staged.len()),
@@ -202,6 +210,8 @@ impl Gateway {
         };
         let (mut offers, mut watched, mut unroutable) = (Vec::new(), Vec::new(), Vec::new());
         let (config, mut arrived) = (self.config.load(), Vec::new());
+        let told = commit.as_ref().is_some_and(Commit::is_anyone_there);
+        let mut fresh = Vec::with_capacity(staged.len());
         let (mut count, mut bytes) = (0, 0);
         let topic = staged.first().map(|first| first.new.topic);
         for (staged, outcome) in staged.into_iter().zip(outcomes) {
@@ -215,6 +225,8 @@ impl Gateway {
                     }
                     let (queued, rows) = config.split_queued(rows);
                     arrived.extend(queued);
+                    let (mail, rows) = split_mail(rows);
+                    fresh.push((num, told.then(|| fresh_of(&staged, mail))));
                     if watch {
                         watched.extend(rows.iter().map(|row| row.id));
                     }
@@ -236,6 +248,9 @@ impl Gateway {
             self.dispatch.offer(offers);
         }
         self.leasing.arrived(&arrived);
+        if let Some(mut commit) = commit {
+            commit.tell(fresh);
+        }
         (done, unroutable)
     }
 
@@ -263,6 +278,15 @@ fn published(staged: &Staged, num: Num, matched: usize) -> Published {
         durable: true,
         deliveries: None,
         settled: false,
+    }
+}
+
+fn fresh_of(staged: &Staged, mail: Vec<DeliveryRow>) -> Fresh {
+    Fresh {
+        id: staged.new.id,
+        topic: staged.new.topic,
+        document: staged.new.document.clone(),
+        mail,
     }
 }
 

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use anser_core::id::{MessageId, Num};
 
+use anser_core::store::DeliveryRow;
+
 use super::WAIT_DELIVERIES_MAX;
 use super::commit::Committed;
 use crate::gateway::Gateway;
 use crate::look::{DeliveryView, Names};
+use crate::mailbox::is_mailbox;
 
 impl Gateway {
     /// Waits for the first attempts, at most `limit`, and puts the states on the answers. Everything is stored already:
@@ -54,11 +57,14 @@ impl Gateway {
             .iter()
             .map(|row| DeliveryView::of(row, message, &names))
             .collect();
-        // What is in a queue waits for its consumers: nobody else does.
+        // What is in a queue or a mailbox waits for those who take it: nobody else does.
+        let pulled = |row: &DeliveryRow| {
+            snapshot.queues_by_id.contains_key(&row.group) || is_mailbox(row.group)
+        };
         let tried = rows
             .iter()
             .zip(&views)
-            .all(|(row, view)| snapshot.queues_by_id.contains_key(&row.group) || view.was_tried());
+            .all(|(row, view)| pulled(row) || view.was_tried());
         Some((views, tried))
     }
 }

@@ -1,18 +1,19 @@
 //! Whether what bounds its backlog has room: a topic by bytes, a queue by messages, and every queue by the messages that
-//! wait for their time. Read once a request, so requests side by side may pass a bound by what they bring. A queue's
+//! wait for their time, a mailbox by both. Read once a request, so requests side by side may pass a bound by what they bring. A queue's
 //! bounds are for what is sent straight to it: what a subscription brings was accepted by its topic.
 
 use std::collections::{HashMap, HashSet};
 
 use anser_core::id::ResourceId;
 use anser_core::message::Item;
-use anser_core::name::QUEUE_PREFIX;
-use anser_core::store::Depth;
+use anser_core::name::{QUEUE_PREFIX, USER_PREFIX, UserId};
+use anser_core::store::{Depth, NewDelivery};
 use anser_core::{Problem, ProblemKind};
 
 use crate::config::{QueueEntry, Snapshot, Topic};
 use crate::gateway::Gateway;
 use crate::intake::Staged;
+use crate::mailbox::{MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, group_of, user_in};
 use crate::refusal::store_problem;
 
 /// Messages in a queue that wait for their time, given a delay when they were sent or given back.
@@ -24,6 +25,8 @@ pub(super) struct Room {
     topic: Option<u64>,
     /// Only queues that have a bound and are sent to.
     queues: HashMap<ResourceId, QueueRoom>,
+    /// Mailboxes that messages of the request went to: messages and bytes that each may still take.
+    mailboxes: HashMap<ResourceId, (u64, u64)>,
 }
 
 /// `None`: no bound.
@@ -80,7 +83,25 @@ impl Gateway {
         Ok(Room {
             topic: topic_room(topic, &depths),
             queues,
+            mailboxes: self.mailbox_rooms(items),
         })
+    }
+
+    /// What the mailboxes of the users that are addressed may still take.
+    fn mailbox_rooms(&self, items: &[Result<Item, Problem>]) -> HashMap<ResourceId, (u64, u64)> {
+        let addresses = items.iter().flatten().flat_map(|item| &item.header.to);
+        let users = addresses.filter_map(|address| address.strip_prefix(USER_PREFIX));
+        let users: HashSet<&str> = users.map(user_in).collect();
+        let mailboxes = users.into_iter().filter_map(|user| {
+            let group = group_of(&UserId::parse("to", user).ok()?);
+            let depths = self.store.depths_of(group).into_iter();
+            let (count, bytes) = depths.fold((0, 0), |(count, bytes), depth| {
+                (count + depth.count, bytes + depth.bytes)
+            });
+            let left = MAILBOX_MESSAGES_MAX.saturating_sub(count);
+            Some((group, (left, MAILBOX_BYTES_MAX.saturating_sub(bytes))))
+        });
+        mailboxes.collect()
     }
 
     async fn delayed_room(&self, queue: ResourceId) -> Result<u64, Problem> {
@@ -114,6 +135,7 @@ impl Room {
         }
         // A message that nothing is to deliver takes no room: the bound is on what waits.
         let bytes = staged.new.document.len() as u64;
+        self.check_mailboxes(&staged.new.deliveries, bytes)?;
         let needed = bytes.saturating_mul(staged.new.deliveries.len() as u64);
         if let Some(left) = &mut self.topic {
             *left = left.checked_sub(needed).ok_or_else(|| topic_full(topic))?;
@@ -124,6 +146,27 @@ impl Room {
             }
         }
         Ok(staged)
+    }
+}
+
+impl Room {
+    fn check_mailboxes(&mut self, deliveries: &[NewDelivery], bytes: u64) -> Result<(), Problem> {
+        if self.mailboxes.is_empty() {
+            return Ok(());
+        }
+        for delivery in deliveries {
+            let room = self.mailboxes.get(&delivery.group);
+            if room.is_some_and(|(count, left)| *count == 0 || *left < bytes) {
+                return Err(mailbox_full(delivery.target.as_deref().unwrap_or_default()));
+            }
+        }
+        for delivery in deliveries {
+            if let Some((count, left)) = self.mailboxes.get_mut(&delivery.group) {
+                *count = count.saturating_sub(1);
+                *left = left.saturating_sub(bytes);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -196,6 +239,16 @@ fn topic_room(topic: &Topic, depths: &[Depth]) -> Option<u64> {
     let of_topic = depths.iter().filter(|depth| depth.topic == topic.meta.id);
     let waiting: u64 = of_topic.map(|depth| depth.bytes).sum();
     Some(most.saturating_sub(waiting))
+}
+
+fn mailbox_full(user: &str) -> Problem {
+    Problem::new(
+        ProblemKind::TooMany,
+        "mailbox_full",
+        format!(
+            "{MAILBOX_MESSAGES_MAX} messages or {MAILBOX_BYTES_MAX} bytes wait for {USER_PREFIX}{user} already; try again when some were taken, or give the messages an expires_at"
+        ),
+    )
 }
 
 fn topic_full(topic: &Topic) -> Problem {

@@ -1,13 +1,13 @@
 //! Where an accepted message goes: the subscriptions of its topic that take it, and its direct addresses. Pure: decides
 //! from the configuration and the message alone. Whether a queue has room is decided beside it (`room`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use anser_core::id::ResourceId;
 use anser_core::limits::DELIVERIES_PER_REQUEST_MAX;
 use anser_core::message::Header;
-use anser_core::name::Address;
+use anser_core::name::{Address, UserId};
 use anser_core::resource::{Ordering, QueueOrdering};
 use anser_core::store::NewDelivery;
 use anser_core::{Message, Problem, ProblemKind, Timestamp};
@@ -16,6 +16,7 @@ use crate::auth::Principal;
 use crate::bridge::{self, Taken};
 use crate::config::{Bridge, ChannelEntry, Destination, QueueEntry, Snapshot, Topic};
 use crate::lane::{self, lane};
+use crate::mailbox;
 
 /// When the deliveries of one message may start and when they end.
 #[derive(Clone, Copy)]
@@ -29,6 +30,7 @@ struct Times {
 enum Resolved<'a> {
     Channel(&'a ChannelEntry, Option<String>),
     Queue(&'a QueueEntry),
+    User(UserId, Option<String>),
 }
 
 impl Times {
@@ -190,8 +192,15 @@ fn direct(
     routed: &mut Vec<NewDelivery>,
 ) -> Result<(), Problem> {
     let mut seen: HashSet<(ResourceId, Option<String>)> = HashSet::new();
+    // The place of each user's delivery.
+    let mut users: HashMap<ResourceId, usize> = HashMap::new();
     for (i, text) in header.to.iter().enumerate() {
         let (channel, target) = match resolve(snapshot, principal, i, text)? {
+            Resolved::User(user, resource) => {
+                let address = (&user, resource);
+                mail(address, header, times, budget, &mut users, routed)?;
+                continue;
+            }
             Resolved::Channel(channel, target) => (channel, target),
             Resolved::Queue(queue) => {
                 if seen.insert((queue.meta.id, None)) {
@@ -225,6 +234,44 @@ fn direct(
     Ok(())
 }
 
+/// A delivery into a user's mailbox; several of the user's sessions are the user.
+fn mail(
+    (user, resource): (&UserId, Option<String>),
+    header: &Header,
+    times: Times,
+    budget: &mut Budget,
+    users: &mut HashMap<ResourceId, usize>,
+    routed: &mut Vec<NewDelivery>,
+) -> Result<(), Problem> {
+    let group = mailbox::group_of(user);
+    let target = match resource {
+        Some(resource) => format!("{user}/{resource}"),
+        None => user.to_string(),
+    };
+    let earlier = users.get(&group).map(|place| &mut routed[*place]);
+    if let Some(earlier) = earlier
+        && mailbox::is_of(earlier.target.as_deref(), user)
+    {
+        if earlier.target.as_ref() != Some(&target) {
+            earlier.target = Some(user.to_string());
+        }
+        return Ok(());
+    }
+    budget.take()?;
+    users.insert(group, routed.len());
+    let aged = header.time.max(times.due).plus(mailbox::MAIL_AGE_MAX);
+    routed.push(NewDelivery {
+        group,
+        channel: group,
+        target: Some(target),
+        lane: None,
+        due: times.due,
+        scheduled: times.scheduled,
+        expires_at: Some(times.expires_at.map_or(aged, |at| at.min(aged))),
+    });
+    Ok(())
+}
+
 fn resolve<'a>(
     snapshot: &'a Snapshot,
     principal: &Principal,
@@ -250,9 +297,8 @@ fn resolve<'a>(
             Some(queue) => Ok(Resolved::Queue(queue)),
             None => Err(unknown("unknown_queue", "queue", &name)),
         },
-        Address::User { .. } | Address::Room(_) => {
-            Err(Problem::not_available(field(), "an address of this form"))
-        }
+        Address::User { id, resource } => Ok(Resolved::User(id, resource)),
+        Address::Room(_) => Err(Problem::not_available(field(), "an address of this form")),
     }
 }
 

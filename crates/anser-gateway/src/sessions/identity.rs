@@ -4,9 +4,9 @@ use anser_core::message::{Sender, SenderKind};
 use anser_core::name::{ROOM_PREFIX, USER_PREFIX, UserId, is_system_topic};
 use anser_core::resource::Scope;
 use anser_core::{Problem, ProblemKind, Timestamp};
-use aws_lc_rs::digest;
 
 use crate::auth::{Principal, pattern_matches};
+use crate::mailbox::number_of;
 
 /// Which names a right is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -266,22 +266,6 @@ fn principal(rights: &Rights, user: &UserId, sender: Sender, lineage: u64) -> Pr
         topics,
         targets,
     }
-}
-
-/// A number for texts, far above every number of a resource and within 63 bits for stores with signed integers. It is
-/// stored, so it must never change.
-pub(crate) fn number_of(texts: &[&str]) -> u64 {
-    /// Numbers of resources count from 1: none comes so far.
-    const ABOVE_RESOURCES: u64 = 1 << 62;
-    let mut hashed = digest::Context::new(&digest::SHA256);
-    for text in texts {
-        hashed.update(text.as_bytes());
-        // UTF-8 never holds this byte.
-        hashed.update(&[0xFF]);
-    }
-    let mut first = [0; 8];
-    first.copy_from_slice(&hashed.finish().as_ref()[..8]);
-    ABOVE_RESOURCES | (u64::from_be_bytes(first) >> 2)
 }
 
 /// A refusal for want of a right.

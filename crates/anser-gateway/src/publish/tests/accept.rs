@@ -102,9 +102,9 @@ async fn an_item_is_refused_with_the_field_at_fault() {
             Some("header.to[1]"),
         ),
         (
-            json!({"body": {"data": 1}, "header": {"to": ["user:ann"]}}),
+            json!({"body": {"data": 1}, "header": {"to": ["user:"]}}),
             422,
-            "not_available",
+            "invalid_user",
             Some("header.to[0]"),
         ),
         (data(json!(long)), 413, "too_large", None),

@@ -250,8 +250,8 @@ async fn direct_addresses_need_no_subscription() {
             "unknown_channel",
         ),
         (
-            json!({"header": {"to": ["user:alice"]}, "body": {"data": 1}}),
-            "not_available",
+            json!({"header": {"to": ["user:a b"]}, "body": {"data": 1}}),
+            "invalid_user",
         ),
         (
             json!({"header": {"to": ["room:dev"]}, "body": {"data": 1}}),

@@ -1,0 +1,223 @@
+//! Opening a session, and what operators see and do: the list, the end of one.
+
+use std::sync::Arc;
+
+use anser_core::Problem;
+use anser_core::ProblemKind;
+use anser_core::Timestamp;
+use anser_core::id::DeliveryId;
+use anser_core::live::{CloseReason, Event, IbEvent, check_resource};
+use anser_core::name::UserId;
+use anser_core::store::{Claim, ClaimClass, DeliveryRow, StoreError};
+use serde_json::json;
+use tokio::sync::Notify;
+
+use super::hub::Seat;
+use super::plan::{Admission, Doubt, Refused};
+use super::{
+    Events, Facts, Opening, SESSIONS_MAX, Session, SessionId, SessionView, USER_SESSIONS_MAX,
+};
+use super::{UNSENT_BYTES_MAX, WINDOW_BYTES, WINDOW_MESSAGES};
+use crate::gateway::{Gateway, Phase};
+use crate::mailbox::{MAILBOX_MESSAGES_MAX, group_of, is_of};
+use crate::refusal::store_problem;
+
+/// Deliveries of a mailbox read at a time.
+const CLAIMED_AT_ONCE: usize = 1_000;
+/// Deliveries of a mailbox that are looked at, at most: some more than may wait, as requests side by side may pass that.
+const CLAIMED_MAX: usize = 2 * MAILBOX_MESSAGES_MAX as usize;
+
+impl Gateway {
+    /// Opens a session for whom a wire authenticated. Its first event is the `ib` `welcome`.
+    ///
+    /// # Errors
+    /// 422 `invalid_resource`, 429 `too_many_sessions`, 503 `stopping`, or the store's.
+    pub async fn open_session(
+        self: &Arc<Self>,
+        opening: Opening,
+    ) -> Result<(Session, Events), Problem> {
+        if *self.phase.borrow() != Phase::Running {
+            return Err(stopping());
+        }
+        if let Some(resource) = &opening.resource {
+            check_resource("resource", resource)?;
+        }
+        let (after, user) = (opening.after, opening.identity.user.clone());
+        let (session, events, stay) = self.admit(opening)?;
+        if let (Some(stay), Some(user)) = (stay, &user) {
+            let (rows, next_due) = self.waiting_mail(user).await.map_err(store_problem)?;
+            self.sessions.change(|state, _| {
+                let doubt = |row: &DeliveryRow| self.doubt(row);
+                state.plan.load_mail(user, stay, &rows, next_due, doubt);
+            });
+        }
+        let number = session.facts.id.number;
+        self.sessions.change(|state, now| {
+            let welcome = self.welcome(&session.facts, state.plan.waiting(number));
+            state.plan.begin(number, after, welcome, now);
+        });
+        Ok((session, events))
+    }
+
+    fn admit(
+        self: &Arc<Self>,
+        opening: Opening,
+    ) -> Result<(Session, Events, Option<u64>), Problem> {
+        let wake = Arc::new(Notify::new());
+        let (facts, stay) = self.sessions.change(|state, now| {
+            if state.closed {
+                return Err(stopping());
+            }
+            let number = state.next_number();
+            let id = SessionId {
+                epoch: self.info.epoch,
+                number,
+            };
+            let resource = opening.resource.unwrap_or_else(|| id.to_string());
+            let admission = Admission {
+                number,
+                user: opening.identity.user.clone(),
+                resource: resource.clone(),
+                acks: opening.acks,
+                expires_at: opening.identity.expires_at,
+                presence: opening.presence,
+            };
+            let stay = state.plan.admit(admission, now).map_err(refused)?;
+            let facts = Arc::new(Facts {
+                id,
+                identity: opening.identity,
+                transport: opening.transport,
+                peer: opening.peer,
+                resource,
+                since: now,
+            });
+            let seat = Seat {
+                wake: Arc::clone(&wake),
+                facts: Arc::clone(&facts),
+                last_seen: now,
+            };
+            state.seats.insert(number, seat);
+            Ok((facts, stay))
+        })?;
+        let events = Events {
+            gateway: Arc::clone(self),
+            number: facts.id.number,
+            wake,
+        };
+        let session = Session {
+            gateway: Arc::clone(self),
+            facts,
+        };
+        Ok((session, events, stay))
+    }
+
+    fn welcome(&self, facts: &Facts, waiting: usize) -> Event {
+        let data = json!({
+            "session": facts.id,
+            "user": facts.identity.user,
+            "resource": facts.resource,
+            "time": self.clock.now(),
+            "waiting": waiting,
+            "limits": {
+                "window_messages": WINDOW_MESSAGES,
+                "window_bytes": WINDOW_BYTES,
+                "unsent_bytes": UNSENT_BYTES_MAX,
+                "message_bytes": self.options.limits.message_bytes_max,
+            },
+        });
+        Event::Ib(Arc::new(IbEvent {
+            kind: "welcome".to_owned(),
+            data,
+        }))
+    }
+
+    /// What waits for a user and is due, and when the next is.
+    pub(super) async fn waiting_mail(
+        &self,
+        user: &UserId,
+    ) -> Result<(Vec<DeliveryRow>, Option<Timestamp>), StoreError> {
+        let mut rows: Vec<DeliveryRow> = Vec::new();
+        let mut exclude: Vec<DeliveryId> = Vec::new();
+        let due_until = self.clock.now();
+        loop {
+            let claim = Claim {
+                group: group_of(user),
+                class: ClaimClass::First,
+                due_until,
+                exclude: exclude.clone(),
+                limit: CLAIMED_AT_ONCE,
+            };
+            let claimed = self.store.claim(claim).await?;
+            exclude.extend(claimed.deliveries.iter().map(|row| row.id));
+            let of_user = |row: &DeliveryRow| is_of(row.target.as_deref(), user);
+            rows.extend(claimed.deliveries.into_iter().filter(of_user));
+            if !claimed.more || exclude.len() >= CLAIMED_MAX {
+                return Ok((rows, claimed.next_due));
+            }
+        }
+    }
+
+    /// What an earlier run that did not end properly may have given already.
+    fn doubt(&self, row: &DeliveryRow) -> Option<Doubt> {
+        (!self.info.clean && row.accepted < self.sessions.began()).then_some(Doubt::Restart)
+    }
+
+    /// The open sessions, by number; of one user only when one is named.
+    #[must_use]
+    pub fn sessions(&self, user: Option<&str>) -> Vec<SessionView> {
+        let state = self.sessions.state();
+        let numbers = match user {
+            Some(user) => state.plan.sessions_of(user),
+            None => state.plan.numbers(),
+        };
+        let mut views: Vec<SessionView> = numbers
+            .iter()
+            .filter_map(|number| {
+                let seat = state.seats.get(number)?;
+                state.plan.view(*number, &seat.facts, seat.last_seen)
+            })
+            .collect();
+        views.sort_unstable_by_key(|view| view.id);
+        views
+    }
+
+    /// Ends a session as kicked; answers whether it was there.
+    pub fn kick_session(&self, id: SessionId, detail: Option<String>) -> bool {
+        id.epoch == self.info.epoch
+            && self.sessions.change(|state, now| {
+                let reason = CloseReason::Kicked;
+                state.plan.close(id.number, reason, detail, now)
+            })
+    }
+
+    /// Ends every session of a user as kicked; answers how many there were.
+    pub fn kick_user(&self, user: &UserId, detail: Option<&str>) -> usize {
+        self.sessions.change(|state, now| {
+            let sessions = state.plan.sessions_of(user.as_str());
+            let mut kicked = 0;
+            for number in sessions {
+                let detail = detail.map(str::to_owned);
+                let closed = state.plan.close(number, CloseReason::Kicked, detail, now);
+                kicked += usize::from(closed);
+            }
+            kicked
+        })
+    }
+}
+
+fn stopping() -> Problem {
+    let detail = "the gateway is stopping; connect again";
+    Problem::new(ProblemKind::Unavailable, "stopping", detail)
+}
+
+fn refused(refused: Refused) -> Problem {
+    let detail = match refused {
+        Refused::TooMany => {
+            format!("{SESSIONS_MAX} sessions are open already; connect again later")
+        }
+        Refused::TooManyOfUser => {
+            format!("{USER_SESSIONS_MAX} sessions of this user are open already; close one")
+        }
+    };
+    Problem::new(ProblemKind::TooMany, "too_many_sessions", detail)
+}

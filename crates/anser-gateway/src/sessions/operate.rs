@@ -1,0 +1,148 @@
+//! What clients ask, each operation by itself. Must not know frames.
+
+use anser_core::id::ResourceId;
+use anser_core::live::{Answer, Offset, Operation, Publication, Stream, Subscribe};
+use anser_core::message::{Conversation, ConversationType, Item};
+use anser_core::name::{Address, UserId};
+use anser_core::{Problem, ProblemKind};
+
+use super::plan::NotFollowed;
+use super::{SUBSCRIPTIONS_MAX, Session};
+use crate::publish::PublishOptions;
+
+impl Session {
+    pub(super) async fn perform(&self, operation: Operation) -> Result<Answer, Problem> {
+        let number = self.facts.id.number;
+        let sessions = &self.gateway.sessions;
+        match operation {
+            Operation::Ping => Ok(Answer::Pong {
+                time: self.gateway.clock.now(),
+            }),
+            Operation::Publish(publication) => self.publish(*publication).await,
+            Operation::Subscribe(subscribe) => self.subscribe(subscribe),
+            Operation::Unsubscribe(stream) => {
+                let read = sessions.change(|state, _| state.plan.stop_following(number, &stream));
+                if read {
+                    Ok(Answer::Done {})
+                } else {
+                    Err(not_read(&stream))
+                }
+            }
+            Operation::Ack(position) => {
+                sessions.change(|state, _| state.plan.acknowledge(number, &position));
+                Ok(Answer::Done {})
+            }
+            Operation::Presence(_)
+            | Operation::PresenceSubscribe(_)
+            | Operation::PresenceApprove(_)
+            | Operation::PresenceRefuse(_)
+            | Operation::PresenceUnsubscribe(_)
+            | Operation::PresenceProbe(_)
+            | Operation::Iq(_) => Err(Problem::not_available("op", "this operation")),
+        }
+    }
+
+    fn subscribe(&self, subscribe: Subscribe) -> Result<Answer, Problem> {
+        let (topic, stream) = self.readable(&subscribe.stream)?;
+        let number = self.facts.id.number;
+        let after = subscribe.after.map(|after| after.num);
+        let sessions = &self.gateway.sessions;
+        let named = stream.clone();
+        let followed = sessions.change(|state, _| state.plan.follow(number, topic, named, after));
+        match followed {
+            Ok(at) => Ok(Answer::Subscribed {
+                stream,
+                offset: Offset::at(at),
+            }),
+            Err(NotFollowed::Over) => Err(over()),
+            Err(NotFollowed::TooMany) => Err(Problem::new(
+                ProblemKind::TooMany,
+                "too_many_subscriptions",
+                format!("a session may read {SUBSCRIPTIONS_MAX} topics and rooms; leave one first"),
+            )),
+        }
+    }
+
+    /// The topic behind a stream, and the stream by the name that it was created with.
+    fn readable(&self, stream: &Stream) -> Result<(ResourceId, Stream), Problem> {
+        let snapshot = self.gateway.config.load();
+        match stream {
+            Stream::Topic(name) => {
+                self.facts.identity.rights.require_read(name)?;
+                let topic = snapshot.topic(name).ok_or_else(|| {
+                    let detail = format!("there is no topic {name}; create it first");
+                    Problem::new(ProblemKind::NotFound, "topic_not_found", detail).field("topic")
+                })?;
+                Ok((topic.meta.id, Stream::Topic(topic.meta.name.clone())))
+            }
+            Stream::Room(_) => Err(Problem::not_available("room", "a room")),
+            Stream::Mailbox => Err(Problem::invalid(
+                "invalid_field",
+                "topic",
+                "every session of a user reads the mailbox; give a topic or a room",
+            )),
+        }
+    }
+
+    async fn publish(&self, publication: Publication) -> Result<Answer, Problem> {
+        if publication.transient {
+            return Err(Problem::not_available("transient", "a transient message"));
+        }
+        let identity = &self.facts.identity;
+        let mut item = publication.message;
+        if let Some(user) = &identity.user {
+            converse(&mut item, user);
+        }
+        let (principal, options) = (identity.principal(), PublishOptions::default());
+        let items = vec![Ok(item)];
+        let gateway = &self.gateway;
+        let results = match publication.topic {
+            Some(topic) => gateway.publish(principal, &topic, items, options).await,
+            None => gateway.publish_direct(principal, items, options).await,
+        };
+        let published = results?.pop().unwrap_or_else(|| {
+            let detail = "the message was taken and not answered";
+            Err(Problem::new(ProblemKind::Internal, "no_result", detail))
+        })?;
+        Ok(Answer::Published {
+            id: published.id,
+            topic: Some(published.topic),
+            seq: published.seq,
+            matched: published.matched.unwrap_or(0),
+            duplicate: published.duplicate,
+            durable: published.durable,
+        })
+    }
+}
+
+/// An answer to what a user writes to one other user goes to the writer, and one to a room into the room.
+fn converse(item: &mut Item, user: &UserId) {
+    let header = &mut item.header;
+    let [to] = header.to.as_slice() else {
+        return;
+    };
+    if header.conversation.is_some() {
+        return;
+    }
+    let (id, r#type) = match Address::parse("to", to) {
+        Ok(Address::User { .. }) => (user.address(), ConversationType::Direct),
+        Ok(Address::Room(_)) => (to.clone(), ConversationType::Group),
+        Ok(Address::Channel { .. } | Address::Queue(_)) | Err(_) => return,
+    };
+    header.conversation = Some(Conversation {
+        id,
+        r#type: Some(r#type),
+        thread: None,
+    });
+}
+
+/// The session has ended.
+pub(super) fn over() -> Problem {
+    let detail = "this session has ended; connect again";
+    Problem::new(ProblemKind::Conflict, "session_closed", detail)
+}
+
+fn not_read(stream: &Stream) -> Problem {
+    let detail = format!("this session does not read {stream}");
+    Problem::new(ProblemKind::NotFound, "not_subscribed", detail)
+}

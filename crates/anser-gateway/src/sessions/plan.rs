@@ -1,0 +1,410 @@
+//! The decisions about live clients: who gets what and when, what is acknowledged, who is paused and who is closed. Told
+//! what happened and asked what to do; knows no clock, store or socket, so that every interleaving can be tried.
+//!
+//! A session is given events in its outbox. Messages go there straight from their commit while the session keeps up;
+//! when it does not, they stay in the store, and the session asks for them again ([`Want`]) when it has room.
+
+mod following;
+mod mailbox;
+mod outbox;
+mod sequence;
+mod telling;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use anser_core::Timestamp;
+use anser_core::id::{DeliveryId, Num, ResourceId};
+use anser_core::live::{Acknowledgements, CloseReason, Closed, Event, Offset, PresenceUpdate};
+use anser_core::name::UserId;
+
+use super::{Facts, SessionView};
+use following::{Followed, Following};
+use mailbox::Mailbox;
+use outbox::Outbox;
+use sequence::Sequence;
+
+pub(super) use following::NotFollowed;
+pub(super) use mailbox::Doubt;
+pub(super) use outbox::{Taken, Want};
+pub use outbox::{UNSENT_BYTES_MAX, WINDOW_BYTES, WINDOW_MESSAGES};
+pub(crate) use telling::Fresh;
+
+/// A session whose client takes nothing for so long, although there is something to take, is closed as slow.
+pub const STALL_MAX: Duration = Duration::from_secs(90);
+/// Between two looks for sessions that take nothing.
+const PATROL_EVERY: Duration = Duration::from_secs(15);
+
+/// How many there may be at the same time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) sessions: usize,
+    pub(super) of_user: usize,
+    pub(super) subscriptions: usize,
+}
+
+/// What is to be done outside.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Effect {
+    /// A session has something to take.
+    Wake(u64),
+    /// A message of a mailbox has come to its end; [`Plan::settled`] is called when the store knows.
+    Settle(MailEnd),
+    /// Scheduled messages of this user have come due: the store is asked for them, for [`Plan::came_due`].
+    Due(UserId),
+}
+
+/// The end of a message of a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct MailEnd {
+    pub(super) user: UserId,
+    pub(super) offset: Offset,
+    pub(super) delivery: DeliveryId,
+    /// It ran out of time; otherwise it was acknowledged.
+    pub(super) expired: bool,
+}
+
+/// What is to happen at a time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// A scheduled message of the user comes due.
+    Mail(UserId),
+    /// A session's token is over.
+    Expire(u64),
+    /// A look for sessions that take nothing.
+    Patrol,
+}
+
+/// A session to open.
+#[derive(Debug)]
+pub(super) struct Admission {
+    pub(super) number: u64,
+    pub(super) user: Option<UserId>,
+    pub(super) resource: String,
+    pub(super) acks: Acknowledgements,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) presence: PresenceUpdate,
+}
+
+/// Why a session is not opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    TooMany,
+    TooManyOfUser,
+}
+
+/// A session.
+#[derive(Debug)]
+struct Live {
+    user: Option<UserId>,
+    resource: Box<str>,
+    outbox: Outbox,
+    /// How far it has got in the mailbox of its user.
+    mail: Option<MailCursor>,
+    subs: Vec<Following>,
+    presence: PresenceUpdate,
+    /// It is over; only the last event is still to be taken.
+    closed: bool,
+}
+
+/// How far a session has got in a mailbox.
+#[derive(Debug, Clone, Copy)]
+struct MailCursor {
+    at: Offset,
+    /// Nothing is behind it: what comes goes straight to the outbox.
+    live: bool,
+    /// What had ended up to here before the session began is not for it.
+    began: Offset,
+}
+
+/// A user who is connected.
+#[derive(Debug)]
+struct User {
+    /// In the order in which they began.
+    sessions: Vec<u64>,
+    mailbox: Mailbox,
+    /// Tells this stay from earlier ones.
+    stay: u64,
+}
+
+/// Everything that is known of live clients.
+#[derive(Debug)]
+pub(super) struct Plan {
+    bounds: Bounds,
+    sessions: HashMap<u64, Live>,
+    /// Sessions that are not over.
+    count: usize,
+    users: HashMap<UserId, User>,
+    followed: HashMap<ResourceId, Followed>,
+    sequence: Sequence<Option<Fresh>>,
+    timers: BTreeSet<(Timestamp, Timer)>,
+    effects: Vec<Effect>,
+    stays: u64,
+    patrolling: bool,
+}
+
+impl Plan {
+    /// Nobody is connected; the next message has a number above `highest`.
+    pub(super) fn new(bounds: Bounds, highest: Num) -> Self {
+        Self {
+            bounds,
+            sessions: HashMap::new(),
+            count: 0,
+            users: HashMap::new(),
+            followed: HashMap::new(),
+            sequence: Sequence::above(highest),
+            timers: BTreeSet::new(),
+            effects: Vec::new(),
+            stays: 0,
+            patrolling: false,
+        }
+    }
+
+    /// What is to be done since it was asked last.
+    pub(super) fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Sessions that are not over.
+    pub(super) const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Admits a session. It is given nothing before [`Plan::begin`]. Answers the stay of its user when the mailbox is to
+    /// be read first, for [`Plan::load_mail`].
+    pub(super) fn admit(
+        &mut self,
+        admission: Admission,
+        now: Timestamp,
+    ) -> Result<Option<u64>, Refused> {
+        if self.count >= self.bounds.sessions {
+            return Err(Refused::TooMany);
+        }
+        let Admission { number, user, .. } = &admission;
+        let mut stay = None;
+        if let Some(user) = user {
+            self.replace(user, &admission.resource, now);
+            let known = self.users.entry(user.clone()).or_insert_with(|| {
+                self.stays += 1;
+                User {
+                    sessions: Vec::new(),
+                    mailbox: Mailbox::default(),
+                    stay: self.stays,
+                }
+            });
+            if known.sessions.len() >= self.bounds.of_user {
+                return Err(Refused::TooManyOfUser);
+            }
+            known.sessions.push(*number);
+            stay = (!known.mailbox.is_loaded()).then_some(known.stay);
+        }
+        if let Some(at) = admission.expires_at {
+            self.timers.insert((at, Timer::Expire(*number)));
+        }
+        if !self.patrolling {
+            self.patrolling = true;
+            self.timers.insert((now.plus(PATROL_EVERY), Timer::Patrol));
+        }
+        self.count += 1;
+        self.sessions.insert(
+            admission.number,
+            Live {
+                user: admission.user,
+                resource: admission.resource.into(),
+                outbox: Outbox::new(admission.acks, now),
+                mail: None,
+                subs: Vec::new(),
+                presence: admission.presence,
+                closed: false,
+            },
+        );
+        Ok(stay)
+    }
+
+    /// A session of the same user has this resource already: it is closed.
+    fn replace(&mut self, user: &UserId, resource: &str, now: Timestamp) {
+        let sessions = self.users.get(user).map(|user| user.sessions.clone());
+        for number in sessions.into_iter().flatten() {
+            let same = self.sessions.get(&number);
+            if same.is_some_and(|live| *live.resource == *resource) {
+                self.close(number, CloseReason::Replaced, None, now);
+            }
+        }
+    }
+
+    /// A session begins: `welcome` is its first event, and what was acknowledged by `after` is done.
+    pub(super) fn begin(
+        &mut self,
+        number: u64,
+        after: Option<Offset>,
+        welcome: Event,
+        now: Timestamp,
+    ) {
+        let released = self.sequence.released();
+        let Some(live) = self.sessions.get_mut(&number).filter(|live| !live.closed) else {
+            return;
+        };
+        live.outbox.push(welcome, now);
+        self.effects.push(Effect::Wake(number));
+        let Some(user) = live.user.clone().and_then(|id| self.users.get_mut(&id)) else {
+            return;
+        };
+        let high = user.mailbox.highest(released);
+        // An offset of other data would keep everything from the client.
+        let at = after.unwrap_or(Offset::START).min(Offset {
+            num: high,
+            scheduled: Some(Num(u64::MAX)),
+        });
+        let ended = user.mailbox.end_up_to(at, &live.resource);
+        live.mail = Some(MailCursor {
+            at,
+            live: user.mailbox.behind(at).next().is_none(),
+            began: Offset::at(high),
+        });
+        self.settle_acknowledged(number, ended);
+    }
+
+    /// How many messages wait for a session's user.
+    pub(super) fn waiting(&self, number: u64) -> usize {
+        let user = self
+            .sessions
+            .get(&number)
+            .and_then(|live| live.user.as_ref());
+        let user = user.and_then(|user| self.users.get(user));
+        user.map_or(0, |user| user.mailbox.waiting())
+    }
+
+    /// A session as operators see it.
+    pub(super) fn view(
+        &self,
+        number: u64,
+        facts: &Facts,
+        last_seen: Timestamp,
+    ) -> Option<SessionView> {
+        let live = self.sessions.get(&number).filter(|live| !live.closed)?;
+        let (unacknowledged, unsent_bytes) = live.outbox.held();
+        Some(SessionView {
+            id: facts.id,
+            user: live.user.clone(),
+            resource: facts.resource.clone(),
+            principal: facts.identity.principal.sender.id.clone(),
+            transport: facts.transport,
+            peer: facts.peer.clone(),
+            since: facts.since,
+            last_seen,
+            presence: live.presence.clone(),
+            subscriptions: live.subs.iter().map(|sub| sub.stream.to_string()).collect(),
+            unacknowledged,
+            unsent_bytes,
+        })
+    }
+
+    /// Whether the session is there and not over.
+    pub(super) fn is_open(&self, number: u64) -> bool {
+        self.sessions.get(&number).is_some_and(|live| !live.closed)
+    }
+
+    /// Ends a session; answers whether it was there and not over.
+    pub(super) fn close(
+        &mut self,
+        number: u64,
+        reason: CloseReason,
+        detail: Option<String>,
+        now: Timestamp,
+    ) -> bool {
+        let Some(live) = self.sessions.get_mut(&number).filter(|live| !live.closed) else {
+            return false;
+        };
+        live.closed = true;
+        live.outbox
+            .finish(Event::Closed(Closed { reason, detail }), now);
+        self.effects.push(Effect::Wake(number));
+        self.count -= 1;
+        let subs = std::mem::take(&mut live.subs);
+        let (mail, user) = (live.mail.take(), live.user.clone());
+        for sub in subs {
+            self.unfollow(number, sub.topic);
+        }
+        if let Some(id) = user {
+            if let Some(user) = self.users.get_mut(&id) {
+                user.sessions.retain(|other| *other != number);
+                if let Some(cursor) = mail {
+                    user.mailbox.doubt(cursor.at);
+                }
+            }
+            self.seen_further(&id);
+        }
+        true
+    }
+
+    /// Nobody holds the session any more.
+    pub(super) fn drop_session(&mut self, number: u64, now: Timestamp) {
+        self.close(number, CloseReason::Lost, None, now);
+        self.sessions.remove(&number);
+    }
+
+    /// Every session that is not over.
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        let open = self.sessions.iter().filter(|(_, live)| !live.closed);
+        open.map(|(number, _)| *number).collect()
+    }
+
+    /// The sessions of a user, in the order in which they began.
+    pub(super) fn sessions_of(&self, user: &str) -> Vec<u64> {
+        self.users
+            .get(user)
+            .map_or_else(Vec::new, |user| user.sessions.clone())
+    }
+
+    /// When the time is to be told next.
+    pub(super) fn next_alarm(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// The time now.
+    pub(super) fn tick(&mut self, now: Timestamp) {
+        while let Some((at, _)) = self.timers.first()
+            && *at <= now
+        {
+            let Some((_, timer)) = self.timers.pop_first() else {
+                return;
+            };
+            match timer {
+                Timer::Mail(user) => {
+                    if self.users.contains_key(&user) {
+                        self.effects.push(Effect::Due(user));
+                    }
+                }
+                Timer::Expire(number) => {
+                    let detail = "the token's time is over; connect again with a new one";
+                    self.close(number, CloseReason::Expired, Some(detail.to_owned()), now);
+                }
+                Timer::Patrol => self.patrol(now),
+            }
+        }
+    }
+
+    /// Closes sessions whose clients take nothing.
+    fn patrol(&mut self, now: Timestamp) {
+        let stalled: Vec<u64> = self
+            .sessions
+            .iter()
+            .filter(|(_, live)| !live.closed && live.outbox.waits_since(now) >= STALL_MAX)
+            .map(|(number, _)| *number)
+            .collect();
+        for number in stalled {
+            let detail = format!(
+                "the client took nothing for {} seconds; connect again and go on from the last offset",
+                STALL_MAX.as_secs()
+            );
+            self.close(number, CloseReason::Slow, Some(detail), now);
+        }
+        self.patrolling = self.count > 0;
+        if self.patrolling {
+            self.timers.insert((now.plus(PATROL_EVERY), Timer::Patrol));
+        }
+    }
+}

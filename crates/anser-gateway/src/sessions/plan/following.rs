@@ -1,0 +1,229 @@
+//! What sessions read beside the mailbox: topics and rooms. Who has read everything is told from the commit; who has not
+//! reads from the store until nothing is behind it, so that there is no gap at the seam and nothing twice.
+
+use std::sync::Arc;
+
+use anser_core::Timestamp;
+use anser_core::id::{Num, ResourceId};
+use anser_core::live::{Event, Offset, Stream};
+use anser_core::store::MessageRow;
+
+use super::outbox::Source;
+use super::telling::{Told, given, message};
+use super::{Effect, Plan};
+
+/// A stream that a session reads.
+#[derive(Debug)]
+pub(super) struct Following {
+    pub(super) topic: ResourceId,
+    pub(super) stream: Stream,
+    /// Everything up to here was given.
+    pub(super) at: Num,
+    /// Nothing is behind it: what comes goes straight to the outbox.
+    pub(super) live: bool,
+}
+
+impl Following {
+    /// Whether it is of this stream, whatever the case of its name.
+    pub(super) fn is_of(&self, stream: &Stream) -> bool {
+        match (&self.stream, stream) {
+            (Stream::Topic(one), Stream::Topic(other))
+            | (Stream::Room(one), Stream::Room(other)) => one.eq_ignore_ascii_case(other),
+            (one, other) => one == other,
+        }
+    }
+}
+
+/// A topic that sessions read.
+#[derive(Debug)]
+pub(super) struct Followed {
+    stream: Stream,
+    /// In the order in which they began.
+    readers: Vec<u64>,
+    /// The last message that was told since somebody reads it.
+    last: Num,
+}
+
+/// Why a stream is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sessions) enum NotFollowed {
+    /// The session is over.
+    Over,
+    /// It reads too many.
+    TooMany,
+}
+
+impl Plan {
+    /// A session reads a topic, which is the topic of a room when `stream` is one; answers behind what. A stream that it
+    /// reads already goes on from there.
+    pub(in crate::sessions) fn follow(
+        &mut self,
+        number: u64,
+        topic: ResourceId,
+        stream: Stream,
+        after: Option<Num>,
+    ) -> Result<Num, NotFollowed> {
+        // What was committed before may have been told of to nobody, as nobody was there.
+        let known = self.sequence.known();
+        let live = self.sessions.get_mut(&number).filter(|live| !live.closed);
+        let live = live.ok_or(NotFollowed::Over)?;
+        // An offset of other data would keep everything from the client.
+        let at = after.map_or(known, |after| after.min(known));
+        if let Some(sub) = live.subs.iter_mut().find(|sub| sub.topic == topic) {
+            sub.at = at;
+            sub.live = after.is_none();
+            live.outbox.give_up(Source::Topic(topic));
+            self.effects.push(Effect::Wake(number));
+            return Ok(at);
+        }
+        if live.subs.len() >= self.bounds.subscriptions {
+            return Err(NotFollowed::TooMany);
+        }
+        live.subs.push(Following {
+            topic,
+            stream: stream.clone(),
+            at,
+            live: after.is_none(),
+        });
+        let followed = self.followed.entry(topic).or_insert_with(|| Followed {
+            stream,
+            readers: Vec::new(),
+            last: Num(0),
+        });
+        followed.readers.push(number);
+        self.effects.push(Effect::Wake(number));
+        Ok(at)
+    }
+
+    /// A session reads a stream no more; answers whether it did.
+    pub(in crate::sessions) fn stop_following(&mut self, number: u64, stream: &Stream) -> bool {
+        let Some(live) = self.sessions.get_mut(&number) else {
+            return false;
+        };
+        let Some(place) = live.subs.iter().position(|sub| sub.is_of(stream)) else {
+            return false;
+        };
+        let topic = live.subs.remove(place).topic;
+        live.outbox.give_up(Source::Topic(topic));
+        self.unfollow(number, topic);
+        self.effects.push(Effect::Wake(number));
+        true
+    }
+
+    pub(super) fn unfollow(&mut self, number: u64, topic: ResourceId) {
+        if let Some(followed) = self.followed.get_mut(&topic) {
+            followed.readers.retain(|reader| *reader != number);
+            if followed.readers.is_empty() {
+                self.followed.remove(&topic);
+            }
+        }
+    }
+
+    /// Whether anybody reads the topic.
+    pub(in crate::sessions) fn is_followed(&self, topic: ResourceId) -> bool {
+        self.followed.contains_key(&topic)
+    }
+
+    /// Who reads the topic.
+    pub(in crate::sessions) fn readers(&self, topic: ResourceId) -> Vec<u64> {
+        let followed = self.followed.get(&topic);
+        followed.map_or_else(Vec::new, |followed| followed.readers.clone())
+    }
+
+    /// What a session reads.
+    pub(in crate::sessions) fn streams(&self, number: u64) -> Vec<Stream> {
+        let live = self.sessions.get(&number);
+        let subs = live.into_iter().flat_map(|live| &live.subs);
+        subs.map(|sub| sub.stream.clone()).collect()
+    }
+
+    /// A message of a topic, to those who have read all before it.
+    pub(super) fn tell_followers(&mut self, topic: ResourceId, told: &Told<'_>, now: Timestamp) {
+        let Some(followed) = self.followed.get_mut(&topic) else {
+            return;
+        };
+        followed.last = followed.last.max(told.num);
+        let (source, offset) = (Source::Topic(topic), Offset::at(told.num));
+        let event = message(followed.stream.clone(), offset, told, None);
+        for number in &followed.readers {
+            let Some(live) = self.sessions.get_mut(number) else {
+                continue;
+            };
+            let room = live.outbox.room();
+            let Some(sub) = live.subs.iter_mut().find(|sub| sub.topic == topic) else {
+                continue;
+            };
+            if !sub.live || told.num <= sub.at {
+                continue;
+            }
+            if room == 0 {
+                sub.live = false;
+                continue;
+            }
+            sub.at = told.num;
+            let event = if sub.stream == followed.stream {
+                Event::Message(Arc::clone(&event))
+            } else {
+                Event::Message(message(sub.stream.clone(), offset, told, None))
+            };
+            live.outbox.give(event, given(source, offset, told), now);
+            self.effects.push(Effect::Wake(*number));
+        }
+    }
+
+    /// What a session wanted of a topic behind `after`; `all`: there was nothing more in the store.
+    pub(in crate::sessions) fn loaded_topic(
+        &mut self,
+        number: u64,
+        topic: ResourceId,
+        after: Num,
+        rows: &[MessageRow],
+        all: bool,
+        now: Timestamp,
+    ) {
+        let Some(live) = self.sessions.get_mut(&number) else {
+            return;
+        };
+        let Some(sub) = live.subs.iter_mut().find(|sub| sub.topic == topic) else {
+            return;
+        };
+        if sub.live || sub.at != after {
+            return;
+        }
+        for row in rows {
+            let told = Told {
+                num: row.num,
+                id: row.id,
+                document: &row.document,
+            };
+            let offset = Offset::at(row.num);
+            sub.at = row.num;
+            if is_over(row, now) {
+                continue;
+            }
+            let event = message(sub.stream.clone(), offset, &told, None);
+            let given = given(Source::Topic(topic), offset, &told);
+            live.outbox.give(Event::Message(event), given, now);
+        }
+        let last = self
+            .followed
+            .get(&topic)
+            .map_or(Num(0), |followed| followed.last);
+        sub.live = all && last <= sub.at;
+    }
+}
+
+/// Whether a message's own time is over.
+fn is_over(row: &MessageRow, now: Timestamp) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        header: Times,
+    }
+    #[derive(serde::Deserialize)]
+    struct Times {
+        expires_at: Option<Timestamp>,
+    }
+    let head: Option<Head> = serde_json::from_slice(&row.document).ok();
+    head.and_then(|head| head.header.expires_at)
+        .is_some_and(|at| at <= now)
+}
