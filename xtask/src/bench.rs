@@ -5,6 +5,7 @@
 //! release build itself, in one thread.
 
 mod amqp;
+mod callback;
 mod clock;
 mod connection;
 mod document;
@@ -68,6 +69,7 @@ enum Name {
     Blocked,
     Queue,
     Chat,
+    Callbacks,
 }
 
 impl Name {
@@ -83,6 +85,7 @@ impl Name {
             Self::Blocked => scenario::blocked::run(plan).await,
             Self::Queue => scenario::queue::run(plan, named).await,
             Self::Chat => scenario::chat::run(plan).await,
+            Self::Callbacks => scenario::callbacks::run(plan).await,
         }
     }
 

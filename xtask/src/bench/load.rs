@@ -4,7 +4,6 @@
 
 use crate::bench::clock::Clock;
 use crate::bench::connection::{Connection, Message};
-use crate::bench::payload::Request;
 use crate::bench::receiver::Sink;
 use crate::bench::stats::Latencies;
 use anyhow::{Context, bail};
@@ -23,6 +22,15 @@ const DRAIN_LOOK: Duration = Duration::from_millis(1);
 /// Connections that a fixed rate may need at once before we call it an overload.
 const OPEN_LOOP_CONNECTIONS_MAX: usize = 2_048;
 
+/// A request that is sent again and again, each time with the time in it.
+pub(crate) trait Outgoing: Send + 'static {
+    /// How many messages it publishes.
+    fn messages(&self) -> u64;
+
+    /// The request with `nanos` in it.
+    fn stamped(&mut self, nanos: u64) -> &[u8];
+}
+
 /// What was published.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Published {
@@ -36,11 +44,11 @@ pub(crate) struct Published {
 
 /// How closed-loop publishers behave.
 #[derive(Clone, Debug)]
-pub(crate) struct ClosedLoop {
+pub(crate) struct ClosedLoop<R> {
     /// The gateway.
     pub(crate) gateway: SocketAddr,
     /// One a publisher, each repeats its own.
-    pub(crate) requests: Vec<Request>,
+    pub(crate) requests: Vec<R>,
     /// Deliveries a message makes.
     pub(crate) deliveries: u64,
     /// No request is begun after this.
@@ -49,7 +57,7 @@ pub(crate) struct ClosedLoop {
     pub(crate) requests_max: u64,
 }
 
-impl ClosedLoop {
+impl<R: Outgoing> ClosedLoop<R> {
     /// Runs to the end of the time or the count.
     pub(crate) async fn run(self, clock: Clock, sink: &Arc<Sink>) -> anyhow::Result<Published> {
         let end = clock.nanos() + nanos(self.duration);
@@ -72,15 +80,15 @@ impl ClosedLoop {
     }
 }
 
-struct Publisher {
+struct Publisher<R> {
     connection: Connection,
-    request: Request,
+    request: R,
     deliveries: u64,
     clock: Clock,
     sink: Arc<Sink>,
 }
 
-impl Publisher {
+impl<R: Outgoing> Publisher<R> {
     async fn run(mut self, end: u64, requests_max: u64) -> anyhow::Result<Vec<Answer>> {
         let mut answers = Vec::new();
         let weight = self.request.messages() * self.deliveries;
@@ -120,7 +128,7 @@ impl Published {
 /// Publishes once. A refusal for overload accepts nothing; any other is an error.
 async fn publish(
     connection: &mut Connection,
-    request: &mut Request,
+    request: &mut impl Outgoing,
     clock: Clock,
 ) -> anyhow::Result<Answer> {
     let sent = clock.nanos();
@@ -157,9 +165,9 @@ fn all_accepted(answer: Message<'_>, messages: u64) -> anyhow::Result<u64> {
 }
 
 /// Publishes at a fixed rate, going through the requests in turn. A publish that is slow holds up none behind it.
-pub(crate) async fn open_loop(
+pub(crate) async fn open_loop<R: Outgoing + Clone>(
     gateway: SocketAddr,
-    requests: &[Request],
+    requests: &[R],
     per_second: u32,
     duration: Duration,
     clock: Clock,

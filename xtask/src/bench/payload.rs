@@ -4,6 +4,8 @@
 //! The data of a message is 256 bytes of JSON: `{"t":"NANOSECONDS","lane":"NAME","fill":"xxx…"}`, everything at a fixed
 //! place, so that neither side has to parse it.
 
+use crate::bench::load::Outgoing;
+
 /// Bytes of a message's data.
 pub(crate) const DATA_BYTES: usize = 256;
 /// Digits of a time: enough for any `u64`.
@@ -91,20 +93,29 @@ impl Request {
             messages,
         }
     }
+}
 
-    /// How many messages it publishes.
-    pub(crate) fn messages(&self) -> u64 {
+impl Outgoing for Request {
+    fn messages(&self) -> u64 {
         self.messages
     }
 
     /// The request with `nanos` in every message.
-    pub(crate) fn stamped(&mut self, nanos: u64) -> &[u8] {
+    fn stamped(&mut self, nanos: u64) -> &[u8] {
         let digits = digits(nanos);
         for at in &self.stamps {
             self.bytes[*at..*at + STAMP_DIGITS].copy_from_slice(&digits);
         }
         &self.bytes
     }
+}
+
+/// The data of a message as text, with `nanos` in it.
+pub(crate) fn text(nanos: u64) -> String {
+    let mut data = Lane::default().data();
+    let digits = String::from_utf8_lossy(&digits(nanos)).into_owned();
+    data.replace_range(STAMP_LEAD.len()..STAMP_LEAD.len() + STAMP_DIGITS, &digits);
+    data
 }
 
 fn digits(mut nanos: u64) -> [u8; STAMP_DIGITS] {
@@ -144,6 +155,7 @@ pub(crate) fn is_of(data: &[u8], key: &str) -> bool {
 mod tests {
     use super::{DATA_BYTES, Lane, Request, is_of, stamp};
     use crate::bench::frame;
+    use crate::bench::load::Outgoing;
 
     fn data(request: &[u8]) -> Vec<Vec<u8>> {
         let frame = frame::read(request).expect("well formed").expect("whole");

@@ -3,6 +3,7 @@
 //! A scenario is bounded in time and count, fails when a message did not arrive, and never fails for being slow.
 
 pub(crate) mod blocked;
+pub(crate) mod callbacks;
 pub(crate) mod chat;
 pub(crate) mod floor;
 pub(crate) mod hanging;
