@@ -78,7 +78,10 @@ fn channel(platform: Platform, secrets: &Secrets) -> (&'static str, Value) {
         }
         Platform::Discord => {
             let proof = platform.proof(secrets);
-            ("discord-bot", json!({"token": app.token, proof[0].0: proof[0].1}))
+            (
+                "discord-bot",
+                json!({"token": app.token, proof[0].0: proof[0].1}),
+            )
         }
         Platform::Feishu => {
             let mut settings = json!({"app_id": app.token, "app_secret": app.secret});
@@ -186,12 +189,18 @@ impl Stage {
 fn echo(bot: &Receiver, path: &str) {
     bot.rule(path, |request| {
         let message = request.json();
-        // A command has its words in an option.
-        let text = match &message["body"]["data"]["options"]["text"] {
-            Value::Null => &message["body"]["segments"][0]["text"],
-            option => option,
+        // A command has its words in an option; beside a mention there is more than one text.
+        let text = match message["body"]["data"]["options"]["text"].as_str() {
+            Some(option) => option.to_owned(),
+            None => {
+                let segments = message["body"]["segments"].as_array()?;
+                let texts = segments
+                    .iter()
+                    .filter_map(|segment| segment["text"].as_str());
+                texts.collect()
+            }
         };
-        let text = text.as_str()?.to_owned();
+        let text = text.trim();
         let answer =
             json!({"body": {"segments": [{"type": "text", "text": format!("you said {text}")}]}});
         let headers = vec![("content-type", MESSAGE.to_owned())];
@@ -332,7 +341,10 @@ async fn a_bot_answers_on_discord_what_is_given_as_a_command() {
     let (stage, answer) = echoes(Platform::Discord).await;
     assert_eq!(answer.conversation, stage.chat);
     let (_, page) = stage.server.api().get("/v1/messages?topic=talk").await;
-    assert_eq!(page["items"][0]["message"]["header"]["type"], "chat.command");
+    assert_eq!(
+        page["items"][0]["message"]["header"]["type"],
+        "chat.command"
+    );
     assert!(!page.to_string().contains("\"token\""), "{page:#}");
 }
 
