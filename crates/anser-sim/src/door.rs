@@ -19,13 +19,17 @@ use tokio::sync::{Notify, watch};
 use url::form_urlencoded;
 
 use crate::book::{Book, Counters, Received};
-use crate::emit::{Attempt, Callback, Caller, Failed, Outbox, Said, Tried, Unsaid, Waiting};
+use crate::emit::{
+    Amended, Attempt, Callback, Caller, Failed, Outbox, Said, Tried, Unsaid, Waiting,
+};
 use crate::fault::{Fault, FaultKind, Faults, InvalidFault};
 use crate::intake::{self, Unread};
 use crate::limit::Limiter;
 use crate::line::{self, Heard, Order, Told};
 use crate::page::{self, View};
-use crate::platform::{Answer, Call, Chat, Desk, Hold, Moment, Platform, Robot, Stand, Verdict};
+use crate::platform::{
+    Amendment, Answer, Call, Chat, Desk, Hold, Moment, Platform, Robot, Stand, Verdict,
+};
 use crate::shelf::{Shelf, Upload};
 use crate::sim::SimOptions;
 
@@ -277,7 +281,6 @@ impl House {
             limiter,
             book,
             shelf,
-            outbox,
             ..
         } = &mut *inside;
         let mut desk = Desk {
@@ -294,10 +297,51 @@ impl House {
         let (letter, event) = stand.hear(&said, &mut desk, now)?;
         let id = letter.id.clone().unwrap_or_default();
         book.hear(letter, said.name, now);
+        self.tell(&mut inside, &event, moment);
+        Ok(id)
+    }
+
+    /// Takes what a person does to a message of theirs, and tells the bot of it where there is a callback.
+    pub(crate) fn amend(&self, amended: &Amended) -> Result<(), Unsaid> {
+        let moment = self.moment();
+        let mut inside = self.inside();
+        let Inside {
+            stand,
+            limiter,
+            book,
+            shelf,
+            ..
+        } = &mut *inside;
+        let mut desk = Desk {
+            robots: &self.robots,
+            chats: &self.chats,
+            limiter,
+            shelf,
+            number: book.next_number(),
+            base: &self.base,
+            exceeded: None,
+            is_called: self.callback.is_some(),
+        };
+        let amended = amended.checked()?;
+        let (amendment, event) = stand.amend(&amended, &mut desk, moment.now)?;
+        match amendment {
+            Amendment::Edited(change) => {
+                let bytes = change.text.len();
+                book.edit(change, moment.now, bytes);
+            }
+            Amendment::Recalled(gone) => book.recall(&gone.conversation, &gone.id, moment.now),
+        }
+        self.tell(&mut inside, &event, moment);
+        Ok(())
+    }
+
+    /// Tells the bot of an event: at its callback, or as it asks for it.
+    fn tell(&self, inside: &mut Inside, event: &Value, moment: Moment) {
         let Some(callback) = &self.callback else {
-            stand.spread(event, 1 + usize::from(self.duplicates), moment);
+            let copies = 1 + usize::from(self.duplicates);
+            inside.stand.spread(event.clone(), copies, moment);
             self.news.notify_waiters();
-            return Ok(id);
+            return;
         };
         for _ in 0..1 + usize::from(callback.duplicates) {
             let waiting = Waiting {
@@ -305,12 +349,11 @@ impl House {
                 retries: 0,
                 failed: None,
             };
-            if !outbox.add(self.clock.monotonic(), waiting) {
-                book.counters.events_lost += 1;
+            if !inside.outbox.add(moment.monotonic, waiting) {
+                inside.book.counters.events_lost += 1;
             }
         }
         self.mail.notify_one();
-        Ok(id)
     }
 
     /// One try more to send something.

@@ -153,6 +153,34 @@ impl Said {
     }
 }
 
+/// What somebody does to a message that people wrote.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Amended {
+    /// The chat's id.
+    pub chat: String,
+    /// The message's id.
+    pub id: String,
+    /// Its new text; absent: it is taken back.
+    #[serde(default)]
+    pub text: Option<String>,
+}
+
+impl Amended {
+    /// The same, once it is neither empty nor too long.
+    pub(crate) fn checked(&self) -> Result<Self, Unsaid> {
+        let is_long = |id: &String| id.chars().count() > NAME_MAX;
+        if [&self.chat, &self.id].into_iter().any(is_long) {
+            return Err(Unsaid::new("an id has 100 characters at most"));
+        }
+        let good = |text: &String| !text.is_empty() && text.chars().count() <= TEXT_MAX;
+        if !self.text.as_ref().is_none_or(good) {
+            return Err(Unsaid::new("`text` must have 1 to 4000 characters"));
+        }
+        Ok(self.clone())
+    }
+}
+
 /// Why nobody can write that there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsaid(String);

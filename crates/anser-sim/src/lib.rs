@@ -17,7 +17,7 @@ mod sim;
 mod write;
 
 pub use book::{Counters, Edit, Received};
-pub use emit::{Callback, InvalidCallback, Said, SaidFile, Secrets, Unsaid};
+pub use emit::{Amended, Callback, InvalidCallback, Said, SaidFile, Secrets, Unsaid};
 pub use fault::{Fault, FaultKind, InvalidFault};
 pub use limit::{Counted, Limit, Shape};
 pub use line::Order;

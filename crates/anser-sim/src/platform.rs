@@ -27,7 +27,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
-use crate::emit::{Caller, Said, Secrets, Unsaid};
+use crate::emit::{Amended, Caller, Said, Secrets, Unsaid};
 use crate::intake::Part;
 use crate::limit::{Counted, Limit, Limiter, Over};
 use crate::line::{Heard, Told};
@@ -541,6 +541,16 @@ pub(crate) trait Stand: Send {
         _now: Timestamp,
     ) -> Result<(Letter, Value), Unsaid> {
         Err(Unsaid::new("this stand-in sends no events"))
+    }
+
+    /// Takes what a person does to a message of theirs, and the event that tells the bot of it.
+    fn amend(
+        &mut self,
+        _amended: &Amended,
+        _desk: &mut Desk<'_>,
+        _now: Timestamp,
+    ) -> Result<(Amendment, Value), Unsaid> {
+        Err(Unsaid::new("this stand-in tells bots of no such change"))
     }
 
     /// Takes an event for the bots that are connected, or that ask; `copies` times where the platform may repeat it.

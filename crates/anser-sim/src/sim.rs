@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::book::{Counters, Received};
 use crate::door::{House, Withheld, router};
-use crate::emit::{Callback, Said, Unsaid};
+use crate::emit::{Amended, Callback, Said, Unsaid};
 use crate::fault::{Fault, InvalidFault};
 use crate::limit::Limit;
 use crate::line::Order;
@@ -149,6 +149,14 @@ impl Sim {
     /// When nobody can write that there, or the platform's stand-in has no events.
     pub fn say(&self, said: &Said) -> Result<String, Unsaid> {
         self.house.say(said)
+    }
+
+    /// Has somebody edit a message that people wrote, or take it back, and tells the bot of it where there is a callback.
+    ///
+    /// # Errors
+    /// Why that cannot be, or is nothing that the platform tells bots of.
+    pub fn amend(&self, amended: &Amended) -> Result<(), Unsaid> {
+        self.house.amend(amended)
     }
 
     /// Does something to the WebSockets that bots have open.

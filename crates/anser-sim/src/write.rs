@@ -6,14 +6,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::json;
 use url::form_urlencoded;
 
 use crate::door::{House, Shared, json_of, query};
-use crate::emit::{PERSON, Said, Unsaid};
+use crate::emit::{Amended, PERSON, Said, Unsaid};
 use crate::page::{POLICY, STYLE, escape};
 
 /// Bytes of what a person writes, with all around it, and a file in base64.
@@ -23,6 +23,7 @@ const BODY_MAX: usize = 16 * 1024 * 1024;
 pub(crate) fn router(house: Arc<House>) -> Router {
     Router::new()
         .route("/_sim/say", get(form).post(say))
+        .route("/_sim/amend", post(amend))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(house)
 }
@@ -59,13 +60,28 @@ async fn form(State(house): Shared, uri: Uri) -> Response {
     (headers, page).into_response()
 }
 
+/// Somebody edits a message that people wrote, or takes it back.
+async fn amend(State(house): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    if is_from_elsewhere(&headers) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let amended: Result<Amended, _> = serde_json::from_slice(&body);
+    let amended = amended.map_err(|error| Unsaid::new(error.to_string()));
+    match amended.and_then(|amended| house.amend(&amended)) {
+        Ok(()) => json_of(200, &json!({})),
+        Err(why) => json_of(400, &json!({"error": why.to_string()})),
+    }
+}
+
+/// A page of another site must not write here by the visitor's browser.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site");
+    site.is_some_and(|site| site != "same-origin" && site != "none")
+}
+
 /// Somebody writes: from the form, or as JSON.
 async fn say(State(house): Shared, headers: HeaderMap, body: Bytes) -> Response {
-    // A page of another site must not write here by the visitor's browser.
-    let from_elsewhere = headers
-        .get("sec-fetch-site")
-        .is_some_and(|site| site != "same-origin" && site != "none");
-    if from_elsewhere {
+    if is_from_elsewhere(&headers) {
         return StatusCode::FORBIDDEN.into_response();
     }
     let media_type = headers.get(header::CONTENT_TYPE);

@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 use super::feishu_app;
 use super::feishu_forms::{check_card, check_post};
 use super::fields::{gist, text};
-use super::{Answer, Breach, Call, Desk, Letter, Moment, Refusal, Robot, Stand, Verdict};
+use super::{
+    Amendment, Answer, Breach, Call, Desk, Letter, Moment, Refusal, Robot, Stand, Verdict,
+};
 use super::{hmac_base64, is_near, same_text};
-use crate::emit::{Said, Unsaid};
+use crate::emit::{Amended, Said, Unsaid};
 use crate::limit::{Counted, Limit};
 use crate::line::{Heard, Told};
 
@@ -108,6 +110,15 @@ impl Stand for Feishu {
         moment: Moment,
     ) -> Vec<Told> {
         self.apps.hear_line(line, heard, moment)
+    }
+
+    fn amend(
+        &mut self,
+        amended: &Amended,
+        desk: &mut Desk<'_>,
+        now: Timestamp,
+    ) -> Result<(Amendment, Value), Unsaid> {
+        self.apps.amend(amended, desk, now)
     }
 
     fn refusal(&self, code: &str, wait: Duration) -> Answer {

@@ -16,8 +16,8 @@ use http::{Method, header};
 use serde_json::{Value, json};
 
 use super::same_text;
-use super::{Answer, Breach, Call, Desk, Letter, Moment, Refusal, Robot, Verdict};
-use crate::emit::{Said, Unsaid};
+use super::{Amendment, Answer, Breach, Call, Desk, Letter, Moment, Refusal, Robot, Verdict};
+use crate::emit::{Amended, Said, Unsaid};
 use crate::limit::{Counted, Limit, Over};
 use crate::line::{Heard, Told};
 pub(super) use codes::refusal;
@@ -147,6 +147,18 @@ impl Apps {
     /// What is said on a WebSocket.
     pub(super) fn hear_line(&mut self, line: u64, heard: Heard, moment: Moment) -> Vec<Told> {
         self.lines.hear(line, heard, moment)
+    }
+
+    /// Takes what a person does to a message of theirs.
+    pub(super) fn amend(
+        &mut self,
+        amended: &Amended,
+        desk: &Desk<'_>,
+        now: Timestamp,
+    ) -> Result<(Amendment, Value), Unsaid> {
+        let app = desk.robots.iter().find(|robot| is_app(robot));
+        let app = app.ok_or_else(|| Unsaid::new("there is no app"))?;
+        self.messages.amend(amended, &app.token, now)
     }
 
     fn give_token(&mut self, call: &Call, desk: &Desk<'_>) -> Result<Verdict, Box<Refusal>> {

@@ -17,10 +17,10 @@ use url::form_urlencoded;
 
 use super::fields::gist;
 use super::{
-    Answer, Breach, Call, Chat, ChatKind, Desk, Letter, Refusal, Robot, Stand, Verdict,
+    Amendment, Answer, Breach, Call, Chat, ChatKind, Desk, Letter, Refusal, Robot, Stand, Verdict,
     whole_seconds,
 };
-use crate::emit::{Said, Unsaid};
+use crate::emit::{Amended, Said, Unsaid};
 use crate::limit::{Counted, Limit, Shape};
 pub(super) use events::Events;
 
@@ -129,6 +129,15 @@ impl Stand for Slack {
         now: Timestamp,
     ) -> Result<(Letter, Value), Unsaid> {
         self.apps.hear(said, desk, now)
+    }
+
+    fn amend(
+        &mut self,
+        amended: &Amended,
+        desk: &mut Desk<'_>,
+        now: Timestamp,
+    ) -> Result<(Amendment, Value), Unsaid> {
+        self.apps.amend(amended, desk, now)
     }
 
     fn refusal(&self, code: &str, wait: Duration) -> Answer {

@@ -14,8 +14,10 @@ use anser_core::Timestamp;
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
-use super::{Answer, Breach, Call, Chat, ChatKind, Desk, Letter, Moment, Refusal, Stand, Verdict};
-use crate::emit::{Said, Unsaid};
+use super::{
+    Amendment, Answer, Breach, Call, Chat, ChatKind, Desk, Letter, Moment, Refusal, Stand, Verdict,
+};
+use crate::emit::{Amended, Said, Unsaid};
 use crate::intake::Part;
 use crate::limit::{Counted, Limit, Over};
 use answer::{bad, done, error, refuse, too_many};
@@ -145,6 +147,15 @@ impl Stand for Telegram {
 
     fn spread(&mut self, event: Value, _: usize, moment: Moment) {
         self.polls.keep(event, moment);
+    }
+
+    fn amend(
+        &mut self,
+        amended: &Amended,
+        desk: &mut Desk<'_>,
+        now: Timestamp,
+    ) -> Result<(Amendment, Value), Unsaid> {
+        self.messages.amend(amended, desk, now)
     }
 
     fn refusal(&self, code: &str, wait: Duration) -> Answer {

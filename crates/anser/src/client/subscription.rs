@@ -13,6 +13,7 @@ const COLUMNS: &[Column] = &[
     ("NAME", "name"),
     ("CHANNEL", "channel"),
     ("QUEUE", "queue"),
+    ("BRIDGE", "bridge.chats"),
     ("TARGET", "target"),
     ("FORMAT", "format"),
     ("ORDERING", "ordering"),
@@ -74,7 +75,7 @@ pub(crate) enum SubscriptionCommand {
 
 /// A subscription to create.
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("where").required(true).args(["channel", "queue"])))]
+#[command(group(clap::ArgGroup::new("where").required(true).args(["channel", "queue", "bridge"])))]
 pub(crate) struct Create {
     /// The topic.
     topic: String,
@@ -86,6 +87,9 @@ pub(crate) struct Create {
     /// The queue it delivers into, instead of a channel.
     #[arg(long)]
     queue: Option<String>,
+    /// Link chats, CHANNEL/TARGET, instead of a channel; two or more: what people write in one is in all of them.
+    #[arg(long, value_name = "CHAT,…", value_delimiter = ',')]
+    bridge: Vec<String>,
     /// Whom in that channel.
     #[arg(long)]
     target: Option<String>,
@@ -191,6 +195,9 @@ impl Create {
         let mut spec = Map::new();
         put(&mut spec, "channel", self.channel);
         put(&mut spec, "queue", self.queue);
+        if !self.bridge.is_empty() {
+            spec.insert("bridge".to_owned(), json!({"chats": self.bridge}));
+        }
         put(&mut spec, "target", self.target);
         if !filter.is_empty() {
             spec.insert("filter".to_owned(), Value::Object(filter));

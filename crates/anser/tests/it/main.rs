@@ -9,6 +9,7 @@ mod apps;
 mod attachments;
 mod bad_input;
 mod blobs_cli;
+mod bridged;
 mod chat;
 mod cli;
 mod connected;

@@ -1,5 +1,6 @@
 //! Messages of apps: sent to a chat or as a reply, edited, updated, recalled and looked at. Must not know tokens.
 
+mod amended;
 mod heard;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

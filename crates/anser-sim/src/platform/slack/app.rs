@@ -5,7 +5,7 @@ use anser_core::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::fields::text;
-use super::super::{Answer, Breach, Call, Desk, Gone, Letter, Refusal, Verdict};
+use super::super::{Amendment, Answer, Breach, Call, Desk, Gone, Letter, Refusal, Verdict};
 use super::files::Files;
 use super::is_app;
 use super::messages::Messages;
@@ -13,7 +13,7 @@ use super::request::{
     BOT_ID, BOT_USER, Place, Request, TEAM, arguments, authorized, done, known_place, place,
     refuse, refuse_about,
 };
-use crate::emit::{Said, Unsaid};
+use crate::emit::{Amended, Said, Unsaid};
 use crate::limit::Counted;
 
 /// The methods, each with its weight in the window of 100 a minute: 1 for tier 4, 2 for tier 3. Messages have windows of
@@ -81,6 +81,16 @@ impl Apps {
         let app = app.ok_or_else(|| Unsaid::new("there is no app"))?;
         let app = app.token.as_str();
         self.messages.hear(said, app, (desk, &mut self.files), now)
+    }
+
+    /// Takes what a person does to a message of theirs.
+    pub(super) fn amend(
+        &mut self,
+        amended: &Amended,
+        desk: &Desk<'_>,
+        now: Timestamp,
+    ) -> Result<(Amendment, Value), Unsaid> {
+        self.messages.amend(amended, desk, now)
     }
 
     /// The bytes of a file, at the address that was given for it.

@@ -1,5 +1,6 @@
 //! Slack, messages of apps: posted, in threads, updated and deleted. Must not know tokens.
 
+mod amended;
 mod heard;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ const PER_SECOND: i64 = 1_000_000;
 pub(super) struct Messages {
     sent: BTreeMap<i64, Sent>,
     bytes: usize,
+    /// What people did to theirs, so far.
+    amended: i64,
 }
 
 /// A message that exists.

@@ -1,5 +1,6 @@
 //! The messages of bots: sent, answered, edited and deleted. Must not know how a request was read.
 
+mod amended;
 mod heard;
 
 use std::collections::BTreeMap;
@@ -54,8 +55,8 @@ struct Sent {
     /// Its text or caption and its keyboard, to tell whether an edit changes them.
     said: u64,
     keyboard: u64,
-    /// Whether the bot sent it, and not a person.
-    is_own: bool,
+    /// The person who wrote it, as the API shows people; `None`: the bot.
+    from: Option<Value>,
 }
 
 /// What a message will be, once everything about it was checked.
@@ -138,7 +139,7 @@ impl Messages {
             kind: kind.to_owned(),
             said: said(body),
             keyboard: hash(&body["reply_markup"]),
-            is_own: true,
+            from: None,
         };
         self.keep(sent);
         self.last
@@ -167,7 +168,7 @@ impl Messages {
         content::check_keyboard(&body["reply_markup"])?;
         let sent = self
             .existing(id, chat)
-            .filter(|sent| sent.is_own)
+            .filter(|sent| sent.from.is_none())
             .ok_or_else(|| bad("message can't be edited"))?;
         let keyboard = hash(&body["reply_markup"]);
         let mut given = Vec::new();

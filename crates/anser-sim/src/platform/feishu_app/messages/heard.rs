@@ -17,7 +17,7 @@ const ALONE: &str = "oc_p2p";
 const MENTION: &str = "@Anser";
 /// What stands for it in the text.
 const PLACE: &str = "@_user_1";
-const TENANT: &str = "sim";
+pub(super) const TENANT: &str = "sim";
 /// Of a message's number: where the time is that makes it unlike those of earlier starts, by which events are known again.
 const TIME_SHIFT: u32 = 20;
 

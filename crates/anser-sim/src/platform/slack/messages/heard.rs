@@ -89,7 +89,7 @@ impl Messages {
 }
 
 /// A text as Slack writes it, with the mention of the bot.
-fn written(text: &str) -> String {
+pub(super) fn written(text: &str) -> String {
     let escaped = text
         .replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -13,7 +13,7 @@ use crate::emit::{Said, Unsaid};
 const MENTION: &str = "@anser_sim_bot";
 /// Updates are numbered from the time of the first, so that they are unlike those of earlier starts; as large as numbers of
 /// updates may become.
-const UPDATES: i64 = 1 << 31;
+pub(super) const UPDATES: i64 = 1 << 31;
 
 impl Messages {
     /// Takes what a person writes, to the bot of that token.
@@ -38,7 +38,7 @@ impl Messages {
                 sent.ok_or_else(|| Unsaid::new("`reply_to` is no message of that chat"))?;
             let mut answered =
                 json!({"message_id": id, "date": sent.at.seconds(), "chat": shown(chat)});
-            if sent.is_own {
+            if sent.from.is_none() {
                 answered["from"] = me(token);
             }
             Ok(answered)
@@ -71,14 +71,15 @@ impl Messages {
         }
         let first = *self.updates.get_or_insert(now.millis() % UPDATES);
         let update = json!({"update_id": (first + self.last) % UPDATES, "message": message});
+        let from = Some(message["from"].clone());
         let sent = Sent {
+            from,
             chat: chat.id,
             conversation: chat.id.to_string(),
             at: now,
             kind: TEXT.to_owned(),
             said: hash(&message),
             keyboard: 0,
-            is_own: false,
         };
         self.keep(sent);
         let letter = Letter {
