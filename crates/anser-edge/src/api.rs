@@ -5,6 +5,7 @@ mod blob;
 mod change;
 mod channel;
 mod cloud_event;
+mod connection;
 mod event;
 mod event_type;
 mod issuer;
@@ -37,6 +38,7 @@ pub(crate) fn routes() -> Vec<Route> {
         topic::routes(),
         subscription::routes(),
         channel::routes(),
+        connection::routes(),
         queue::routes(),
         lease::routes(),
         robot::routes(),

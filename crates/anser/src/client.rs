@@ -5,6 +5,7 @@ mod answer;
 mod api;
 mod blob;
 mod channel;
+mod connection;
 mod delivery;
 mod issuer;
 mod key;

@@ -1,10 +1,11 @@
 //! `anser channel`. Kinds and their settings are the server's to know.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::api::Api;
-use super::resource::{self, Assignment, Usual, assign, put};
+use super::connection::{self, Connection, Journal};
+use super::resource::{self, Assignment, Paging, Usual, assign, put};
 use crate::exit::Failure;
 use crate::output::{Column, Output};
 
@@ -61,6 +62,12 @@ pub(crate) enum ChannelCommand {
         #[arg(long, value_name = "SECONDS")]
         grace: Option<u64>,
     },
+    /// Show how a channel is connected to its platform, or connect it anew.
+    Connection(Connection),
+    /// List how the channels are connected to their platforms.
+    Connections(Paging),
+    /// Show what became of a channel's connections: when each was live, lost and why, and what was missed.
+    Journal(Journal),
     /// List the kinds of channel; with `--output json` also their settings.
     Kinds,
 }
@@ -94,9 +101,19 @@ pub(crate) struct Create {
     /// At most so many deliveries a second.
     #[arg(long, value_name = "PER_SECOND")]
     rate: Option<f64>,
-    /// The topic of what its platform sends to `/in/NAME`; the settings must have what verifies it.
+    /// The topic of what its platform sends in; the settings must have what verifies it.
     #[arg(long, value_name = "TOPIC")]
     inbound: Option<String>,
+    /// How it comes in: the platform posts to `/in/NAME`, or the gateway keeps a connection to the platform.
+    #[arg(long, value_enum, requires = "inbound", default_value_t = Via::Callback)]
+    via: Via,
+}
+
+/// How a platform's events come.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Via {
+    Callback,
+    Connection,
 }
 
 impl ChannelCommand {
@@ -123,6 +140,9 @@ impl ChannelCommand {
                 output.result(&answer.text, |value| output.fields(value));
                 Ok(())
             }
+            Self::Connection(connection) => connection.run(api, output).await,
+            Self::Connections(paging) => connection::all(api, output, &paging).await,
+            Self::Journal(journal) => journal.run(api, output).await,
             Self::Kinds => {
                 resource::list(api, output, &["v1", "channel-kinds"], &[], KIND_COLUMNS).await
             }
@@ -185,7 +205,11 @@ impl Create {
             spec.insert("rate".to_owned(), json!({"per_second": rate}));
         }
         if let Some(topic) = self.inbound {
-            spec.insert("inbound".to_owned(), json!({"topic": topic}));
+            let mut inbound = json!({"topic": topic});
+            if let Via::Connection = self.via {
+                inbound["via"] = "connection".into();
+            }
+            spec.insert("inbound".to_owned(), inbound);
         }
         resource::create(api, output, &["v1", "channels"], &self.name, spec).await
     }
