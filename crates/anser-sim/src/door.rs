@@ -236,6 +236,11 @@ impl House {
         })
     }
 
+    /// A bot has closed a line with this code.
+    pub(crate) fn closed(&self, line: u64, code: u16) {
+        self.inside().stand.line_closed(line, code);
+    }
+
     fn moment(&self) -> Moment {
         Moment {
             now: self.clock.now(),

@@ -13,6 +13,8 @@ use crate::door::House;
 
 /// How often the platform looks at the clock for a line: one that a test sets wakes nobody.
 const LOOK: Duration = Duration::from_millis(20);
+/// What a close frame without a code is known as (RFC 6455 §7.1.5).
+const NO_CODE: u16 = 1005;
 
 /// What a platform hears of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +98,11 @@ pub(crate) async fn serve(house: Arc<House>, line: u64, mut socket: WebSocket) {
                     Some(Ok(Message::Text(text))) => Heard::Text(text.to_string()),
                     Some(Ok(Message::Binary(bytes))) => Heard::Binary(bytes),
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => break,
+                    Some(Ok(Message::Close(frame))) => {
+                        house.closed(line, frame.map_or(NO_CODE, |frame| frame.code));
+                        break;
+                    }
+                    Some(Err(_)) | None => break,
                 },
                 () = house.news.notified(), if !is_mute => Heard::Look,
                 () = tokio::time::sleep(LOOK), if !is_mute => Heard::Look,

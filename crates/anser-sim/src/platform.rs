@@ -176,7 +176,11 @@ impl Platform {
                 ],
                 None => Vec::new(),
             },
-            Self::Slack if slack::is_app(robot) => vec![(BOT_TOKEN, robot.token.clone())],
+            Self::Slack if slack::is_app(robot) => {
+                let token = secret.map(|secret| ("app_token", secret));
+                let bot = (BOT_TOKEN, robot.token.clone());
+                std::iter::once(bot).chain(token).collect()
+            }
             Self::Discord if discord::is_bot(robot) => vec![(BOT_TOKEN, robot.token.clone())],
             _ => secret
                 .map(|secret| ("secret", secret))
@@ -571,6 +575,9 @@ pub(crate) trait Stand: Send {
     ) -> Vec<Told> {
         Vec::new()
     }
+
+    /// A bot has closed a line with this code; [`Heard::Gone`] follows.
+    fn line_closed(&mut self, _line: u64, _code: u16) {}
 
     /// The answer to a request that is refused with one of the platform's codes, for no reason of its own. `wait` is
     /// what a refusal for the rate names.

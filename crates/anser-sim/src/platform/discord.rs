@@ -5,6 +5,7 @@ mod bot;
 mod codes;
 mod content;
 mod files;
+mod gateway;
 mod interactions;
 mod messages;
 mod webhook;
@@ -16,17 +17,25 @@ use anser_core::Timestamp;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Answer, Breach, Call, Chat, ChatKind, Desk, Letter, Refusal, Robot, Stand, Verdict};
+use super::{
+    Answer, Breach, Call, Chat, ChatKind, Desk, Letter, Moment, Refusal, Robot, Stand, Verdict,
+};
 use crate::emit::{Said, Unsaid};
 use crate::limit::{Counted, Limit, Shape};
+use crate::line::{Heard, Told};
 use codes::{banned, refuse};
 use interactions::Open;
 pub(super) use interactions::{Interactions, public_key};
 use messages::Messages;
 
 const API: &str = "/api/";
+/// What a command begins with where everything is written.
+const COMMAND: &str = "/say ";
+/// The events of a message and of an interaction.
+const MESSAGE: &str = "MESSAGE_CREATE";
+const INTERACTION: &str = "INTERACTION_CREATE";
 /// The first second of 2015 in milliseconds since the Unix epoch, from which the platform's ids count.
 const EPOCH_MS: i64 = 1_420_070_400_000;
 /// Bits of an id below its time.
@@ -114,6 +123,7 @@ pub(super) fn talks(chats: &[Chat]) -> Vec<String> {
 pub(super) struct Discord {
     messages: Messages,
     interactions: Open,
+    sessions: gateway::Sessions,
     /// When answers of 401, 403 and 429 were given.
     invalid: VecDeque<Duration>,
 }
@@ -133,6 +143,11 @@ impl Stand for Discord {
         {
             self.invalid.push_back(call.monotonic);
         }
+        if let Ok(verdict) = &judged
+            && bot::bot(call, desk).is_some()
+        {
+            self.tell(verdict, call);
+        }
         judged
     }
 
@@ -142,7 +157,44 @@ impl Stand for Discord {
         desk: &mut Desk<'_>,
         now: Timestamp,
     ) -> Result<(Letter, Value), Unsaid> {
-        self.interactions.hear(said, desk, now)
+        // An app's endpoint is sent commands only.
+        if desk.is_called {
+            return self.interactions.hear(said, desk, now);
+        }
+        let (name, (letter, event)) = match said.text.strip_prefix(COMMAND) {
+            Some(text) => {
+                let said = Said {
+                    text: text.to_owned(),
+                    ..said.clone()
+                };
+                (INTERACTION, self.interactions.hear(&said, desk, now)?)
+            }
+            None => (MESSAGE, self.messages.hear(said, desk, now)?),
+        };
+        Ok((letter, json!({"t": name, "d": event})))
+    }
+
+    fn spread(&mut self, event: Value, _: usize, moment: Moment) {
+        let name = event["t"].as_str().unwrap_or_default();
+        self.sessions.spread(name, &event["d"], moment);
+    }
+
+    fn admit(&mut self, call: &Call, line: u64, _: &mut Desk<'_>) -> Result<(), Answer> {
+        self.sessions.admit(call, line)
+    }
+
+    fn hear_line(
+        &mut self,
+        line: u64,
+        heard: Heard,
+        desk: &mut Desk<'_>,
+        moment: Moment,
+    ) -> Vec<Told> {
+        self.sessions.hear(line, heard, desk, moment)
+    }
+
+    fn line_closed(&mut self, line: u64, code: u16) {
+        self.sessions.closed(line, code);
     }
 
     fn refusal(&self, code: &str, wait: Duration) -> Answer {
@@ -189,8 +241,46 @@ impl Discord {
                     None => webhook::judge(&mut self.messages, call, desk, (id, token, rest)),
                 }
             }
+            ["gateway"] => {
+                let url = &gateway::address(desk.base)["url"];
+                Ok(Verdict::Answered(Answer::json(200, &json!({"url": url}))))
+            }
+            ["interactions", _, token, "callback"] => {
+                match self.interactions.answer(token, call.now) {
+                    Some(()) => Ok(Verdict::Answered(no_content())),
+                    None => Err(refuse("10062", Breach::Content)),
+                }
+            }
             [] => Err(refuse("404", Breach::Content)),
             parts => bot::judge(&mut self.messages, call, desk, parts),
+        }
+    }
+}
+
+impl Discord {
+    /// Tells bots of what a bot did, as they are told of everybody.
+    fn tell(&mut self, verdict: &Verdict, call: &Call) {
+        let moment = Moment {
+            now: call.now,
+            monotonic: call.monotonic,
+        };
+        let mut told = |name: &str, event: &mut Value| {
+            if event["channel_id"] == CHANNEL_ID {
+                event["guild_id"] = GUILD_ID.into();
+            }
+            self.sessions.spread(name, event, moment);
+        };
+        let shown = |answer: &Answer| serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        match verdict {
+            Verdict::Taken(_, answer) => told(MESSAGE, &mut shown(answer)),
+            Verdict::Edited(_, answer) => told("MESSAGE_UPDATE", &mut shown(answer)),
+            Verdict::Recalled(gone, _) => {
+                for gone in gone {
+                    let mut event = json!({"id": gone.id, "channel_id": gone.conversation});
+                    told("MESSAGE_DELETE", &mut event);
+                }
+            }
+            Verdict::Answered(_) | Verdict::Polled { .. } | Verdict::Held(_) => {}
         }
     }
 }

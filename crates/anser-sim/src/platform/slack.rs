@@ -7,6 +7,7 @@ mod events;
 mod files;
 mod messages;
 mod request;
+mod socket;
 
 use std::time::Duration;
 
@@ -17,11 +18,12 @@ use url::form_urlencoded;
 
 use super::fields::gist;
 use super::{
-    Amendment, Answer, Breach, Call, Chat, ChatKind, Desk, Letter, Refusal, Robot, Stand, Verdict,
-    whole_seconds,
+    Amendment, Answer, Breach, Call, Chat, ChatKind, Desk, Letter, Moment, Refusal, Robot, Stand,
+    Verdict, whole_seconds,
 };
 use crate::emit::{Amended, Said, Unsaid};
 use crate::limit::{Counted, Limit, Shape};
+use crate::line::{Heard, Told};
 pub(super) use events::Events;
 
 const SERVICES: &str = "/services/";
@@ -52,11 +54,11 @@ pub(super) fn credentials(number: u32) -> (String, Option<String>) {
     )
 }
 
-/// An app that exists, by its bot's token.
+/// An app that exists, by its bot's token, with its app-level token.
 pub(super) fn app(number: u32) -> Robot {
     Robot {
         token: format!("{BOT}{number:012}-{number:013}-SimSlackBotToken{number:08}"),
-        secret: None,
+        secret: Some(socket::app_token(number)),
         keywords: Vec::new(),
     }
 }
@@ -102,6 +104,7 @@ pub(super) fn talks(chats: &[Chat]) -> Vec<String> {
 #[derive(Default)]
 pub(super) struct Slack {
     apps: app::Apps,
+    sockets: socket::Sockets,
 }
 
 impl Stand for Slack {
@@ -110,6 +113,9 @@ impl Stand for Slack {
     }
 
     fn judge(&mut self, call: &Call, desk: &mut Desk<'_>) -> Result<Verdict, Box<Refusal>> {
+        if call.path == socket::OPEN {
+            return self.sockets.open(call, desk);
+        }
         if let Some(method) = call.path.strip_prefix(API) {
             return self.apps.judge(call, desk, method);
         }
@@ -129,6 +135,24 @@ impl Stand for Slack {
         now: Timestamp,
     ) -> Result<(Letter, Value), Unsaid> {
         self.apps.hear(said, desk, now)
+    }
+
+    fn spread(&mut self, event: Value, copies: usize, moment: Moment) {
+        self.sockets.spread(&event, copies, moment);
+    }
+
+    fn admit(&mut self, call: &Call, line: u64, _: &mut Desk<'_>) -> Result<(), Answer> {
+        self.sockets.admit(call, line)
+    }
+
+    fn hear_line(
+        &mut self,
+        line: u64,
+        heard: Heard,
+        _: &mut Desk<'_>,
+        moment: Moment,
+    ) -> Vec<Told> {
+        self.sockets.hear(line, heard, moment)
     }
 
     fn amend(

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::{Answer, Breach, Call, Chat, ChatKind, Desk, Refusal, Robot, Verdict};
 use super::codes::{invalid, limited, refuse};
 use super::messages::{Messages, Posted, Writer};
-use super::{GUILD_ID, content, files, is_bot, no_content};
+use super::{GUILD_ID, content, files, gateway, is_bot, no_content};
 use crate::limit::Counted;
 
 /// How much the id of a conversation with a person is above the person's.
@@ -44,6 +44,7 @@ pub(super) fn judge(
             | ["users", "@me", "channels"]
             | ["applications", "@me"]
             | ["oauth2", "applications", "@me"]
+            | ["gateway", "bot"]
             | ["channels", _]
             | ["channels", _, "messages"]
             | ["channels", _, "messages", _]
@@ -63,6 +64,7 @@ pub(super) fn judge(
             Ok(answered(&application(bot)))
         }
         (&Method::POST, ["users", "@me", "channels"]) => open(call, desk),
+        (&Method::GET, ["gateway", "bot"]) => Ok(answered(&gateway::address(desk.base))),
         (&Method::GET, ["channels", id]) => {
             let (chat, _) = channel(desk, id)?;
             Ok(answered(&shown(chat)))
@@ -148,6 +150,15 @@ pub(super) fn channel_id(chat: &Chat) -> String {
     }
 }
 
+/// The channels of the server, as the API shows them.
+pub(super) fn channels(desk: &Desk<'_>) -> Vec<Value> {
+    let open = desk
+        .chats
+        .iter()
+        .filter(|chat| chat.kind != ChatKind::Private);
+    open.map(shown).collect()
+}
+
 /// A channel as the API shows it.
 fn shown(chat: &Chat) -> Value {
     let id = channel_id(chat);
@@ -179,7 +190,7 @@ pub(super) fn about(bot: &Robot) -> Value {
 }
 
 /// What a bot is told of its application.
-fn application(bot: &Robot) -> Value {
+pub(super) fn application(bot: &Robot) -> Value {
     json!({"id": bot_id(bot), "name": "Anser", "icon": null, "description": "", "bot_public": false,
         "bot_require_code_grant": false, "verify_key": "0".repeat(64), "flags": 0, "bot": about(bot),
         "owner": content::user("1000000000000001001", "tom"), "summary": "", "team": null})

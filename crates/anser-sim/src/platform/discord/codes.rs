@@ -17,6 +17,7 @@ pub(super) fn refusal(code: &str, wait: Duration) -> Answer {
         "405" => (405, "405: Method Not Allowed"),
         "10003" => (404, "Unknown Channel"),
         "10008" => (404, "Unknown Message"),
+        "10062" => (404, "Unknown interaction"),
         "10013" => (404, "Unknown User"),
         "10015" => (404, "Unknown Webhook"),
         "20022" => (

@@ -30,7 +30,9 @@ pub(in crate::platform) struct Interactions;
 impl Caller for Interactions {
     fn secrets(&self) -> Secrets {
         Secrets {
-            key: Some("5111d15c02d0000000000000000000000000000000000000000000000000a115".to_owned()),
+            key: Some(
+                "5111d15c02d0000000000000000000000000000000000000000000000000a115".to_owned(),
+            ),
             token: None,
         }
     }
@@ -114,6 +116,12 @@ impl Open {
         (known.app == app && now.since(known.at) <= TOKEN_LIFE).then_some(known)
     }
 
+    /// Takes the first answer, by the Gateway's own way; `None` when there is no such interaction any more.
+    pub(super) fn answer(&self, token: &str, now: Timestamp) -> Option<()> {
+        let known = self.by_token.get(token)?;
+        (now.since(known.at) <= PATIENCE).then_some(())
+    }
+
     /// Takes a command that a person gives to the first bot: its words are the option of `/say`.
     pub(super) fn hear(
         &mut self,
@@ -126,9 +134,14 @@ impl Open {
         let chat = desk.chats.iter().find(|chat| channel_id(chat) == said.chat);
         let chat = chat.ok_or_else(|| Unsaid::new("there is no such channel"))?;
         if said.reply_to.is_some() || said.file.is_some() {
-            return Err(Unsaid::new("a command answers nothing and has no file here"));
+            return Err(Unsaid::new(
+                "a command answers nothing and has no file here",
+            ));
         }
-        let app = bot::about(robot)["id"].as_str().unwrap_or_default().to_owned();
+        let app = bot::about(robot)["id"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let id = snowflake(now, desk.number);
         let token = format!("aW50ZXJhY3Rpb246SimDiscordInteraction{id}");
         let user = match chat.kind {
@@ -146,9 +159,11 @@ impl Open {
             event["channel"] = json!({"id": said.chat, "type": 1});
             event["user"] = user;
         } else {
-            event["channel"] = json!({"id": said.chat, "type": 0, "name": chat.title, "guild_id": GUILD_ID});
+            event["channel"] =
+                json!({"id": said.chat, "type": 0, "name": chat.title, "guild_id": GUILD_ID});
             event["guild_id"] = GUILD_ID.into();
-            event["member"] = json!({"user": user, "roles": [], "permissions": "2248473465835073", "nick": null});
+            event["member"] =
+                json!({"user": user, "roles": [], "permissions": "2248473465835073", "nick": null});
         }
         let known = Interaction {
             app,
@@ -156,7 +171,8 @@ impl Open {
             channel: said.chat.clone(),
             at: now,
         };
-        self.by_token.retain(|_, known| now.since(known.at) <= TOKEN_LIFE);
+        self.by_token
+            .retain(|_, known| now.since(known.at) <= TOKEN_LIFE);
         if self.by_token.len() < OPEN_MAX {
             self.by_token.insert(token, known);
         }

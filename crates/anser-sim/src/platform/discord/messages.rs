@@ -1,5 +1,7 @@
 //! Discord, messages that exist: posted by bots and webhooks, edited, deleted and shown again. Must not know routes or tokens.
 
+mod heard;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 

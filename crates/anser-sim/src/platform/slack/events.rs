@@ -10,9 +10,9 @@ use super::super::hex;
 use crate::emit::{Attempt, Caller, Failed, Post, Secrets};
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// After which time what was not taken is sent again: nearly at once, then two times more.
-const AGAIN: [Duration; 3] = [
+pub(super) const AGAIN: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_secs(60),
     Duration::from_secs(5 * 60),

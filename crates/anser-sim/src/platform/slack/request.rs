@@ -106,15 +106,19 @@ fn field(part: &Part) -> Option<(String, String)> {
     Some((part.name.clone(), text.to_owned()))
 }
 
+/// The token in the call's header.
+pub(super) fn bearer(call: &Call) -> Option<&str> {
+    let value = call.headers.get(header::AUTHORIZATION)?;
+    value.to_str().ok()?.strip_prefix("Bearer ")
+}
+
 /// The app whose token the call has in its header, or among its arguments.
 pub(super) fn authorized<'a>(
     call: &Call,
     desk: &Desk<'a>,
     body: &Value,
 ) -> Result<&'a str, Box<Refusal>> {
-    let value = call.headers.get(header::AUTHORIZATION);
-    let bearer = value.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let token = bearer.or_else(|| text(body, "/token"));
+    let token = bearer(call).or_else(|| text(body, "/token"));
     let token = token.ok_or_else(|| refuse("not_authed", Breach::Credentials))?;
     let app = desk.robot(token).filter(|robot| is_app(robot));
     app.map(|robot| robot.token.as_str())
