@@ -3,6 +3,7 @@
 //! hyper's own header timer would arm a timer per request and cannot tell a slow head from an idle connection.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -22,6 +23,17 @@ pub(crate) struct Activity {
     in_flight: AtomicU32,
     /// HTTP/2: pings and window updates look like the bytes of a head.
     frames: AtomicBool,
+    /// Whoever writes an answer has found that the client does not take it.
+    cut: AtomicBool,
+}
+
+/// What a request carries of its connection, among its extensions.
+#[derive(Debug, Clone)]
+pub(crate) struct Connected {
+    /// Where it comes from.
+    pub(crate) peer: IpAddr,
+    /// What it is doing.
+    pub(crate) activity: Arc<Activity>,
 }
 
 impl Activity {
@@ -33,6 +45,11 @@ impl Activity {
             self.frames.store(true, Ordering::Relaxed);
         }
         UnderWay(Arc::clone(self))
+    }
+
+    /// The connection is to be dropped, whatever is under way.
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
     }
 }
 
@@ -61,6 +78,8 @@ pub(crate) enum Verdict {
     SlowHead,
     /// Nothing was asked for a long time.
     Idle,
+    /// An answer is not taken.
+    Cut,
 }
 
 impl Judge {
@@ -84,6 +103,9 @@ impl Judge {
 
     /// To be called after each `head_timeout`.
     pub(crate) fn tick(&mut self) -> Option<Verdict> {
+        if self.activity.cut.load(Ordering::Relaxed) {
+            return Some(Verdict::Cut);
+        }
         let read = self.activity.read.swap(false, Ordering::Relaxed);
         let head = self.activity.head.swap(false, Ordering::Relaxed);
         let busy = self.activity.in_flight.load(Ordering::Relaxed) > 0;
@@ -210,5 +232,8 @@ mod tests {
         assert!((0..100).all(|_| judge.tick().is_none()));
         drop(request);
         assert!((0..3).all(|_| judge.tick().is_none()));
+        let _request = activity.begin(false);
+        activity.cut();
+        assert_eq!(judge.tick(), Some(Verdict::Cut));
     }
 }

@@ -12,6 +12,7 @@ mod call;
 mod callback;
 mod cmq;
 mod guard;
+mod live;
 mod openapi;
 mod operation;
 mod options;
@@ -30,28 +31,51 @@ use axum::Router;
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
+pub use live::{
+    LIVE_AUTH_TIMEOUT, LIVE_CONNECTIONS_MAX, LIVE_FRAME_BYTES_MAX, LIVE_HALF_OPEN_MAX,
+    LIVE_HALF_OPEN_OF_ADDRESS_MAX, LIVE_OPERATIONS_BURST, LIVE_OPERATIONS_PER_SECOND,
+    LIVE_PING_INTERVAL, LIVE_WRITE_TIMEOUT,
+};
 pub use options::{
     BODY_TIMEOUT, CMQ_HOSTS_MAX, CONNECTIONS_MAX, CmqOptions, EdgeOptions, HEAD_BYTES_MAX,
     HEAD_TIMEOUT, IDLE_TIMEOUT, PublishUnrouted, SHUTDOWN_TIMEOUT, STREAMS_MAX, TlsFiles,
 };
 pub use tls::TlsError;
 
-/// Answers on `listener` until `shutdown` completes; then takes no more connections, lets the requests in flight end
+/// Where the gateway listens.
+#[derive(Debug)]
+pub struct Listeners {
+    /// HTTP: the API, the other doors, and the wires of live clients that begin as HTTP.
+    pub http: TcpListener,
+    /// Framed TCP of live clients; absent: none.
+    pub live: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(http: TcpListener) -> Self {
+        Self { http, live: None }
+    }
+}
+
+/// Answers on the listeners until `shutdown` completes; then takes no more connections, lets the requests in flight end
 /// within [`EdgeOptions::shutdown_timeout`], and returns.
 ///
 /// # Errors
 /// When the TLS files cannot be used at the start. Later changes of them that cannot be used are logged and ignored.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     gateway: Arc<Gateway>,
     options: EdgeOptions,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), TlsError> {
     let waits = Arc::clone(&gateway);
+    let (stop, mut stopping) = watch::channel(());
     let shutdown = async move {
         shutdown.await;
         waits.end_waits();
+        drop(stop);
     };
     let edge = Arc::new(state::Edge::new(gateway, options.clone(), document_bytes));
     let mut router = Router::new();
@@ -62,11 +86,28 @@ pub async fn serve(
     if options.cmq.enabled {
         router = cmq::attach(router);
     }
+    router = live::attach(router);
     let router = router
         .method_not_allowed_fallback(route::method_not_allowed)
         .fallback(route::no_such_route)
-        .with_state(edge);
-    server::run(listener, router, &options, shutdown).await
+        .with_state(Arc::clone(&edge));
+    let Listeners { http, live } = listeners.into();
+    let http = async {
+        let served = server::run(http, router, &options, shutdown).await;
+        edge.live.end(options.shutdown_timeout).await;
+        served
+    };
+    let framed = async {
+        let Some(listener) = live else { return Ok(()) };
+        // Completes when the other half is dropped.
+        let stopped = async move { drop(stopping.changed().await) };
+        live::run_tcp(listener, Arc::clone(&edge), stopped).await
+    };
+    let both = async { tokio::try_join!(http, framed).map(|((), ())| ()) };
+    tokio::select! {
+        served = both => served,
+        () = live::sweep(&edge) => Ok(()),
+    }
 }
 
 /// The OpenAPI 3.1 document of everything that [`serve`] answers.

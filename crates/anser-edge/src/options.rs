@@ -75,6 +75,8 @@ pub struct EdgeOptions {
     pub metrics_public: bool,
     /// Certificate and key; absent: plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// The port of framed TCP speaks TLS too, with the same files.
+    pub live_tcp_tls: bool,
     /// The door for clients of Tencent CMQ.
     pub cmq: CmqOptions,
     /// Open connections at most; past it new ones are answered 503 and closed.
@@ -95,6 +97,7 @@ impl Default for EdgeOptions {
             trusted_hosts: Vec::new(),
             metrics_public: false,
             tls: None,
+            live_tcp_tls: false,
             cmq: CmqOptions::default(),
             connections_max: CONNECTIONS_MAX,
             head_timeout: HEAD_TIMEOUT,

@@ -136,7 +136,7 @@ fn admit(edge: &Edge, parts: &Parts, scopes: &[Scope]) -> Result<Principal, Prob
 }
 
 /// The key of `Authorization: Bearer KEY` (RFC 6750 §2.1).
-fn bearer(parts: &Parts) -> Result<Option<&str>, Problem> {
+pub(crate) fn bearer(parts: &Parts) -> Result<Option<&str>, Problem> {
     let Some(value) = parts.headers.get(AUTHORIZATION) else {
         return Ok(None);
     };

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,14 +22,14 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::activity::{Activity, Judge, Watched};
+use crate::activity::{Activity, Connected, Judge, Watched};
 use crate::options::{EdgeOptions, HEAD_BYTES_MAX, STREAMS_MAX};
 use crate::tls::{Tls, TlsError};
 
 /// How often the certificate files are looked at.
-const TLS_CHECK_INTERVAL: Duration = Duration::from_secs(10);
+pub(crate) const TLS_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// Pause after a failed accept, which mostly means that file descriptors have run out: some must be closed first.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often an HTTP/2 client is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -64,9 +65,9 @@ pub(crate) async fn run(
             Some(ended) = connections.join_next() => report(ended),
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if connections.len() >= options.connections_max => refuse(&stream, tls.is_some()),
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     let acceptor = tls.as_ref().map(Tls::acceptor);
-                    connections.spawn(door.clone().open(stream, acceptor, stopping.clone()));
+                    connections.spawn(door.clone().open(stream, peer.ip(), acceptor, stopping.clone()));
                 }
                 Err(error) => pause(&error).await,
             },
@@ -112,6 +113,7 @@ impl Door {
     async fn open(
         self,
         stream: TcpStream,
+        peer: IpAddr,
         acceptor: Option<TlsAcceptor>,
         stopping: watch::Receiver<()>,
     ) {
@@ -121,23 +123,28 @@ impl Door {
             return;
         }
         let Some(acceptor) = acceptor else {
-            return self.serve(stream, stopping).await;
+            return self.serve(stream, peer, stopping).await;
         };
         match timeout(self.head_timeout, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => Box::pin(self.serve(stream, stopping)).await,
+            Ok(Ok(stream)) => Box::pin(self.serve(stream, peer, stopping)).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake not completed in time"),
         }
     }
 
-    async fn serve<S>(self, stream: S, mut stopping: watch::Receiver<()>)
+    async fn serve<S>(self, stream: S, peer: IpAddr, mut stopping: watch::Receiver<()>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Arc::new(Activity::default());
         let mut judge = Judge::new(Arc::clone(&activity), self.head_timeout, self.idle_timeout);
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
-        let service = service_fn(move |request: Request<Incoming>| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let activity = Arc::clone(&activity);
+            request.extensions_mut().insert(Connected {
+                peer,
+                activity: Arc::clone(&activity),
+            });
             let under_way = activity.begin(request.version() == Version::HTTP_2);
             let answer = self.service.call(request);
             async move {
@@ -146,7 +153,7 @@ impl Door {
                 answer
             }
         });
-        let mut connection = pin!(self.builder.serve_connection(stream, service));
+        let mut connection = pin!(self.builder.serve_connection_with_upgrades(stream, service));
         let mut ticks = interval(self.head_timeout);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.reset();
@@ -202,7 +209,7 @@ async fn drain(mut connections: JoinSet<()>, limit: Duration) {
 }
 
 /// A connection's task never panics by design; should one do, the others go on and the log tells.
-fn report(ended: Result<(), JoinError>) {
+pub(crate) fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {

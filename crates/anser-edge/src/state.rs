@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use anser_gateway::Gateway;
 use bytes::Bytes;
 
+use crate::live::Live;
 use crate::options::EdgeOptions;
 
 /// What every request is served with.
@@ -16,6 +17,8 @@ pub(crate) struct Edge {
     /// One change of topics, queues or subscriptions through the CMQ door at a time: its limits are counts, and a
     /// subscription is made of two resources.
     pub(crate) cmq_changes: tokio::sync::Mutex<()>,
+    /// What the wires of live clients share.
+    pub(crate) live: Live,
     document: OnceLock<Bytes>,
     make_document: fn() -> Bytes,
 }
@@ -30,6 +33,7 @@ impl Edge {
             gateway,
             options,
             cmq_changes: tokio::sync::Mutex::new(()),
+            live: Live::default(),
             document: OnceLock::new(),
             make_document,
         }

@@ -10,6 +10,7 @@ mod open;
 mod operate;
 mod plan;
 mod recall;
+mod renewal;
 mod session;
 
 #[cfg(test)]

@@ -201,17 +201,41 @@ pub enum CloseReason {
     Revoked,
     /// What the client sent cannot be read.
     Malformed,
+    /// Who it is was not said, or not believed: there was no session.
+    Refused,
     /// The server stops.
     ServerStopping,
 }
 
 impl CloseReason {
+    /// The word that stands for it in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Goodbye => "goodbye",
+            Self::Lost => "lost",
+            Self::Kicked => "kicked",
+            Self::Slow => "slow",
+            Self::Replaced => "replaced",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Malformed => "malformed",
+            Self::Refused => "refused",
+            Self::ServerStopping => "server_stopping",
+        }
+    }
+
     /// Whether a reconnect is likely, so that presence waits before it says offline.
     #[must_use]
     pub const fn is_ungraceful(self) -> bool {
         match self {
             Self::Lost | Self::Slow | Self::ServerStopping | Self::Malformed => true,
-            Self::Goodbye | Self::Kicked | Self::Replaced | Self::Expired | Self::Revoked => false,
+            Self::Goodbye
+            | Self::Kicked
+            | Self::Replaced
+            | Self::Expired
+            | Self::Revoked
+            | Self::Refused => false,
         }
     }
 }

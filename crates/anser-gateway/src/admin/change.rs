@@ -63,7 +63,8 @@ impl Gateway {
     /// Replaces the snapshot and wakes whoever works by it.
     pub(super) fn put_in_force(&self, next: Snapshot) -> Arc<Snapshot> {
         let next = Arc::new(next);
-        self.config.store(Arc::clone(&next));
+        let before = self.config.swap(Arc::clone(&next));
+        self.sessions.revoke(&before, &next);
         self.dispatch.config_changed();
         self.leasing.configured();
         self.connections.configured();

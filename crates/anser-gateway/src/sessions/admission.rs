@@ -60,7 +60,8 @@ impl Gateway {
             claims.name,
             rights,
             Some(claims.expires_at),
-        ))
+        )
+        .by(issuer.meta.id))
     }
 }
 

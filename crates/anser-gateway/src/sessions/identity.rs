@@ -1,5 +1,6 @@
 //! Who a session is and what it may do: a user of an application's token, or an API key, which may act for a user. Pure.
 
+use anser_core::id::ResourceId;
 use anser_core::message::{Sender, SenderKind};
 use anser_core::name::{ROOM_PREFIX, USER_PREFIX, UserId, is_system_topic};
 use anser_core::resource::Scope;
@@ -152,6 +153,8 @@ pub struct Identity {
     pub(crate) rights: Rights,
     /// When it is closed as expired.
     pub(crate) expires_at: Option<Timestamp>,
+    /// Whose token said so.
+    pub(crate) issuer: Option<ResourceId>,
 }
 
 impl Identity {
@@ -179,6 +182,7 @@ impl Identity {
             user: Some(user),
             rights,
             expires_at,
+            issuer: None,
         }
     }
 
@@ -195,6 +199,7 @@ impl Identity {
                 user: None,
                 rights,
                 expires_at: None,
+                issuer: None,
             });
         };
         principal.require(Scope::Consume)?;
@@ -212,7 +217,15 @@ impl Identity {
             user: Some(user),
             rights,
             expires_at: None,
+            issuer: None,
         })
+    }
+
+    /// Ends with this issuer.
+    #[must_use]
+    pub(crate) fn by(mut self, issuer: ResourceId) -> Self {
+        self.issuer = Some(issuer);
+        self
     }
 
     /// The caller of the use cases of the API.

@@ -5,6 +5,7 @@
 //! when it does not, they stay in the store, and the session asks for them again ([`Want`]) when it has room.
 
 mod following;
+mod lifetime;
 mod mailbox;
 mod outbox;
 mod sequence;

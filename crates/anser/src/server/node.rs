@@ -9,7 +9,7 @@ use std::time::Duration;
 use anser_core::clock::{Clock, SystemClock};
 use anser_core::random::Random;
 use anser_core::store::SharedStore;
-use anser_edge::{CmqOptions, EdgeOptions, PublishUnrouted, TlsFiles};
+use anser_edge::{CmqOptions, EdgeOptions, Listeners, PublishUnrouted, TlsFiles};
 use anser_gateway::blobs::BlobHandles;
 use anser_gateway::dispatch::PlanOptions;
 use anser_gateway::metrics::Metrics;
@@ -28,7 +28,7 @@ use super::settings::{Allowed, Cmq, Settings, Unrouted};
 /// A gateway that is ready to answer.
 pub(crate) struct Node {
     gateway: Arc<Gateway>,
-    listener: TcpListener,
+    listeners: Listeners,
     edge: EdgeOptions,
     address: SocketAddr,
     limit: Duration,
@@ -70,13 +70,9 @@ impl Node {
         let data = Data::open(&settings.data, settings.disk.reserve_bytes)?;
         let master_key = keys::master_key(&settings.data, &*data.random)?;
         // Before the gateway starts to deliver: a port that is taken is the commonest mistake.
-        let listener = TcpListener::bind(settings.listen).await.with_context(|| {
-            format!(
-                "cannot listen on {}; another --listen may do, port 0 takes a free one",
-                settings.listen
-            )
-        })?;
-        let address = listener
+        let listeners = listen(settings).await?;
+        let address = listeners
+            .http
             .local_addr()
             .context("the listener has no address")?;
         let guard = AddressGuard::new(guard_options(settings));
@@ -113,7 +109,7 @@ impl Node {
         }
         Ok(Self {
             gateway,
-            listener,
+            listeners,
             edge: edge_options(settings),
             address,
             limit: Duration::from_secs(settings.shutdown.limit_seconds),
@@ -145,8 +141,13 @@ impl Node {
                 why = failed.failed() => failure = Some(why),
             }
         };
-        let served =
-            anser_edge::serve(self.listener, Arc::clone(&self.gateway), self.edge, stopped).await;
+        let served = anser_edge::serve(
+            self.listeners,
+            Arc::clone(&self.gateway),
+            self.edge,
+            stopped,
+        )
+        .await;
         let closed = self.gateway.shutdown(self.limit).await;
         served.context("cannot listen with TLS")?;
         if let Some(why) = failure {
@@ -156,6 +157,28 @@ impl Node {
         }
         closed.context("the data was not closed properly; the next start checks it")
     }
+}
+
+async fn listen(settings: &Settings) -> anyhow::Result<Listeners> {
+    let http = TcpListener::bind(settings.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {}; another --listen may do, port 0 takes a free one",
+            settings.listen
+        )
+    })?;
+    let live = match settings.live.tcp {
+        Some(address) => {
+            let listener = TcpListener::bind(address).await;
+            let listener = listener.with_context(|| {
+                format!("cannot listen on {address} (live.tcp); another port may do")
+            })?;
+            let bound = listener.local_addr().unwrap_or(address);
+            tracing::info!(address = %bound, tls = settings.live.tcp_tls, "framed TCP of live clients");
+            Some(listener)
+        }
+        None => None,
+    };
+    Ok(Listeners { http, live })
 }
 
 fn guard_options(settings: &Settings) -> GuardOptions {
@@ -203,6 +226,7 @@ fn edge_options(settings: &Settings) -> EdgeOptions {
     EdgeOptions {
         metrics_public: settings.metrics.public,
         tls,
+        live_tcp_tls: settings.live.tcp_tls,
         cmq: cmq_options(&settings.cmq),
         shutdown_timeout: Duration::from_secs(settings.shutdown.limit_seconds),
         ..EdgeOptions::default()

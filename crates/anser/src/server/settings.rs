@@ -84,6 +84,7 @@ pub(crate) struct Settings {
     pub(crate) auto_disable: AutoDisable,
     pub(crate) shutdown: Shutdown,
     pub(crate) metrics: Metrics,
+    pub(crate) live: Live,
     pub(crate) cmq: Cmq,
     pub(crate) exec: Exec,
     pub(crate) runtime: Runtime,
@@ -214,6 +215,15 @@ pub(crate) struct Metrics {
     pub(crate) public: bool,
 }
 
+/// `[live]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Live {
+    #[serde(default)]
+    pub(crate) tcp: Option<SocketAddr>,
+    pub(crate) tcp_tls: bool,
+}
+
 /// `[cmq]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -306,6 +316,15 @@ impl Settings {
         }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             bail!("tls.certificate and tls.key belong together: set both or neither");
+        }
+        if self.live.tcp_tls && self.tls.certificate.is_none() {
+            bail!("live.tcp_tls needs tls.certificate and tls.key");
+        }
+        if let Some(address) = self.live.tcp
+            && self.dev
+            && !address.ip().is_loopback()
+        {
+            bail!("--dev listens on loopback addresses only, and live.tcp is {address}");
         }
         let most = Limits::default();
         if self.limits != self.limits.clamped() {
@@ -493,6 +512,11 @@ mod tests {
             ("listen = \"everywhere\"", "the setting listen"),
             ("[log]\nformat = \"xml\"", "the setting log.format"),
             ("[tls]\nkey = \"x\"", "belong together"),
+            ("[live]\ntcp_tls = true", "needs tls.certificate"),
+            (
+                "dev = true\n[live]\ntcp = \"0.0.0.0:1\"",
+                "live.tcp is 0.0.0.0:1",
+            ),
             (
                 "dev = true\nlisten = \"0.0.0.0:1\"",
                 "loopback addresses only",

@@ -1,0 +1,83 @@
+//! Live clients: WebSocket, server-sent events, long poll and framed TCP, and what these wires share: places for those who
+//! have not said who they are, authentication, the opening of a session, and its end with a reason. A wire frames and
+//! unframes; what an operation means is the gateway's `sessions`.
+
+mod door;
+mod duplex;
+mod held;
+mod pace;
+mod places;
+mod poll;
+mod position;
+mod sse;
+mod tcp;
+mod ws;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{MethodRouter, get};
+
+pub(crate) use tcp::run as run_tcp;
+
+use crate::state::Edge;
+use held::Shelf;
+use places::Places;
+
+/// Bytes of one frame, or of the body of one request, at most.
+pub const LIVE_FRAME_BYTES_MAX: usize = 1024 * 1024;
+/// Time for the first frame, which says who it is.
+pub const LIVE_AUTH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Live connections at a time, those that wait between two polls too; past it new ones are refused.
+pub const LIVE_CONNECTIONS_MAX: usize = 65_536;
+/// Connections at a time that have not said who they are.
+pub const LIVE_HALF_OPEN_MAX: usize = 4_096;
+/// The same, of one address (IPv6: of one network of 64 bits).
+pub const LIVE_HALF_OPEN_OF_ADDRESS_MAX: usize = 1_024;
+/// Between two pings of the server.
+pub const LIVE_PING_INTERVAL: Duration = Duration::from_secs(30);
+/// Such intervals in which nothing came; then the connection is given up, after 90 seconds.
+const SILENT_INTERVALS_MAX: u32 = 3;
+/// Time for one write; a client that takes nothing for so long is closed as slow.
+pub const LIVE_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Operations of one session in a second, on the long run.
+pub const LIVE_OPERATIONS_PER_SECOND: u32 = 200;
+/// Operations of one session at once.
+pub const LIVE_OPERATIONS_BURST: u32 = 400;
+
+/// What the live wires share.
+#[derive(Default)]
+pub(crate) struct Live {
+    /// Who is connected.
+    places: Arc<Places>,
+    /// Sessions whose clients call again and again instead of holding a connection.
+    shelf: Shelf,
+}
+
+impl Live {
+    /// Waits, after the sessions were closed, until every client was told and its connection given back.
+    pub(crate) async fn end(&self, limit: Duration) {
+        self.shelf.clear();
+        if tokio::time::timeout(limit, self.places.empty())
+            .await
+            .is_err()
+        {
+            tracing::warn!("live connections did not end in time and are cut off");
+        }
+    }
+}
+
+/// Adds the wires that begin as HTTP.
+pub(crate) fn attach(router: Router<Arc<Edge>>) -> Router<Arc<Edge>> {
+    let both = |first: MethodRouter<Arc<Edge>>| first.post(held::operate);
+    router
+        .route("/ws", get(ws::upgrade))
+        .route("/sse", both(get(sse::stream)))
+        .route("/poll", both(get(poll::poll)))
+}
+
+/// Ends, every few seconds, the sessions of clients that do not call again. Never completes.
+pub(crate) async fn sweep(edge: &Edge) {
+    edge.live.shelf.sweep(edge).await;
+}
