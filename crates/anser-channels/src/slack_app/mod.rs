@@ -51,7 +51,8 @@ const EDITED: Forms = Forms {
     ..FORMS
 };
 const SETUP: &str = "At api.slack.com/apps create an app, give its bot the scopes chat:write and files:write at OAuth & \
-Permissions (and chat:write.public to write to public channels without being in them), install it to the workspace and copy \
+Permissions (chat:write.public to write to public channels without being in them, files:read to fetch what people \
+send), install it to the workspace and copy \
 Bot User OAuth Token (`xoxb-…`) into `token`. Invite the bot to the channel. Set `channel` to the id from the channel's details \
 (`C…`), or name it in the address: `to: [\"NAME/C…\"]`, with `U…` for a person and `NAME/C…/1700000000.000100` for a thread. \
 What is sent is known by `CHANNEL:TS`, as `C0123456789:1700000000.000100`, and a file by `F…`. A message whose `reply_to` is such \
