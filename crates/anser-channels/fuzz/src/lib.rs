@@ -1,11 +1,11 @@
-//! What both targets share: channels that receive, and what must hold of all that they take.
+//! What the targets share: channels that receive, and what must hold of all that they take.
 
 use std::sync::Arc;
 
 use anser_channels::find;
 use anser_core::channel::Channel;
 use anser_core::id::MessageId;
-use anser_core::inbound::{InboundContext, InboundRequest};
+use anser_core::inbound::{InboundContext, InboundEvent, InboundRequest};
 use anser_core::limits::Limits;
 use anser_core::message::Stamp;
 use anser_core::name::check_text;
@@ -75,14 +75,11 @@ pub fn channels() -> Vec<Arc<dyn Channel>> {
     ];
     settings
         .iter()
-        .map(|(kind, settings)| {
-            let kind = find(kind).expect("is registered");
-            kind.open(settings).expect("are good settings")
-        })
+        .map(|(kind, settings)| find_open(kind, settings))
         .collect()
 }
 
-/// Sends a request; every event of what is taken must be a message, with an address that is one.
+/// Sends a request, and checks what is taken.
 pub fn send(channel: &dyn Channel, request: &InboundRequest<'_>) {
     let now = Timestamp::from_millis(NOW * 1_000);
     let context = InboundContext {
@@ -94,7 +91,26 @@ pub fn send(channel: &dyn Channel, request: &InboundRequest<'_>) {
     let Ok(received) = inbound.receive(request, &context) else {
         return;
     };
-    for event in received.events {
+    check(received.events);
+}
+
+/// A channel of that kind.
+///
+/// # Panics
+/// When there is no such kind, or the settings are not for it.
+#[must_use]
+pub fn find_open(kind: &str, settings: &Value) -> Arc<dyn Channel> {
+    let kind = find(kind).expect("is registered");
+    kind.open(settings).expect("are good settings")
+}
+
+/// Every event of what is taken must be a message, with an address that is one.
+///
+/// # Panics
+/// When one is not.
+pub fn check(events: Vec<InboundEvent>) {
+    let now = Timestamp::from_millis(NOW * 1_000);
+    for event in events {
         check_text("key", "dedupe_key", &event.dedupe_key, 256).expect("is a key");
         let stamp = Stamp {
             id: MessageId::lowest_at(now),
