@@ -18,6 +18,8 @@ pub const TOPIC_DIRECT: &str = "$direct";
 pub const TOPIC_DEAD: &str = "$dead";
 /// The system topic of operator messages.
 pub const TOPIC_OPS: &str = "$ops";
+/// The system topic of changes of users' presence.
+pub const TOPIC_PRESENCE: &str = "$presence";
 
 const NAME_RULE: &str = "[A-Za-z][A-Za-z0-9._-]{0,126}";
 

@@ -9,6 +9,8 @@ mod keeper;
 mod open;
 mod operate;
 mod plan;
+mod presence;
+mod question;
 mod recall;
 mod renewal;
 mod session;
@@ -31,7 +33,10 @@ pub(crate) use hub::{Commit, Sessions};
 pub(crate) use plan::Fresh;
 
 pub use identity::{Allowed, Identity, Rights};
-pub use plan::{STALL_MAX, UNSENT_BYTES_MAX, WINDOW_BYTES, WINDOW_MESSAGES};
+pub use plan::{
+    ANSWER_WITHIN, CONTACTS_MAX, GRACE, QUESTIONS_MAX, ROSTER_MAX, STALL_MAX, UNSENT_BYTES_MAX,
+    WINDOW_BYTES, WINDOW_MESSAGES,
+};
 pub use session::{Events, Session};
 
 /// Sessions at the same time.

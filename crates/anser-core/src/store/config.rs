@@ -26,11 +26,13 @@ pub enum ConfigKind {
     Robot,
     /// Applications that sign tokens for their users.
     Issuer,
+    /// Who may see whose presence, by `WATCHER/WATCHED`.
+    Watch,
 }
 
 impl ConfigKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Topic,
         Self::Channel,
         Self::Subscription,
@@ -40,6 +42,7 @@ impl ConfigKind {
         Self::Queue,
         Self::Robot,
         Self::Issuer,
+        Self::Watch,
     ];
 
     /// The name it is stored under.
@@ -55,6 +58,7 @@ impl ConfigKind {
             Self::Queue => "queue",
             Self::Robot => "robot",
             Self::Issuer => "issuer",
+            Self::Watch => "watch",
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anser_core::Timestamp;
 use anser_core::channel::ChannelKind;
 use anser_core::id::ResourceId;
-use anser_core::name::{TOPIC_DEAD, TOPIC_DIRECT, TOPIC_OPS, fold};
+use anser_core::name::{TOPIC_DEAD, TOPIC_DIRECT, TOPIC_OPS, TOPIC_PRESENCE, fold};
 use anser_core::resource::TopicSpec;
 use anser_core::store::{ConfigChange, ConfigKind, ConfigRow, Store, StoreError};
 
@@ -44,7 +44,7 @@ async fn create_system_topics(
     rows: &[ConfigRow],
     now: Timestamp,
 ) -> Result<Vec<ConfigRow>, StoreError> {
-    let missing: Vec<ConfigChange> = [TOPIC_DIRECT, TOPIC_DEAD, TOPIC_OPS]
+    let missing: Vec<ConfigChange> = [TOPIC_DIRECT, TOPIC_DEAD, TOPIC_OPS, TOPIC_PRESENCE]
         .into_iter()
         .filter(|name| {
             !rows
@@ -167,6 +167,8 @@ impl Snapshot {
                 let issuer = Arc::new(compile::issuer(row, sealer)?);
                 self.issuers.insert(fold(&issuer.meta.name), issuer);
             }
+            // The sessions' to hold.
+            ConfigKind::Watch => {}
             ConfigKind::EventType => {
                 let event_type = compile::event_type(row)?;
                 self.event_types
@@ -295,8 +297,8 @@ impl Snapshot {
             ConfigKind::EventType => {
                 self.event_types.remove(key);
             }
-            // It goes with its channel.
-            ConfigKind::Endpoint => {}
+            // It goes with its channel; it is the sessions' to hold.
+            ConfigKind::Endpoint | ConfigKind::Watch => {}
         }
     }
 
@@ -339,6 +341,7 @@ const fn order(kind: ConfigKind) -> u8 {
         ConfigKind::EventType => 6,
         ConfigKind::Robot => 7,
         ConfigKind::Issuer => 8,
+        ConfigKind::Watch => 9,
     }
 }
 

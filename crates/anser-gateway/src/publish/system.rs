@@ -1,5 +1,5 @@
-//! Messages of the gateway itself, on `$ops` and `$dead`. Nothing is written when nobody subscribes, and a dead operator
-//! message never makes another.
+//! Messages of the gateway itself, on `$ops`, `$dead` and `$presence`. Nothing is written when nobody subscribes and no
+//! session reads the topic, and a dead operator message never makes another.
 
 use anser_core::attempt::Attempt;
 use anser_core::blob::BlobSizes;
@@ -113,10 +113,9 @@ impl Gateway {
     }
 
     fn is_subscribed(&self, topic: &str) -> bool {
-        self.config
-            .load()
-            .topic(topic)
-            .is_some_and(|topic| !topic.subscriptions.is_empty())
+        self.config.load().topic(topic).is_some_and(|topic| {
+            !topic.subscriptions.is_empty() || self.sessions.is_followed(topic.meta.id)
+        })
     }
 
     async fn publish_operator(
@@ -130,7 +129,8 @@ impl Gateway {
         let Some(topic) = snapshot.topic(topic) else {
             return Ok(None);
         };
-        if topic.subscriptions.is_empty() {
+        let read = self.sessions.is_followed(topic.meta.id);
+        if topic.subscriptions.is_empty() && !read {
             return Ok(None);
         }
         let (principal, options) = (Principal::system(), PublishOptions::default());
@@ -146,7 +146,7 @@ impl Gateway {
         let said = Provenance::of(&principal);
         let item = item(r#type, data, key);
         let staged = self.stage(&request, item, said, &mut Budget::new())?;
-        if staged.new.deliveries.is_empty() {
+        if staged.new.deliveries.is_empty() && !read {
             return Ok(None);
         }
         let id = staged.new.id;

@@ -2,12 +2,13 @@
 //! are kept. Nothing waits while it holds the lock. Must not decide anything.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anser_core::Timestamp;
 use anser_core::clock::Clock;
-use anser_core::id::Num;
+use anser_core::id::{Num, ResourceId};
+use anser_core::live::Presence;
 use anser_core::name::UserId;
 use tokio::sync::{Notify, mpsc};
 
@@ -21,6 +22,8 @@ pub(super) enum Job {
     End(MailEnd),
     /// Scheduled messages of a user are due.
     Due(UserId),
+    /// Whoever follows the system's topic is to know how available a user is.
+    Transition(UserId, Presence),
 }
 
 /// Every session of this run.
@@ -28,13 +31,15 @@ pub(crate) struct Sessions {
     clock: Arc<dyn Clock>,
     began: Timestamp,
     state: Mutex<State>,
-    /// Sessions that are not over, to be asked without the lock.
-    count: AtomicUsize,
+    /// Nobody could miss what is not told of; to be asked without the lock.
+    deaf: AtomicBool,
     /// An alarm is earlier than the keeper thinks, or there are no more.
     pub(super) changed: Notify,
     jobs: mpsc::UnboundedSender<Job>,
     /// Until the keeper takes it.
     pub(super) left: Mutex<Option<mpsc::UnboundedReceiver<Job>>>,
+    /// One change of the roster at a time; held across the commit on purpose.
+    pub(super) roster: tokio::sync::Mutex<()>,
 }
 
 pub(super) struct State {
@@ -79,10 +84,11 @@ impl Sessions {
                 closed: false,
                 last: 0,
             }),
-            count: AtomicUsize::new(0),
+            deaf: AtomicBool::new(true),
             changed: Notify::new(),
             jobs,
             left: Mutex::new(Some(left)),
+            roster: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -91,9 +97,13 @@ impl Sessions {
         self.began
     }
 
-    /// Sessions that are not over.
-    pub(crate) fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+    fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Relaxed)
+    }
+
+    /// Whether a session reads the topic.
+    pub(crate) fn is_followed(&self, topic: ResourceId) -> bool {
+        !self.is_deaf() && self.state().plan.is_followed(topic)
     }
 
     /// Changes the state at this moment, and sees to what comes of it.
@@ -113,9 +123,12 @@ impl Sessions {
                 // Closed only when the process ends; the next run gives the message again.
                 Effect::Settle(end) => drop(self.jobs.send(Job::End(end))),
                 Effect::Due(user) => drop(self.jobs.send(Job::Due(user))),
+                Effect::Transition(user, presence) => {
+                    drop(self.jobs.send(Job::Transition(user, presence)));
+                }
             }
         }
-        self.count.store(state.plan.count(), Ordering::Relaxed);
+        self.deaf.store(state.plan.is_deaf(), Ordering::Relaxed);
         drop(state);
         if after.is_some_and(|after| before.is_none_or(|before| after < before)) {
             self.changed.notify_one();
@@ -152,7 +165,7 @@ impl std::fmt::Debug for Commit {
 impl Commit {
     /// Whether anybody could want what the messages say.
     pub(crate) fn is_anyone_there(&self) -> bool {
-        self.sessions.count() > 0
+        !self.sessions.is_deaf()
     }
 
     /// The commit is durable: these are its new messages.

@@ -107,6 +107,7 @@ impl Gateway {
         for job in jobs {
             match job {
                 Job::End(end) => ends.push(end),
+                Job::Transition(user, presence) => self.publish_presence(&user, &presence).await,
                 Job::Due(user) => match self.waiting_mail(&user).await {
                     Ok((mut rows, next_due)) => {
                         rows.retain(|row| row.scheduled);

@@ -13,11 +13,11 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::hub::Seat;
-use super::plan::{Admission, Doubt, Refused};
+use super::plan::{Admission, Doubt, NoAnswer, Refused};
+use super::{ANSWER_WITHIN, UNSENT_BYTES_MAX, WINDOW_BYTES, WINDOW_MESSAGES};
 use super::{
     Events, Facts, Opening, SESSIONS_MAX, Session, SessionId, SessionView, USER_SESSIONS_MAX,
 };
-use super::{UNSENT_BYTES_MAX, WINDOW_BYTES, WINDOW_MESSAGES};
 use crate::gateway::{Gateway, Phase};
 use crate::mailbox::{MAILBOX_MESSAGES_MAX, group_of, is_of};
 use crate::refusal::store_problem;
@@ -43,6 +43,8 @@ impl Gateway {
             check_resource("resource", resource)?;
         }
         let (after, user) = (opening.after, opening.identity.user.clone());
+        let mut opening = opening;
+        let questions = std::mem::take(&mut opening.questions);
         let (session, events, stay) = self.admit(opening)?;
         if let (Some(stay), Some(user)) = (stay, &user) {
             let (rows, next_due) = self.waiting_mail(user).await.map_err(store_problem)?;
@@ -55,6 +57,9 @@ impl Gateway {
         self.sessions.change(|state, now| {
             let welcome = self.welcome(&session.facts, state.plan.waiting(number));
             state.plan.begin(number, after, welcome, now);
+            for id in questions {
+                state.plan.push(number, NoAnswer::Lost.event(id), now);
+            }
         });
         Ok((session, events))
     }
@@ -119,6 +124,7 @@ impl Gateway {
             "time": self.clock.now(),
             "waiting": waiting,
             "limits": {
+                "answer_within": ANSWER_WITHIN.as_secs(),
                 "window_messages": WINDOW_MESSAGES,
                 "window_bytes": WINDOW_BYTES,
                 "unsent_bytes": UNSENT_BYTES_MAX,

@@ -32,13 +32,16 @@ impl Session {
                 sessions.change(|state, _| state.plan.acknowledge(number, &position));
                 Ok(Answer::Done {})
             }
-            Operation::Presence(_)
-            | Operation::PresenceSubscribe(_)
-            | Operation::PresenceApprove(_)
-            | Operation::PresenceRefuse(_)
-            | Operation::PresenceUnsubscribe(_)
-            | Operation::PresenceProbe(_)
-            | Operation::Iq(_) => Err(Problem::not_available("op", "this operation")),
+            Operation::Presence(said) => {
+                sessions.change(|state, now| state.plan.say_presence(number, said, now));
+                Ok(Answer::Done {})
+            }
+            Operation::PresenceSubscribe(user) => self.ask_presence(&user).await,
+            Operation::PresenceApprove(user) => self.approve_presence(&user).await,
+            Operation::PresenceRefuse(user) => self.refuse_presence(&user).await,
+            Operation::PresenceUnsubscribe(user) => self.leave_presence(&user).await,
+            Operation::PresenceProbe(user) => self.probe_presence(user.as_ref()),
+            Operation::Iq(question) => self.iq(*question),
         }
     }
 

@@ -8,6 +8,9 @@ mod following;
 mod lifetime;
 mod mailbox;
 mod outbox;
+mod presence;
+mod question;
+mod roster;
 mod sequence;
 mod telling;
 
@@ -19,19 +22,29 @@ use std::time::Duration;
 
 use anser_core::Timestamp;
 use anser_core::id::{DeliveryId, Num, ResourceId};
-use anser_core::live::{Acknowledgements, CloseReason, Closed, Event, Offset, PresenceUpdate};
+use anser_core::live::{
+    Acknowledgements, CloseReason, Closed, Event, Offset, Presence, PresenceUpdate,
+};
 use anser_core::name::UserId;
 
 use super::{Facts, SessionView};
 use following::{Followed, Following};
 use mailbox::Mailbox;
 use outbox::Outbox;
+use presence::Standing;
+use question::Open;
+use roster::Roster;
 use sequence::Sequence;
 
 pub(super) use following::NotFollowed;
 pub(super) use mailbox::Doubt;
 pub(super) use outbox::{Taken, Want};
 pub use outbox::{UNSENT_BYTES_MAX, WINDOW_BYTES, WINDOW_MESSAGES};
+pub use presence::GRACE;
+pub use question::{ANSWER_WITHIN, QUESTIONS_MAX};
+pub(super) use question::{NoAnswer, NotAsked, outcome};
+pub(super) use roster::Edge;
+pub use roster::{CONTACTS_MAX, ROSTER_MAX};
 pub(crate) use telling::Fresh;
 
 /// A session whose client takes nothing for so long, although there is something to take, is closed as slow.
@@ -56,6 +69,8 @@ pub(super) enum Effect {
     Settle(MailEnd),
     /// Scheduled messages of this user have come due: the store is asked for them, for [`Plan::came_due`].
     Due(UserId),
+    /// A user's presence is another than before.
+    Transition(UserId, Presence),
 }
 
 /// The end of a message of a mailbox.
@@ -75,6 +90,10 @@ enum Timer {
     Mail(UserId),
     /// A session's token is over.
     Expire(u64),
+    /// The grace period of a user's session that was cut is over.
+    Grace(UserId),
+    /// The time for the answer to a question is over.
+    Question(u64),
     /// A look for sessions that take nothing.
     Patrol,
 }
@@ -107,6 +126,10 @@ struct Live {
     mail: Option<MailCursor>,
     subs: Vec<Following>,
     presence: PresenceUpdate,
+    /// Users that it sees by its own right.
+    watches: Vec<UserId>,
+    /// It was welcomed.
+    begun: bool,
     /// It is over; only the last event is still to be taken.
     closed: bool,
 }
@@ -127,6 +150,7 @@ struct User {
     /// In the order in which they began.
     sessions: Vec<u64>,
     mailbox: Mailbox,
+    standing: Standing,
     /// Tells this stay from earlier ones.
     stay: u64,
 }
@@ -140,6 +164,11 @@ pub(super) struct Plan {
     count: usize,
     users: HashMap<UserId, User>,
     followed: HashMap<ResourceId, Followed>,
+    roster: Roster,
+    /// Sessions that see a user by their own right.
+    watching: HashMap<UserId, Vec<u64>>,
+    questions: HashMap<u64, Open>,
+    last_question: u64,
     sequence: Sequence<Option<Fresh>>,
     timers: BTreeSet<(Timestamp, Timer)>,
     effects: Vec<Effect>,
@@ -156,6 +185,10 @@ impl Plan {
             count: 0,
             users: HashMap::new(),
             followed: HashMap::new(),
+            roster: Roster::default(),
+            watching: HashMap::new(),
+            questions: HashMap::new(),
+            last_question: 0,
             sequence: Sequence::above(highest),
             timers: BTreeSet::new(),
             effects: Vec::new(),
@@ -169,9 +202,10 @@ impl Plan {
         std::mem::take(&mut self.effects)
     }
 
-    /// Sessions that are not over.
-    pub(super) const fn count(&self) -> usize {
-        self.count
+    /// Whether nobody could miss a message that is not told of: without sessions there may still be users whose mailbox
+    /// is held.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.count == 0 && self.users.is_empty()
     }
 
     /// Admits a session. It is given nothing before [`Plan::begin`]. Answers the stay of its user when the mailbox is to
@@ -193,6 +227,7 @@ impl Plan {
                 User {
                     sessions: Vec::new(),
                     mailbox: Mailbox::default(),
+                    standing: Standing::default(),
                     stay: self.stays,
                 }
             });
@@ -219,6 +254,8 @@ impl Plan {
                 mail: None,
                 subs: Vec::new(),
                 presence: admission.presence,
+                watches: Vec::new(),
+                begun: false,
                 closed: false,
             },
         );
@@ -248,11 +285,16 @@ impl Plan {
         let Some(live) = self.sessions.get_mut(&number).filter(|live| !live.closed) else {
             return;
         };
+        live.begun = true;
         live.outbox.push(welcome, now);
         self.effects.push(Effect::Wake(number));
-        let Some(user) = live.user.clone().and_then(|id| self.users.get_mut(&id)) else {
+        let Some(id) = live.user.clone() else {
             return;
         };
+        let Some(user) = self.users.get_mut(&id) else {
+            return;
+        };
+        user.standing.back(&live.resource);
         let high = user.mailbox.highest(released);
         // An offset of other data would keep everything from the client.
         let at = after.unwrap_or(Offset::START).min(Offset {
@@ -266,6 +308,8 @@ impl Plan {
             began: Offset::at(high),
         });
         self.settle_acknowledged(number, ended);
+        self.announce(&id, Some(number), now);
+        self.greet(number, &id, now);
     }
 
     /// How many messages wait for a session's user.
@@ -324,11 +368,20 @@ impl Plan {
             .finish(Event::Closed(Closed { reason, detail }), now);
         self.effects.push(Effect::Wake(number));
         self.count -= 1;
-        let subs = std::mem::take(&mut live.subs);
+        let (subs, watches) = (
+            std::mem::take(&mut live.subs),
+            std::mem::take(&mut live.watches),
+        );
         let (mail, user) = (live.mail.take(), live.user.clone());
+        let haunting = reason.is_ungraceful() && live.begun;
+        let (resource, said) = (live.resource.clone(), live.presence.clone());
         for sub in subs {
             self.unfollow(number, sub.topic);
         }
+        for watched in watches {
+            self.unwatch(number, &watched);
+        }
+        self.forget_questions(number, now);
         if let Some(id) = user {
             if let Some(user) = self.users.get_mut(&id) {
                 user.sessions.retain(|other| *other != number);
@@ -336,6 +389,10 @@ impl Plan {
                     user.mailbox.doubt(cursor.at);
                 }
             }
+            if haunting {
+                self.haunt(&id, resource, said, now);
+            }
+            self.announce(&id, None, now);
             self.seen_further(&id);
         }
         true
@@ -358,6 +415,21 @@ impl Plan {
         self.users
             .get(user)
             .map_or_else(Vec::new, |user| user.sessions.clone())
+    }
+
+    /// How it stands between the one who sees and the one who is seen.
+    pub(super) fn edge(&self, watcher: &UserId, watched: &UserId) -> Option<Edge> {
+        self.roster.edge(watcher, watched)
+    }
+
+    /// Whether another edge fits in.
+    pub(super) fn has_room_for_edge(&self, watcher: &UserId, watched: &UserId) -> bool {
+        self.roster.has_room(watcher, watched)
+    }
+
+    /// The store knows how it stands between the two; `None`: not at all.
+    pub(super) fn set_edge(&mut self, watcher: &UserId, watched: &UserId, edge: Option<Edge>) {
+        self.roster.set(watcher, watched, edge);
     }
 
     /// When the time is to be told next.
@@ -383,6 +455,8 @@ impl Plan {
                     let detail = "the token's time is over; connect again with a new one";
                     self.close(number, CloseReason::Expired, Some(detail.to_owned()), now);
                 }
+                Timer::Grace(user) => self.exorcise(&user, now),
+                Timer::Question(key) => self.question_over(key, now),
                 Timer::Patrol => self.patrol(now),
             }
         }

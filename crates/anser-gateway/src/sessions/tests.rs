@@ -1,6 +1,8 @@
 //! Sessions through the gateway, on the model store.
 
 mod mail;
+mod presence;
+mod questions;
 mod streams;
 
 use std::time::Duration;

@@ -397,8 +397,10 @@ impl Plan {
         self.forget_idle(user);
     }
 
-    fn forget_idle(&mut self, user: &UserId) {
-        let idle = |user: &super::User| user.sessions.is_empty() && user.mailbox.is_idle();
+    pub(super) fn forget_idle(&mut self, user: &UserId) {
+        let idle = |user: &super::User| {
+            user.sessions.is_empty() && user.mailbox.is_idle() && user.standing.is_idle()
+        };
         if self.users.get(user).is_some_and(idle) {
             self.users.remove(user);
         }

@@ -1,6 +1,7 @@
 //! The plan against a store that is a list, under random interleavings of commits, connects, cuts, acknowledgements and
 //! restarts; and what single rules promise.
 
+mod questions;
 mod world;
 
 use std::time::Duration;

@@ -171,7 +171,7 @@ impl World {
             },
         };
         // As the gateway does: nobody is there, nothing is said.
-        let fresh = (self.plan.count() > 0).then_some(fresh);
+        let fresh = (!self.plan.is_deaf()).then_some(fresh);
         self.plan
             .committed(commit, vec![(Num(num), fresh)], self.now);
         self.effects();
