@@ -197,6 +197,24 @@ impl Stage {
         assert_eq!(made["bridge"]["names"], "prefix");
     }
 
+    /// Waits until a chat has one copy of each message, which says what was said last.
+    async fn says_all(&self, side: &Side, said: &[(String, String)]) {
+        let what = "everything is copied, and says what was said last";
+        eventually(what, || async {
+            self.clock.ahead.fetch_add(1, Ordering::Relaxed);
+            let copies = side.copies().into_iter();
+            let shown: Vec<String> = copies
+                .map(|copy| match copy.edits.last() {
+                    Some(edit) => edit.text.clone(),
+                    None => copy.text,
+                })
+                .collect();
+            let of = |text: &str| shown.iter().filter(|shown| shown.ends_with(text)).count();
+            said.iter().all(|(_, text)| of(text) == 1).then_some(())
+        })
+        .await;
+    }
+
     /// The deliveries of the bridge, once none is unfinished.
     async fn finished(&self) -> Vec<Value> {
         let path = "/v1/deliveries?subscription=talk/all&limit=500";
@@ -376,30 +394,7 @@ async fn nothing_is_lost_when_the_server_is_killed() {
         clock,
     };
     let feishu = &stage.sides[FEISHU];
-    eventually(
-        "everything is copied, and says what was said last",
-        || async {
-            stage.clock.ahead.fetch_add(1, Ordering::Relaxed);
-            let shown: Vec<String> = feishu
-                .copies()
-                .into_iter()
-                .map(|copy| {
-                    copy.edits
-                        .last()
-                        .map_or(copy.text, |edit| edit.text.clone())
-                })
-                .collect();
-            let mut all = said.iter();
-            let of = |text: &String| {
-                shown
-                    .iter()
-                    .filter(|shown| shown.ends_with(text.as_str()))
-                    .count()
-            };
-            all.all(|(_, text)| of(text) == 1).then_some(())
-        },
-    )
-    .await;
+    stage.says_all(feishu, &said).await;
     let texts: Vec<String> = feishu.copies().into_iter().map(|copy| copy.text).collect();
     assert_eq!(texts.len(), said.len(), "{texts:#?}");
     stage.finished().await;
