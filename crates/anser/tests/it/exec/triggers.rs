@@ -194,7 +194,7 @@ wait"
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trigger_needs_a_channel_that_takes_batches_and_keeps_it() {
+async fn a_trigger_needs_a_channel_that_takes_batches() {
     let stage = Stage::set(&[("worker", "exit 0")]);
     let api = stage.api();
     let hook =
@@ -256,11 +256,16 @@ async fn a_trigger_needs_a_channel_that_takes_batches_and_keeps_it() {
         shown["trigger"],
         json!({"channel": "worker", "batch": 5, "wait": 20})
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_stays_while_a_queue_needs_it_and_takes_nothing_while_it_is_paused() {
+    let stage = Stage::set(&[("worker", "exit 0")]);
+    let api = stage.api();
+    stage.queue(json!({}), json!({})).await;
     let (status, problem) = api.delete("/v1/channels/worker?cascade=true").await;
     assert_eq!((status, &problem["code"]), (409, &json!("in_use")));
     assert!(problem["detail"].as_str().unwrap().contains("queue:jobs"));
-
-    // A channel that is paused is given nothing, and one that goes on all that waits.
     let (_, paused) = api
         .patch("/v1/channels/worker", &json!({"paused": true}))
         .await;
