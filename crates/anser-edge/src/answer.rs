@@ -114,6 +114,15 @@ pub(crate) fn problem(problem: &Problem) -> Answer {
     answer
 }
 
+/// An error of whoever was to prove by a signature, and not by a key, who it is: there is no key to ask for.
+pub(crate) fn unverified(problem: &Problem) -> Answer {
+    let body = ProblemBody {
+        title: "Not verified",
+        ..ProblemBody::from(problem)
+    };
+    document(status(problem.kind), PROBLEM_JSON, &body)
+}
+
 /// A JSON document.
 pub(crate) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Answer {
     document(status, JSON, value)

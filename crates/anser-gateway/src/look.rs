@@ -45,7 +45,7 @@ pub struct MessageView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recalled_at: Option<Timestamp>,
     /// The ids of the messages that keep files of it, in the order in which these were fetched. Not in lists.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fetched: Vec<MessageId>,
 }
 

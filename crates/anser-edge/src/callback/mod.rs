@@ -14,7 +14,7 @@ use axum::body::Body;
 use http::{Method, Response};
 use schemars::JsonSchema;
 
-use crate::answer::Answer;
+use crate::answer::{self, Answer};
 use crate::body;
 use crate::call::Call;
 use crate::operation::Operation;
@@ -90,7 +90,12 @@ async fn hand_over(call: Call, channel: &str) -> Handled {
     };
     match edge.gateway.take_in(channel, &request).await {
         Ok(response) => Ok(answered(response)),
-        Err(refused) => Err(NotReceived::problem(&refused)),
+        Err(refused) => match NotReceived::problem(&refused) {
+            problem if problem.kind == ProblemKind::Unauthenticated => {
+                Ok(answer::unverified(&problem))
+            }
+            problem => Err(problem),
+        },
     }
 }
 

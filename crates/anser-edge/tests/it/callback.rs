@@ -96,6 +96,11 @@ async fn what_is_not_genuine_is_refused_and_stored_nowhere() {
             (status, code),
             "{target}"
         );
+        // There is no key to ask a platform for.
+        assert_eq!(reply.header("www-authenticate"), None, "{target}");
+        if status == 401 {
+            assert_eq!(reply.json()["title"], "Not verified");
+        }
     }
     let put = server.send("PUT", "/in/bot", &[PROOF], b"hello").await;
     assert_eq!(put.status, 405);
