@@ -1,7 +1,8 @@
 """A bot that is called by a stand-in and reads events with the official verifiers: lark-oapi's EventDispatcherHandler, which also
-answers the check of the URL, and slack_sdk's SignatureVerifier.
+answers the check of the URL, slack_sdk's SignatureVerifier, slack_bolt's App, wechatpy's WeChatCrypto of WeCom, and PyNaCl's
+VerifyKey for Discord.
 
-Arguments: `feishu KEY TOKEN` or `slack SECRET`.
+Arguments: `feishu KEY TOKEN`, `slack SECRET`, `bolt SECRET`, `wecom TOKEN KEY COMPANY` or `discord PUBLIC_KEY`.
 Standard output: the port, then a line for each request that was refused or brought a message: {"status", "text"}.
 """
 
@@ -37,6 +38,55 @@ if platform == "feishu":
         answer = handler.do(request)
         return answer.status_code, answer.content
 
+elif platform == "bolt":
+    from slack_bolt import App, BoltRequest
+    from slack_bolt.authorization import AuthorizeResult
+
+    def authorize():
+        return AuthorizeResult(enterprise_id=None, team_id="T0", bot_token="xoxb-0", bot_id="B0", bot_user_id="U0")
+
+    app = App(signing_secret=secrets[0], authorize=authorize, process_before_response=True)
+
+    @app.event("message")
+    def received(event):
+        texts.append(event["text"])
+
+    def take(path, headers, body):
+        request = BoltRequest(body=body.decode(), headers={name: [value] for name, value in headers.items()})
+        answer = app.dispatch(request)
+        return answer.status, answer.body.encode()
+
+elif platform == "wecom":
+    from urllib.parse import parse_qs, urlsplit
+
+    import xmltodict
+    from wechatpy.enterprise.crypto import WeChatCrypto
+
+    crypto = WeChatCrypto(*secrets)
+
+    def take(path, headers, body):
+        query = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
+        proof = [query[name] for name in ("msg_signature", "timestamp", "nonce")]
+        if not body:
+            return 200, crypto.check_signature(*proof, query["echostr"])
+        message = xmltodict.parse(crypto.decrypt_message(body, *proof))["xml"]
+        texts.append(message["Content"])
+        return 200, b""
+
+elif platform == "discord":
+    from nacl.signing import VerifyKey
+
+    key = VerifyKey(bytes.fromhex(secrets[0]))
+
+    def take(path, headers, body):
+        signature = bytes.fromhex(headers["x-signature-ed25519"])
+        key.verify(headers["x-signature-timestamp"].encode() + body, signature)
+        interaction = json.loads(body)
+        if interaction["type"] == 1:
+            return 200, b'{"type": 1}'
+        texts.append(interaction["data"]["options"][0]["value"])
+        return 200, b'{"type": 5}'
+
 else:
     from slack_sdk.signature import SignatureVerifier
 
@@ -52,10 +102,14 @@ else:
 
 
 class Bot(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.do_POST()
+
     def do_POST(self):
         texts.clear()
-        body = self.rfile.read(int(self.headers["content-length"]))
+        body = self.rfile.read(int(self.headers["content-length"] or 0))
         status, content = take(self.path, self.headers, body)
+        content = content.encode() if isinstance(content, str) else content
         for text in texts or [None] * (status != 200):
             told({"status": status, "text": text})
         self.send_response(status)

@@ -1,5 +1,5 @@
 """Requests as Slack, Telegram, Discord, Meta, GitHub, GitLab, Stripe and senders of Standard Webhooks send them, and thousands of
-changes of them, each with the verdict of a verifier that is not ours: slack_sdk's SignatureVerifier, PyNaCl's VerifyKey,
+changes of them, each with the verdict of a verifier that is not ours: slack_sdk's SignatureVerifier, slack_bolt's App, PyNaCl's VerifyKey,
 standardwebhooks' Webhook, and for the others the few lines of Python that their documentation shows.
 
 Standard input: {"now", "changes", "secret", "standard"}. `changes` is how many each request gets; `secret` signs or is
@@ -11,14 +11,18 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
 import random
 import sys
 import urllib.parse
 
 from nacl.signing import SigningKey, VerifyKey
+from slack_bolt import App, BoltRequest
+from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.signature import SignatureVerifier
 from standardwebhooks import Webhook
 
+logging.disable(logging.CRITICAL)
 asked = json.load(sys.stdin)
 choose = random.Random(20261123)
 NOW = str(asked["now"])
@@ -51,6 +55,16 @@ def stamped(*names):
 def slack(one):
     time, signature = stamped("x-slack-request-timestamp", "x-slack-signature")(one)
     return SignatureVerifier(SECRET).is_valid(one["body"], time, signature)
+
+
+APP = App(signing_secret=SECRET, authorize=lambda: AuthorizeResult(enterprise_id=None, team_id="T0", bot_token="xoxb-0"),
+          process_before_response=True)
+
+
+def bolt(one):
+    """An app without listeners: what is verified finds none, or is the check of the URL."""
+    request = BoltRequest(body=one["body"].decode(), headers={name: [value] for name, value in one["headers"]})
+    return APP.dispatch(request).status in (200, 404)
 
 
 def telegram(one):
@@ -121,10 +135,10 @@ def case(channel, base, judge, body, headers=(), query=(), method="POST", free=(
     }
 
 
-def of_slack(base, body, time=NOW):
+def of_slack(base, body, time=NOW, judge=slack):
     signature = "v0=" + tag(b"v0:", time.encode(), b":", body)
     headers = (("X-Slack-Request-Timestamp", time), ("X-Slack-Signature", signature))
-    return case("slack", base, slack, body, headers)
+    return case("slack", base, judge, body, headers)
 
 
 def of_discord(base, body, time=NOW):
@@ -177,6 +191,9 @@ def bases():
     yield of_slack("command", COMMAND.encode())
     yield of_slack("button", urllib.parse.urlencode({"payload": json.dumps(PRESSED)}).encode())
     yield of_slack("check", to_json({"type": "url_verification", "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}))
+    yield of_slack("event by bolt", SLACK, judge=bolt)
+    yield of_slack("command by bolt", COMMAND.encode(), judge=bolt)
+    yield of_slack("check by bolt", to_json({"type": "url_verification", "challenge": "3eZbrw1aBm2r"}), judge=bolt)
     yield of_discord("check", b'{"type":1}')
     yield of_discord("command", to_json(INTERACTION))
     yield case("telegram", "update", telegram, UPDATE, (("X-Telegram-Bot-Api-Secret-Token", SECRET),))
@@ -224,6 +241,7 @@ def changes(base):
 def others():
     """What no change of a byte leads to."""
     yield dict(of_slack("event", SLACK, STALE), part="stale")
+    yield dict(of_slack("event by bolt", SLACK, STALE, judge=bolt), part="stale")
     yield dict(of_stripe("event", EVENT, STALE), part="stale")
     yield dict(of_standard("standard", "event", EVENT, "msg_3", STALE), part="stale")
     yield dict(of_standard("standard-pair", "event", EVENT, "msg_3", STALE, pair=True), part="stale")

@@ -1,5 +1,5 @@
 //! What the stand-ins send is what the official verifiers take: PyPI `lark-oapi`'s dispatcher, with its check of the URL,
-//! and `slack_sdk`'s verifier of signatures.
+//! `slack_sdk`'s verifier of signatures, `slack_bolt`'s app, `wechatpy`'s envelope of WeCom, and PyNaCl for Discord.
 
 use std::io::{BufRead as _, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -82,4 +82,30 @@ async fn slack_sdk_takes_what_the_stand_in_of_slack_sends() {
     let secret = secrets.key.clone().unwrap();
     let mut bot = Bot::start(&["slack", &secret]);
     bot.hears(Platform::Slack, secrets).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slack_bolt_takes_what_the_stand_in_of_slack_sends() {
+    let secrets = Platform::Slack.secrets();
+    let secret = secrets.key.clone().unwrap();
+    let mut bot = Bot::start(&["bolt", &secret]);
+    bot.hears(Platform::Slack, secrets).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wechatpy_takes_what_the_stand_in_of_wecom_sends() {
+    let secrets = Platform::WeCom.secrets();
+    let app = Platform::WeCom.app(1).expect("it has apps");
+    let company = app.token.split('/').next().unwrap();
+    let (token, key) = (secrets.token.clone(), secrets.key.clone());
+    let mut bot = Bot::start(&["wecom", &token.unwrap(), &key.unwrap(), company]);
+    bot.hears(Platform::WeCom, secrets).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pynacl_takes_what_the_stand_in_of_discord_sends() {
+    let secrets = Platform::Discord.secrets();
+    let (_, key) = Platform::Discord.proof(&secrets).remove(0);
+    let mut bot = Bot::start(&["discord", &key]);
+    bot.hears(Platform::Discord, secrets).await;
 }

@@ -1,5 +1,5 @@
 //! Other people's verifiers of what Slack, Discord, Telegram, Meta, GitHub, GitLab, Stripe and senders of Standard Webhooks send
-//! give the same verdict as ours on the same requests: PyPI `slack_sdk`, PyNaCl, `standardwebhooks`, and what the
+//! give the same verdict as ours on the same requests: PyPI `slack_sdk`, `slack_bolt`, PyNaCl, `standardwebhooks`, and what the
 //! documentation of the others shows. Ours is the door itself, and what is refused reaches no topic.
 
 use std::collections::BTreeMap;
