@@ -217,6 +217,11 @@ pub trait Channel: Send + Sync {
         None
     }
 
+    /// The path of the setting that [`Channel::connector`] needs, for a problem that names what is missing.
+    fn connector_needs(&self) -> &'static str {
+        "settings"
+    }
+
     /// How the files of messages that came in are had from the platform; `None`: it gives none for this channel.
     fn media(&self) -> Option<&dyn MediaSource> {
         None

@@ -316,6 +316,10 @@ impl Channel for Opened {
         Some(socket_mode)
     }
 
+    fn connector_needs(&self) -> &'static str {
+        "settings.app_token"
+    }
+
     fn media(&self) -> Option<&dyn MediaSource> {
         Some(self)
     }

@@ -443,9 +443,9 @@ fn check_connection(
     }
     Err(Problem::invalid(
         "missing_secret",
-        "settings",
+        channel.connector_needs(),
         format!(
-            "the channel cannot connect to its platform: give the settings of the kind {} that are for that, such as its token; GET /v1/channel-kinds describes them",
+            "is missing: the channel cannot connect to its platform; give the settings of the kind {} that are for that, such as its token; GET /v1/channel-kinds describes them",
             spec.kind
         ),
     ))

@@ -1,6 +1,8 @@
 //! Long connections, end to end: bots without a public address answer in the same chat, each event is on its topic once,
 //! whatever comes twice or again and whenever the server is killed, and the journal says when a connection was lost, and why.
 
+mod west;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -38,8 +40,20 @@ impl Clock for Jumping {
 
 /// A channel of that name to a stand-in, connected, with what comes in on `talk`.
 fn channel(platform: Platform, sim: &Sim) -> Value {
-    let app = platform.app(1).unwrap();
+    let app = platform.app(1).unwrap_or_else(|| platform.robot(1));
     let (kind, settings) = match platform {
+        Platform::Slack => (
+            "slack-app",
+            json!({"token": app.token, "app_token": app.secret, "base_url": format!("{}/api", sim.base())}),
+        ),
+        Platform::Telegram => (
+            "telegram-bot",
+            json!({"token": app.token, "base_url": sim.base()}),
+        ),
+        Platform::Discord => (
+            "discord-bot",
+            json!({"token": app.token, "base_url": sim.base()}),
+        ),
         Platform::DingTalk => (
             "dingtalk-app",
             json!({"app_key": app.token, "app_secret": app.secret, "base_url": sim.base()}),
@@ -136,12 +150,18 @@ impl Stage {
 
     /// The entries of the journal, the newest first, once one of them is so.
     async fn journal(&self, what: &str, is: impl Fn(&Value) -> bool) -> Vec<Value> {
+        self.journal_of(what, |entries| entries.iter().any(&is))
+            .await
+    }
+
+    /// The same, once they are so.
+    async fn journal_of(&self, what: &str, are: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let api = self.server.api();
         eventually(what, || async {
             let (status, page) = api.get("/v1/channels/bot/connection/journal").await;
             assert_eq!(status, 200, "{page}");
             let entries = page["items"].as_array().cloned().unwrap_or_default();
-            entries.iter().any(&is).then_some(entries)
+            are(&entries).then_some(entries)
         })
         .await
     }
@@ -229,10 +249,10 @@ async fn a_bot_without_a_public_address_answers_on_dingtalk_in_the_same_group() 
 
 /// The server is killed at moments that nothing chooses, while people write without a pause; whatever had no answer comes
 /// again on the next connection, when the platform's delays are over.
-async fn survives(platform: Platform) {
+async fn survives(platform: Platform, copies: usize) {
     const ROUNDS: usize = 3;
     const EVENTS: usize = 60;
-    let mut stage = Stage::set(platform, true).await;
+    let mut stage = Stage::set(platform, copies > 1).await;
     for round in 0..ROUNDS {
         let before = stage.bot.received("/bot").len();
         for number in 0..EVENTS {
@@ -243,7 +263,7 @@ async fn survives(platform: Platform) {
         stage.server = options.start();
     }
     stage.state("live").await;
-    let every = u64::try_from(2 * ROUNDS * EVENTS).unwrap();
+    let every = u64::try_from(copies * ROUNDS * EVENTS).unwrap();
     let looks = AtomicU64::new(0);
     eventually("every event is taken", || async {
         // Now and then, so that none waits for its answer for so long by that clock that the platform gives it up.
@@ -272,12 +292,12 @@ async fn survives(platform: Platform) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_event_of_feishus_connection_is_on_its_topic_once_also_when_the_server_is_killed() {
-    survives(Platform::Feishu).await;
+    survives(Platform::Feishu, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_event_of_dingtalks_stream_is_on_its_topic_once_also_when_the_server_is_killed() {
-    survives(Platform::DingTalk).await;
+    survives(Platform::DingTalk, 2).await;
 }
 
 fn is_lost(reason: &'static str) -> impl Fn(&Value) -> bool {
