@@ -249,79 +249,44 @@ fn what_cannot_be_read_is_noted_and_not_taken() {
     assert!(line.told(ping).is_empty());
 }
 
+/// What an answer instead of an address means.
+fn refused(status: u16, body: &Value) -> (Loss, Again) {
+    let mut line = Driven::of(&*channel(), NOW);
+    line.told(Input::Begin);
+    let (loss, again, detail) = lost(line.answered(status, body));
+    assert!(!detail.contains("s3cret"), "{detail}");
+    (loss, again)
+}
+
 #[test]
-fn a_refusal_says_what_it_means_and_when_to_come_again() {
+fn a_code_says_what_it_means_and_when_to_come_again() {
     let interval = Again::After(Duration::from_secs(120));
-    for (status, body, loss, again) in [
-        (
-            200,
-            json!({"code": 1, "msg": "busy"}),
-            Loss::Network,
-            interval,
-        ),
-        (
-            200,
-            json!({"code": 1_000_040_343, "msg": "internal"}),
-            Loss::Network,
-            interval,
-        ),
-        (
-            200,
-            json!({"code": 1_000_040_350, "msg": "exceed"}),
-            Loss::Replaced,
-            interval,
-        ),
-        (
-            400,
-            json!({"code": 99_991_400, "msg": "frequency"}),
-            Loss::Limited,
-            interval,
-        ),
-        (
-            200,
-            json!({"code": 403, "msg": "forbidden"}),
-            Loss::Refused,
-            Again::Rarely,
-        ),
-        (
-            200,
-            json!({"code": 514, "msg": "auth failed"}),
-            Loss::Refused,
-            Again::Rarely,
-        ),
-        (
-            400,
-            json!({"code": 10_014, "msg": "app secret invalid"}),
-            Loss::Refused,
-            Again::Rarely,
-        ),
-        (503, json!({}), Loss::Network, Again::Backoff),
-        (404, json!("nothing"), Loss::Protocol, Again::Backoff),
-        (200, json!({"msg": "ok"}), Loss::Protocol, Again::Backoff),
-        (
-            200,
-            json!({"code": 0, "data": {}}),
-            Loss::Protocol,
-            Again::Backoff,
-        ),
-        (
-            200,
-            json!({"code": 0, "data": {"URL": "wss://ws.example/?device_id=x"}}),
-            Loss::Protocol,
-            Again::Backoff,
-        ),
-        (
-            200,
-            json!({"code": 0, "data": {"URL": "ws://ws.example/?service_id=1"}}),
-            Loss::Protocol,
-            Again::Backoff,
-        ),
+    for (status, code, loss, again) in [
+        (200, 1, Loss::Network, interval),
+        (200, 1_000_040_343, Loss::Network, interval),
+        (200, 1_000_040_350, Loss::Replaced, interval),
+        (400, 99_991_400, Loss::Limited, interval),
+        (200, 403, Loss::Refused, Again::Rarely),
+        (200, 514, Loss::Refused, Again::Rarely),
+        (400, 10_014, Loss::Refused, Again::Rarely),
     ] {
-        let mut line = Driven::of(&*channel(), NOW);
-        line.told(Input::Begin);
-        let (found, when, detail) = lost(line.answered(status, &body));
-        assert_eq!((found, when), (loss, again), "{body}");
-        assert!(!detail.contains("s3cret"), "{detail}");
+        let body = json!({"code": code, "msg": "no"});
+        assert_eq!(refused(status, &body), (loss, again), "{code}");
+    }
+}
+
+#[test]
+fn what_is_no_address_is_not_opened() {
+    let url = |url: &str| json!({"code": 0, "data": {"URL": url}});
+    for (status, body, loss) in [
+        (503, json!({}), Loss::Network),
+        (404, json!("nothing"), Loss::Protocol),
+        (200, json!({"msg": "ok"}), Loss::Protocol),
+        (200, json!({"code": 0, "data": {}}), Loss::Protocol),
+        (200, url("wss://ws.example/?device_id=x"), Loss::Protocol),
+        (200, url("ws://ws.example/?service_id=1"), Loss::Protocol),
+    ] {
+        assert_eq!(refused(status, &body), (loss, Again::Backoff), "{body}");
     }
     let mut line = Driven::of(&*channel(), NOW);
     let error = SendError {
