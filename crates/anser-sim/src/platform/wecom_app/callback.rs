@@ -24,6 +24,8 @@ const AGAIN: u32 = 3;
 /// Bytes of a block of AES, and of what the padding fills up to.
 const BLOCK: usize = 16;
 const PADDED: usize = 32;
+/// Bytes of a key.
+const AES_256_BYTES: usize = 32;
 /// An EncodingAESKey: base64 of 32 bytes without its padding, with bits behind the last byte that mean nothing.
 const AES_KEY: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -38,7 +40,7 @@ pub(in crate::platform) struct Callbacks;
 impl Caller for Callbacks {
     fn secrets(&self) -> Secrets {
         Secrets {
-            key: Some("SimWeComEncodingAESKey0000000000000000000001".chars().take(43).collect()),
+            key: Some("SimWeComEncodingAESKey000000000000000000000".to_owned()),
             token: Some("SimWeComToken0000000000000001".to_owned()),
         }
     }
@@ -97,12 +99,19 @@ fn xml(event: &Value) -> String {
 
 /// The parameters that sign: SHA-1 of token, time, nonce and what is sealed, sorted.
 fn signed(secrets: &Secrets, sealed: &str, attempt: &Attempt) -> Vec<(&'static str, String)> {
-    let (time, nonce) = (attempt.now.seconds().to_string(), format!("{:010}", attempt.number));
+    let (time, nonce) = (
+        attempt.now.seconds().to_string(),
+        format!("{:010}", attempt.number),
+    );
     let token = secrets.token.as_deref().unwrap_or_default();
     let mut parts = [token, &time, &nonce, sealed];
     parts.sort_unstable();
     let signature = hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, parts.concat().as_bytes()).as_ref());
-    vec![("msg_signature", signature), ("timestamp", time), ("nonce", nonce)]
+    vec![
+        ("msg_signature", signature),
+        ("timestamp", time),
+        ("nonce", nonce),
+    ]
 }
 
 /// AES-256-CBC of sixteen bytes, the length, the text and the company, padded to blocks of 32 bytes; the key's first bytes are
@@ -117,7 +126,13 @@ fn encrypt(secrets: &Secrets, text: &str, company: &str, attempt: &Attempt) -> S
     let unique = format!("{}/{}", attempt.now.millis(), attempt.number);
     let length = u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes();
     let unique = digest(&SHA256, unique.as_bytes());
-    let mut bytes = [&unique.as_ref()[..BLOCK], &length, text.as_bytes(), company.as_bytes()].concat();
+    let mut bytes = [
+        &unique.as_ref()[..BLOCK],
+        &length,
+        text.as_bytes(),
+        company.as_bytes(),
+    ]
+    .concat();
     let pad = PADDED - bytes.len() % PADDED;
     let filled = bytes.len() + pad;
     bytes.resize(filled, u8::try_from(pad).expect("a padding is at most 32"));
@@ -127,6 +142,3 @@ fn encrypt(secrets: &Secrets, text: &str, company: &str, attempt: &Attempt) -> S
         .expect("the length is a multiple of the block's");
     BASE64.encode(bytes)
 }
-
-/// Bytes of a key.
-const AES_256_BYTES: usize = 32;

@@ -34,7 +34,8 @@ pub(in crate::platform) fn hear(
     }
     let millis = u64::try_from(now.millis()).unwrap_or(0);
     let number = (millis << TIME_SHIFT | desk.number & ((1 << TIME_SHIFT) - 1)).to_string();
-    let mut event = json!({"ToUserName": company, "FromUserName": said.chat, "CreateTime": now.seconds()});
+    let mut event =
+        json!({"ToUserName": company, "FromUserName": said.chat, "CreateTime": now.seconds()});
     let mut uploads = Vec::new();
     match &said.file {
         None => {
@@ -52,7 +53,9 @@ pub(in crate::platform) fn hear(
             uploads.push(media_id);
         }
         Some(_) => {
-            return Err(Unsaid::new("an app of WeCom gets text, or a picture without text"));
+            return Err(Unsaid::new(
+                "an app of WeCom gets text, or a picture without text",
+            ));
         }
     }
     event["MsgId"] = number.parse::<u64>().unwrap_or_default().into();

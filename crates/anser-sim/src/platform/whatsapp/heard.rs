@@ -39,10 +39,15 @@ pub(in crate::platform) fn hear(
             message["text"] = json!({"body": said.text});
         }
         Some(file) => {
-            let kind = if file.is_picture() { "image" } else { "document" };
+            let kind = if file.is_picture() {
+                "image"
+            } else {
+                "document"
+            };
             let key = media::said(desk, &number.token, kind, file, now);
             let sha256 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &file.bytes);
-            let mut shown = json!({"id": key, "mime_type": file.media_type, "sha256": hex(sha256.as_ref())});
+            let mut shown =
+                json!({"id": key, "mime_type": file.media_type, "sha256": hex(sha256.as_ref())});
             if kind == "document" {
                 shown["filename"] = file.name.as_str().into();
             }
