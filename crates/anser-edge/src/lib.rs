@@ -86,7 +86,7 @@ pub async fn serve(
     if options.cmq.enabled {
         router = cmq::attach(router);
     }
-    router = live::attach(router);
+    router = live::attach(router, &edge);
     let router = router
         .method_not_allowed_fallback(route::method_not_allowed)
         .fallback(route::no_such_route)

@@ -9,6 +9,7 @@ mod pace;
 mod places;
 mod poll;
 mod position;
+mod socket_io;
 mod sse;
 mod tcp;
 mod ws;
@@ -69,7 +70,8 @@ impl Live {
 }
 
 /// Adds the wires that begin as HTTP.
-pub(crate) fn attach(router: Router<Arc<Edge>>) -> Router<Arc<Edge>> {
+pub(crate) fn attach(router: Router<Arc<Edge>>, edge: &Arc<Edge>) -> Router<Arc<Edge>> {
+    let router = socket_io::attach(router, edge);
     let both = |first: MethodRouter<Arc<Edge>>| first.post(held::operate);
     router
         .route("/ws", get(ws::upgrade))

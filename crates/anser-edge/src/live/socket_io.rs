@@ -1,0 +1,531 @@
+//! `/socket.io/`: the Socket.IO protocol (revision 5, over Engine.IO revision 4), as its stock clients speak it, over
+//! WebSocket and over long poll. The library does the protocol, what is here maps its events to operations: an event's name is
+//! the operation, its first argument the frame, its callback gets the answer. Messages go out as the event `message` and are
+//! acknowledged by its callback, or by the event `ack`. Must not know what frames mean.
+//!
+//! The library gives each event to a task of its own, which would lose the client's order. So an event is put in its
+//! session's queue while it is taken apart, before such a task begins, and one loop a session serves the queue.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anser_core::live::{
+    Acknowledgements, Answer as Done, CloseReason, Event, Hello, MessageEvent, Operation, Position,
+    Request, answer_json,
+};
+use anser_core::{Problem, ProblemKind};
+use anser_gateway::sessions::{Events, Session};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::IntoResponse as _;
+use axum::routing::any;
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use http::request::Parts;
+use hyper::service::Service as _;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use socketioxide::SocketIo;
+use socketioxide::adapter::LocalAdapter;
+use socketioxide::extract::{AckSender, SocketRef, TryData};
+use socketioxide::handler::{ConnectHandler as _, FromMessageParts, Value};
+use socketioxide::socket::{DisconnectReason, Socket};
+use tokio::sync::mpsc;
+
+use super::door::Caller;
+use super::duplex::renew;
+use super::pace::Pace;
+use super::{LIVE_AUTH_TIMEOUT, LIVE_FRAME_BYTES_MAX};
+use crate::route::bearer;
+use crate::state::Edge;
+use crate::{answer, query};
+
+/// Events of a client that wait to be served; past it they are refused one by one.
+const ASKED_MAX: usize = 64;
+/// Packets that wait to be sent to a client: all messages that it may have without acknowledging them, and what comes beside.
+const PACKETS_MAX: usize = 1_024;
+/// How long a message may be acknowledged by its callback; longer than a session lives.
+const ACK_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// Between two pings of the server, as the protocol's own servers have it.
+const PING_INTERVAL: Duration = Duration::from_secs(25);
+/// Time to answer a ping.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// The read buffer of a WebSocket, allocated with it.
+const READ_BUFFER_BYTES: usize = 2 * 1024;
+
+/// The wire's name, for operators.
+const TRANSPORT: &str = "socket.io";
+/// The event that brings a message.
+const MESSAGE: &str = "message";
+
+/// A connection that has not said who it is; it keeps its place until its end, with the parts of the request it began with.
+type Entrance = Arc<Mutex<Option<Caller>>>;
+
+/// Adds the path of the stock clients.
+pub(super) fn attach(router: Router<Arc<Edge>>, edge: &Arc<Edge>) -> Router<Arc<Edge>> {
+    let (service, io) = SocketIo::builder()
+        .connect_timeout(LIVE_AUTH_TIMEOUT)
+        .ack_timeout(ACK_TIMEOUT)
+        .ping_interval(PING_INTERVAL)
+        .ping_timeout(PING_TIMEOUT)
+        .max_payload(LIVE_FRAME_BYTES_MAX as u64)
+        .max_buffer_size(PACKETS_MAX)
+        .ws_read_buffer_size(READ_BUFFER_BYTES)
+        .ws_max_message_size(LIVE_FRAME_BYTES_MAX)
+        .ws_max_frame_size(LIVE_FRAME_BYTES_MAX)
+        .build_svc();
+    let admitting = Arc::clone(edge);
+    let admit = move |socket: SocketRef, auth: TryData<Option<serde_json::Value>>| {
+        let edge = Arc::clone(&admitting);
+        async move { admit(&edge, &socket, auth.0.ok().flatten()).await }
+    };
+    let serving = Arc::clone(edge);
+    let serve = move |socket: SocketRef| {
+        let edge = Arc::clone(&serving);
+        async move { serve(edge, socket).await }
+    };
+    io.ns("/", serve.with(admit));
+    let answer = move |State(edge): State<Arc<Edge>>, request: http::Request<Body>| {
+        let service = service.clone();
+        async move {
+            match enter(&edge, request) {
+                Ok(request) => match service.call(request).await {
+                    Ok(answer) => answer.into_response(),
+                    Err(never) => match never {},
+                },
+                Err(problem) => answer::problem(&problem),
+            }
+        }
+    };
+    router.route("/socket.io/", any(answer))
+}
+
+/// What the address of an Engine.IO request says that matters here.
+#[derive(Deserialize)]
+struct Address {
+    /// The number of the connection; absent when it begins one.
+    sid: Option<String>,
+}
+
+/// Takes a place for a connection that begins; it goes with the parts of the request, which the library keeps to its end.
+fn enter(edge: &Edge, request: http::Request<Body>) -> Result<http::Request<Body>, Problem> {
+    let address: Address = query::read(request.uri().query())?;
+    let (mut parts, body) = request.into_parts();
+    if address.sid.is_none() {
+        let caller = Caller::of_request(edge, &parts)?;
+        let entrance: Entrance = Arc::new(Mutex::new(Some(caller)));
+        parts.extensions.insert(entrance);
+    }
+    Ok(http::Request::from_parts(parts, body))
+}
+
+/// What is made for a socket before it is told that it is connected, and taken by the loop that serves it.
+type Made = Arc<Mutex<Option<Seat>>>;
+
+/// A socket with its session.
+struct Seat {
+    session: Session,
+    events: Events,
+    asked: mpsc::Receiver<Asked>,
+    gone: mpsc::Receiver<DisconnectReason>,
+}
+
+/// The queue of a socket's events.
+#[derive(Clone)]
+struct Queue(mpsc::Sender<Asked>);
+
+/// An event of the client.
+struct Asked {
+    name: String,
+    /// Its first argument, JSON.
+    frame: Result<Bytes, Problem>,
+    /// Where the answer goes.
+    answer: AckSender,
+    /// The client gave a callback.
+    called_back: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Authenticates a socket and opens its session, before it is told that it is connected. A refusal is told as
+/// `connect_error`.
+async fn admit(
+    edge: &Edge,
+    socket: &SocketRef,
+    auth: Option<serde_json::Value>,
+) -> Result<(), Refused> {
+    let parts = socket.req_parts();
+    let entrance = parts.extensions.get::<Entrance>().cloned();
+    let caller = entrance.as_ref().and_then(|entrance| lock(entrance).take());
+    let (Some(entrance), Some(mut caller)) = (entrance, caller) else {
+        let detail = "this connection had its session; begin another connection";
+        return Err(Refused(Problem::new(
+            ProblemKind::Conflict,
+            "session_closed",
+            detail,
+        )));
+    };
+    let opened = open(edge, &mut caller, parts, auth).await;
+    // The place is given back with the connection, whatever becomes of the session.
+    let address = caller.address;
+    if opened.is_ok() {
+        socket.extensions.insert(Known(Arc::new(caller)));
+    } else {
+        *lock(&entrance) = Some(caller);
+    }
+    let (session, events) = opened.map_err(|problem| {
+        tracing::debug!(%address, %problem, "a live client was not let in");
+        Refused(problem)
+    })?;
+    let (queue, asked) = mpsc::channel(ASKED_MAX);
+    let (leaving, gone) = mpsc::channel(1);
+    socket.extensions.insert(Queue(queue));
+    socket.on_fallback(async |queued: Queued| queued.refuse());
+    socket.on_disconnect(async move |reason: DisconnectReason| {
+        // Nobody waits for it once the session has ended.
+        let _ended = leaving.try_send(reason);
+    });
+    let seat = Seat {
+        session,
+        events,
+        asked,
+        gone,
+    };
+    let made: Made = Arc::new(Mutex::new(Some(seat)));
+    socket.extensions.insert(made);
+    Ok(())
+}
+
+async fn open(
+    edge: &Edge,
+    caller: &mut Caller,
+    parts: &Parts,
+    auth: Option<serde_json::Value>,
+) -> Result<(Session, Events), Problem> {
+    let mut hello = match auth {
+        None => Hello::default(),
+        Some(auth) => Hello::from_json(auth.to_string().as_bytes())?,
+    };
+    if hello.token.is_none() {
+        hello.token = bearer(parts)?.map(str::to_owned);
+    }
+    if hello
+        .acks
+        .is_some_and(|acks| acks != Acknowledgements::Explicit)
+    {
+        let detail =
+            "on this wire messages are acknowledged by the callback of the event, or by `ack`";
+        return Err(Problem::invalid("invalid_field", "acks", detail).accepted("explicit"));
+    }
+    caller
+        .open(edge, hello, TRANSPORT, Acknowledgements::Explicit)
+        .await
+}
+
+/// A refusal, as `connect_error` shows it: its code, then what to do.
+struct Refused(Problem);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.0)
+    }
+}
+
+/// Whoever holds the connection's place, once it is known who it is.
+#[derive(Clone)]
+struct Known(Arc<Caller>);
+
+/// An event, put in its session's queue while it was taken apart; what is left is to refuse it where it had no room.
+struct Queued(Option<Asked>);
+
+impl FromMessageParts<LocalAdapter> for Queued {
+    type Error = Infallible;
+
+    fn from_message_parts(
+        socket: &Arc<Socket<LocalAdapter>>,
+        value: &mut Value,
+        ack: &Option<i64>,
+    ) -> Result<Self, Infallible> {
+        let answer = AckSender::from_message_parts(socket, value, ack)?;
+        let (name, frame) = match taken_apart(value) {
+            Ok((name, frame)) => (name, Ok(frame)),
+            Err(problem) => (String::new(), Err(problem)),
+        };
+        let asked = Asked {
+            name,
+            frame,
+            answer,
+            called_back: ack.is_some(),
+        };
+        let queue = socket.extensions.get::<Queue>();
+        let full = match queue.map(|queue| queue.0.try_send(asked)) {
+            Some(Err(mpsc::error::TrySendError::Full(asked))) => Some(asked),
+            // Nobody serves a session that has ended.
+            Some(Ok(()) | Err(mpsc::error::TrySendError::Closed(_))) | None => None,
+        };
+        Ok(Self(full))
+    }
+}
+
+impl Queued {
+    fn refuse(self) {
+        let Some(asked) = self.0 else { return };
+        let detail =
+            format!("at most {ASKED_MAX} operations wait for their answers; wait for some of them");
+        let problem = Problem::new(ProblemKind::TooMany, "too_many_operations", detail);
+        drop(asked.answer.send(&raw(&answer_json(None, &Err(problem)))));
+    }
+}
+
+/// The name and the first argument of an event: `["name", {…}]`.
+fn taken_apart(value: &Value) -> Result<(String, Bytes), Problem> {
+    let malformed = |detail: &str| Problem::new(ProblemKind::Malformed, "malformed_json", detail);
+    let Value::Str(text, binaries) = value else {
+        return Err(malformed("an event is sent as JSON"));
+    };
+    if binaries
+        .as_ref()
+        .is_some_and(|binaries| !binaries.is_empty())
+    {
+        let detail = "binary arguments are not taken: the message format carries bytes as base64, or as an attachment";
+        return Err(malformed(detail));
+    }
+    let parts: Vec<&RawValue> = serde_json::from_str(text.as_str()).map_err(|error| {
+        malformed(&format!(
+            "an event is an array of its name and one object: {error}"
+        ))
+    })?;
+    let mut parts = parts.into_iter();
+    let name = parts.next().map(|name| serde_json::from_str(name.get()));
+    let Some(Ok(name)) = name else {
+        return Err(malformed("an event begins with its name"));
+    };
+    let frame = parts.next().map_or("{}", RawValue::get);
+    if parts.next().is_some() {
+        return Err(malformed(
+            "an event has one argument, the object of the operation",
+        ));
+    }
+    Ok((name, Bytes::copy_from_slice(frame.as_bytes())))
+}
+
+/// JSON that we wrote, as a value that is written as it is.
+fn raw(json: &Bytes) -> Box<RawValue> {
+    let text = String::from_utf8_lossy(json).into_owned();
+    RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// An operation under way; what it leaves is the answer and who waits for it.
+type UnderWay = Pin<Box<dyn Future<Output = (Bytes, AckSender, Told)> + Send>>;
+
+/// Whether and how an answer is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// By the client's callback.
+    Called,
+    /// There is no callback, and it is an error: by the event `error`.
+    Event,
+    /// There is no callback, and nothing to say.
+    Not,
+}
+
+/// Serves a socket until one side ends it.
+async fn serve(edge: Arc<Edge>, socket: SocketRef) {
+    let made = socket.extensions.get::<Made>();
+    let seat = made.and_then(|made| lock(&made).take());
+    let (Some(seat), Some(known)) = (seat, socket.extensions.get::<Known>()) else {
+        return;
+    };
+    let mut pump = Pump {
+        pace: Pace::new(edge.gateway.now()),
+        edge,
+        socket,
+        known,
+        session: seat.session,
+    };
+    pump.run(seat.events, seat.asked, seat.gone).await;
+}
+
+struct Pump {
+    edge: Arc<Edge>,
+    socket: SocketRef,
+    known: Known,
+    session: Session,
+    pace: Pace,
+}
+
+impl Pump {
+    async fn run(
+        &mut self,
+        mut events: Events,
+        mut asked: mpsc::Receiver<Asked>,
+        mut gone: mpsc::Receiver<DisconnectReason>,
+    ) {
+        let mut acknowledged = FuturesUnordered::new();
+        let mut under_way: Option<UnderWay> = None;
+        loop {
+            let idle = under_way.is_none();
+            let answered = async {
+                match &mut under_way {
+                    Some(operation) => operation.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                reason = gone.recv() => {
+                    if reason == Some(DisconnectReason::ClientNSDisconnect) {
+                        self.session.close(CloseReason::Goodbye);
+                    }
+                    // Dropping the events ends a session that was not closed as lost.
+                    return;
+                }
+                event = events.next() => match event {
+                    Some(Event::Message(message)) => match self.give(&message) {
+                        Ok(ack) => acknowledged.push(ack),
+                        Err(Full) => self.too_slow(),
+                    },
+                    Some(event) => {
+                        let last = matches!(event, Event::Closed(_));
+                        if self.tell(event.name(), &event.to_json()).is_err() && !last {
+                            self.too_slow();
+                        }
+                        if last {
+                            drop(self.socket.clone().disconnect());
+                            return;
+                        }
+                    }
+                    None => return,
+                },
+                (answer, sender, told) = answered => {
+                    under_way = None;
+                    self.answer(&answer, sender, told);
+                }
+                Some(next) = asked.recv(), if idle => under_way = Some(self.begin(next)),
+                Some(()) = acknowledged.next() => {}
+            }
+        }
+    }
+
+    /// Gives a message; what is left is to wait for its acknowledgement.
+    fn give(
+        &self,
+        message: &MessageEvent,
+    ) -> Result<impl Future<Output = ()> + Send + use<>, Full> {
+        let json = raw(&message.to_json());
+        let (session, id, durable) = (self.session.clone(), message.id, message.offset.is_some());
+        let ack = if durable {
+            let sent = self.socket.emit_with_ack::<_, IgnoredAny>(MESSAGE, &json);
+            Some(sent.map_err(|_| Full)?)
+        } else {
+            self.socket.emit(MESSAGE, &json).map_err(|_| Full)?;
+            None
+        };
+        Ok(async move {
+            let Some(ack) = ack else { return };
+            if ack.await.is_ok() {
+                // It was acknowledged by an `ack` before, or the session is over: nothing is lost either way.
+                drop(session.operate(Operation::Ack(Position::Message(id))).await);
+            }
+        })
+    }
+
+    fn tell(&self, name: &str, json: &Bytes) -> Result<(), Full> {
+        self.socket.emit(name, &raw(json)).map_err(|_| Full)
+    }
+
+    fn too_slow(&self) {
+        let detail = format!(
+            "more than {PACKETS_MAX} packets wait to be sent; connect again and go on from the last offset"
+        );
+        self.session.close_with(CloseReason::Slow, Some(detail));
+    }
+
+    /// Begins what an event asks, as fast as the session may.
+    fn begin(&mut self, asked: Asked) -> UnderWay {
+        let wait = self.pace.take(self.edge.gateway.now());
+        let renewed = (asked.name == "auth").then(|| self.renew(&asked));
+        let session = self.session.clone();
+        Box::pin(async move {
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+            let answer = match renewed {
+                Some(renewed) => renewed,
+                None => operate(&session, &asked.name, asked.frame).await,
+            };
+            let told = match (&answer, asked.called_back) {
+                (_, true) => Told::Called,
+                (Err(_), false) => Told::Event,
+                (Ok(_), false) => Told::Not,
+            };
+            (answer_json(None, &answer), asked.answer, told)
+        })
+    }
+
+    fn renew(&self, asked: &Asked) -> Result<Done, Problem> {
+        let frame = asked.frame.as_ref().map_err(Clone::clone)?;
+        let hello = Hello::from_json(frame)?;
+        renew(&self.edge, &self.known.0, &self.session, &hello)
+    }
+
+    fn answer(&self, answer: &Bytes, sender: AckSender, told: Told) {
+        let sent = match told {
+            Told::Called => sender.send(&raw(answer)).map_err(|_| Full),
+            Told::Event => self.tell("error", answer),
+            Told::Not => Ok(()),
+        };
+        if sent.is_err() {
+            self.too_slow();
+        }
+    }
+}
+
+async fn operate(
+    session: &Session,
+    name: &str,
+    frame: Result<Bytes, Problem>,
+) -> Result<Done, Problem> {
+    let request = Request::from_parts(name, &frame?)?;
+    session.operate(request.operation).await
+}
+
+/// The packets that wait to be sent to a client are too many.
+struct Full;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(json: &str) -> Value {
+        Value::Str(json.into(), None)
+    }
+
+    #[test]
+    fn an_event_is_its_name_and_one_frame_byte_for_byte() {
+        let (name, frame) = taken_apart(&text("[\"publish\",{\"a\": 1.0}]")).unwrap();
+        assert_eq!(
+            (name.as_str(), &frame[..]),
+            ("publish", &b"{\"a\": 1.0}"[..])
+        );
+        let (name, frame) = taken_apart(&text("[\"ping\"]")).unwrap();
+        assert_eq!((name.as_str(), &frame[..]), ("ping", &b"{}"[..]));
+        for bad in ["", "{}", "[]", "[1]", "[\"a\",{},{}]", "[\"a\",{}"] {
+            assert_eq!(
+                taken_apart(&text(bad)).unwrap_err().code,
+                "malformed_json",
+                "{bad}"
+            );
+        }
+        let binary = Value::Str("[\"a\",{}]".into(), Some([Bytes::from("x")].into()));
+        assert_eq!(taken_apart(&binary).unwrap_err().code, "malformed_json");
+        assert!(taken_apart(&Value::Bytes(Bytes::from("x"))).is_err());
+    }
+}
