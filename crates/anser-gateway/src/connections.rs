@@ -1,19 +1,12 @@
-//! Long connections: for each channel whose events come that way one that is kept open, and a journal of what became of it.
-//! What a connection does is its channel's state machine; when it begins, when it is deaf and what is written is the pure
-//! `plan`. Must not know a platform.
+//! What is known and decided of channels' connections to their platforms: when one begins, when it is deaf, what is written to
+//! the journal and what the operator is told is the pure `plan`. Must not connect, nor know a platform.
 
 mod backoff;
-mod drive;
 mod entry;
 mod line;
-mod look;
 mod plan;
 mod rate;
-mod supervise;
 mod view;
-
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,11 +15,10 @@ use anser_core::id::ResourceId;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use line::Line;
-
 pub use entry::{Cause, Gap, JournalEntry, JournalEvent};
 pub use line::JOURNAL_ENTRIES_MAX;
-pub(crate) use supervise::supervise;
+pub(crate) use line::Line;
+pub(crate) use plan::{Effect, Ending, Now, Report};
 pub use view::{ConnectionState, ConnectionView, LinkView};
 
 /// The channels that are to be connected now.
@@ -68,7 +60,23 @@ impl Connections {
             .collect()
     }
 
-    fn views(&self) -> Vec<ConnectionView> {
+    /// Resolves when the configuration changed.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// One more channel is to be connected.
+    pub(crate) fn add(&self, line: Arc<Line>) {
+        self.lines().insert(line.id(), line);
+    }
+
+    /// A channel is not to be connected any more.
+    pub(crate) fn remove(&self, channel: ResourceId) {
+        self.lines().remove(&channel);
+    }
+
+    /// How each stands.
+    pub(crate) fn views(&self) -> Vec<ConnectionView> {
         self.lines().values().map(|line| line.view()).collect()
     }
 
@@ -76,7 +84,8 @@ impl Connections {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn line(&self, channel: ResourceId) -> Option<Arc<Line>> {
+    /// A channel's.
+    pub(crate) fn line(&self, channel: ResourceId) -> Option<Arc<Line>> {
         self.lines().get(&channel).cloned()
     }
 }

@@ -10,6 +10,7 @@ pub mod blobs;
 mod bridge;
 pub mod change;
 pub mod config;
+mod connecting;
 pub mod connections;
 mod credentials;
 pub mod dispatch;

@@ -17,7 +17,8 @@ use tokio::task::JoinHandle;
 
 use crate::answers::AnswerPublisher;
 use crate::config::{self, QueueEntry, Snapshot, Topic};
-use crate::connections::{Connections, supervise};
+use crate::connecting::supervise;
+use crate::connections::Connections;
 use crate::credentials::Credentials;
 use crate::dispatch::{self, EndpointEvent, Notice};
 use crate::fetch::Fetches;

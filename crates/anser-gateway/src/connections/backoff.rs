@@ -8,19 +8,19 @@ use anser_core::connection::Again;
 /// The longest first wait.
 const WAIT_FIRST: Duration = Duration::from_secs(1);
 /// The longest wait.
-pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(60);
 /// No wait is shorter, apart from none at all.
 const WAIT_MIN: Duration = Duration::from_millis(100);
 /// How long a connection must have been live for the waits to begin anew.
-pub(super) const LIVED_ENOUGH: Duration = Duration::from_secs(60);
+pub(crate) const LIVED_ENOUGH: Duration = Duration::from_secs(60);
 /// Between attempts of which nothing is expected until somebody changes the settings.
-pub(super) const RARELY: Duration = Duration::from_secs(300);
+pub(crate) const RARELY: Duration = Duration::from_secs(300);
 /// The longest wait that a platform may ask for.
-pub(super) const AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// The waits of one channel.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     /// Waits since a connection lived long enough.
     waits: u32,
     /// The next one was begun at once since then.
@@ -30,7 +30,7 @@ pub(super) struct Backoff {
 impl Backoff {
     /// How long to wait before the next connection. `lived`: for how long the one before was live; `unit`: a random number
     /// from 0 up to 1.
-    pub(super) fn wait(&mut self, again: Again, lived: Option<Duration>, unit: f64) -> Duration {
+    pub(crate) fn wait(&mut self, again: Again, lived: Option<Duration>, unit: f64) -> Duration {
         if lived.is_some_and(|lived| lived >= LIVED_ENOUGH) {
             *self = Self::default();
         }

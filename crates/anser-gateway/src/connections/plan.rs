@@ -15,27 +15,27 @@ use super::entry::{Cause, Gap, JournalEntry, JournalEvent};
 use super::rate::Rate;
 use super::view::{ConnectionState, LinkView};
 
-pub(super) use report::Report;
+pub(crate) use report::Report;
 
 /// How long a connection may take to become live.
-pub(super) const LIVE_WITHIN: Duration = Duration::from_secs(120);
+pub(crate) const LIVE_WITHIN: Duration = Duration::from_secs(120);
 /// How often what the journal counts is brought up to date: what a crash may leave in the dark.
-pub(super) const MARK_EVERY: Duration = Duration::from_secs(30);
+pub(crate) const MARK_EVERY: Duration = Duration::from_secs(30);
 /// Characters of a reason in words.
 const DETAIL_CHARS_MAX: usize = 500;
 
 /// The time, as both clocks tell it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Now {
+pub(crate) struct Now {
     /// For people.
-    pub(super) wall: Timestamp,
+    pub(crate) wall: Timestamp,
     /// For measuring.
-    pub(super) mono: Duration,
+    pub(crate) mono: Duration,
 }
 
 /// What is to be done, in order.
 #[derive(Debug, PartialEq)]
-pub(super) enum Effect {
+pub(crate) enum Effect {
     /// Write this to the journal, in the place of the entry of this number if there is one.
     Write(JournalEntry),
     /// Tell the operator.
@@ -44,13 +44,13 @@ pub(super) enum Effect {
 
 /// How a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ending {
+pub(crate) struct Ending {
     /// Why.
-    pub(super) loss: Loss,
+    pub(crate) loss: Loss,
     /// More, in words.
-    pub(super) detail: String,
+    pub(crate) detail: String,
     /// When the next one begins.
-    pub(super) again: Again,
+    pub(crate) again: Again,
 }
 
 /// A connection that is live.
@@ -66,7 +66,7 @@ struct Live {
 
 /// One channel's connection.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     silence_max: Duration,
     state: ConnectionState,
     since: Timestamp,
@@ -75,7 +75,7 @@ pub(super) struct Plan {
     cause: Option<(Loss, String)>,
     began: Duration,
     live: Option<Live>,
-    /// Frames are read. While they are not, silence says nothing.
+    /// Frames are read, and nothing is being stored. Else silence says nothing.
     listening: bool,
     heard: Duration,
     last_heard: Option<Timestamp>,
@@ -98,7 +98,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Of a channel whose journal is not known yet.
-    pub(super) fn new(silence_max: Duration, now: Now) -> Self {
+    pub(crate) fn new(silence_max: Duration, now: Now) -> Self {
         Self {
             silence_max,
             state: ConnectionState::Connecting,
@@ -124,7 +124,7 @@ impl Plan {
     }
 
     /// Goes on where the journal ends. `newest`: its newest entries, the newest first.
-    pub(super) fn recall(&mut self, newest: &[JournalEntry], now: Now) -> Vec<Effect> {
+    pub(crate) fn recall(&mut self, newest: &[JournalEntry], now: Now) -> Vec<Effect> {
         self.rate = recent_rate(newest);
         self.next_number = newest.first().map_or(1, |entry| entry.number + 1);
         let last = newest
@@ -163,7 +163,7 @@ impl Plan {
     }
 
     /// A connection begins.
-    pub(super) fn begin(&mut self, now: Now) {
+    pub(crate) fn begin(&mut self, now: Now) {
         self.turn(ConnectionState::Connecting, now);
         self.next_try = None;
         self.began = now.mono;
@@ -172,7 +172,7 @@ impl Plan {
     }
 
     /// Events can come from now on.
-    pub(super) fn live(
+    pub(crate) fn live(
         &mut self,
         session: Option<String>,
         recovery: Recovery,
@@ -212,13 +212,13 @@ impl Plan {
     }
 
     /// Something came: a frame, an answer.
-    pub(super) fn heard(&mut self, now: Now) {
+    pub(crate) fn heard(&mut self, now: Now) {
         self.heard = now.mono;
         self.last_heard = Some(now.wall);
     }
 
-    /// Whether frames are read from now on.
-    pub(super) fn listen(&mut self, listening: bool, now: Now) {
+    /// Whether silence says something from now on.
+    pub(crate) fn listen(&mut self, listening: bool, now: Now) {
         if listening && !self.listening {
             self.heard = now.mono;
         }
@@ -226,7 +226,7 @@ impl Plan {
     }
 
     /// So many events were stored.
-    pub(super) fn stored(&mut self, events: u64, now: Now) {
+    pub(crate) fn stored(&mut self, events: u64, now: Now) {
         self.last_event = Some(now.wall);
         self.events += events;
         if let Some(live) = &mut self.live {
@@ -235,7 +235,7 @@ impl Plan {
     }
 
     /// Something came that cannot be read.
-    pub(super) fn unread(&mut self, detail: &str, now: Now) -> Vec<Effect> {
+    pub(crate) fn unread(&mut self, detail: &str, now: Now) -> Vec<Effect> {
         let shown = shortened(detail);
         if let Some((entry, waits)) = &mut self.unread {
             if let JournalEvent::Unread {
@@ -261,7 +261,7 @@ impl Plan {
     }
 
     /// When [`Plan::tick`] has something to say about this connection at the earliest, if nothing happens before.
-    pub(super) fn next_tick(&self, now: Now) -> Duration {
+    pub(crate) fn next_tick(&self, now: Now) -> Duration {
         let due = match &self.live {
             None => self.began + LIVE_WITHIN,
             Some(live) if self.listening => {
@@ -273,7 +273,7 @@ impl Plan {
     }
 
     /// Time has passed: what is to be written, and whether the connection is at its end.
-    pub(super) fn tick(&mut self, now: Now) -> (Vec<Effect>, Option<Ending>) {
+    pub(crate) fn tick(&mut self, now: Now) -> (Vec<Effect>, Option<Ending>) {
         let Some(live) = &self.live else {
             let late = now.mono >= self.began + LIVE_WITHIN;
             let detail = format!("it was not live within {} s", LIVE_WITHIN.as_secs());
@@ -299,7 +299,7 @@ impl Plan {
     }
 
     /// The connection ended. Answers how long to wait before the next one; `unit` is a random number from 0 up to 1.
-    pub(super) fn lost(&mut self, ending: Ending, unit: f64, now: Now) -> (Vec<Effect>, Duration) {
+    pub(crate) fn lost(&mut self, ending: Ending, unit: f64, now: Now) -> (Vec<Effect>, Duration) {
         let Ending {
             loss,
             detail,
@@ -334,7 +334,7 @@ impl Plan {
     }
 
     /// The connection is ended from this side, as `why` says: by a change, an operator or the gateway's end.
-    pub(super) fn stopped(&mut self, why: &str, now: Now) -> Vec<Effect> {
+    pub(crate) fn stopped(&mut self, why: &str, now: Now) -> Vec<Effect> {
         let mut effects = self.mark(now);
         if let Some(live) = self.live.take() {
             self.note_lost(&live, Loss::Stopped, why, now, &mut effects);
@@ -344,7 +344,7 @@ impl Plan {
     }
 
     /// As an operator sees it.
-    pub(super) fn view(&self) -> LinkView {
+    pub(crate) fn view(&self) -> LinkView {
         let session = self.live.as_ref().and_then(|live| match &live.entry.event {
             JournalEvent::Live { session, .. } => session.clone(),
             _ => None,
@@ -474,7 +474,7 @@ impl Plan {
 
 impl Ending {
     /// The network broke it, or it could not be made.
-    pub(super) fn network(detail: impl Into<String>) -> Self {
+    pub(crate) fn network(detail: impl Into<String>) -> Self {
         Self {
             loss: Loss::Network,
             detail: detail.into(),
@@ -483,7 +483,7 @@ impl Ending {
     }
 
     /// What was asked of the gateway breaks its bounds.
-    pub(super) fn protocol(detail: impl Into<String>) -> Self {
+    pub(crate) fn protocol(detail: impl Into<String>) -> Self {
         Self {
             loss: Loss::Protocol,
             detail: detail.into(),

@@ -8,21 +8,21 @@ const HALF_LIFE: Duration = Duration::from_secs(3600);
 
 /// Events by live time.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     events: f64,
     seconds: f64,
 }
 
 impl Rate {
     /// So many events came in so much live time, after those that were noted before.
-    pub(super) fn note(&mut self, events: u64, live: Duration) {
+    pub(crate) fn note(&mut self, events: u64, live: Duration) {
         let kept = 0.5_f64.powf(live.as_secs_f64() / HALF_LIFE.as_secs_f64());
         self.events = self.events * kept + precise(events);
         self.seconds = self.seconds * kept + live.as_secs_f64();
     }
 
     /// How many would have come in such a time.
-    pub(super) fn expected(&self, gap: Duration) -> u64 {
+    pub(crate) fn expected(&self, gap: Duration) -> u64 {
         if self.seconds <= 0.0 {
             return 0;
         }

@@ -8,16 +8,16 @@ use crate::connections::entry::Gap;
 
 /// An operator message, but for the channel's name.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::connections) struct Report {
+pub(crate) struct Report {
     /// Its event type.
-    pub(in crate::connections) r#type: &'static str,
+    pub(crate) r#type: &'static str,
     /// Its data.
-    pub(in crate::connections) data: Value,
+    pub(crate) data: Value,
 }
 
 impl Report {
     /// There is no connection since `at`.
-    pub(super) fn lost(
+    pub(crate) fn lost(
         reason: Loss,
         detail: &str,
         at: Timestamp,
@@ -37,7 +37,7 @@ impl Report {
     }
 
     /// There is one again.
-    pub(super) fn restored(
+    pub(crate) fn restored(
         session: Option<&str>,
         tries: u64,
         gap: Option<Gap>,

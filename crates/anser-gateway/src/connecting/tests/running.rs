@@ -126,7 +126,7 @@ async fn refused_credentials_are_tried_rarely_or_when_somebody_asks() {
     assert_eq!(setup.script.told().len(), 2);
     for _ in 0..2 {
         setup.fixture.gateway.reconnect(anyone(), "bot").unwrap();
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        pass(Duration::from_secs(1)).await;
     }
     assert_eq!(setup.view().link.state, ConnectionState::Live);
     assert_eq!(setup.events().await, ["failed", "live"]);
@@ -196,7 +196,7 @@ async fn what_came_before_the_end_is_stored_and_acknowledged() {
     assert!(fixture.gateway.connections.live().is_empty());
 
     let setup = Setup::new(vec![vec![(1, LIVE), (2, Do::Take(&["e1"]))]]);
-    tokio::time::sleep_until(setup.started + Duration::from_secs(2)).await;
+    pass(Duration::from_secs(2)).await;
     let script = setup.script.clone();
     let fixture = setup.stop().await;
     assert_eq!(fixture.stored().await.len(), 1);

@@ -23,9 +23,8 @@ use tokio::sync::watch;
 use tokio::time::Sleep;
 use url::Url;
 
-use super::line::{Line, Stop, told};
-use super::plan::Ending;
-use crate::gateway::Gateway;
+use super::keep::{Keeper, Stop, told};
+use crate::connections::Ending;
 use crate::publish::Source;
 use crate::sender::{Heard, NotOpened, Socket};
 
@@ -38,8 +37,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A connection under way.
 pub(super) struct Drive<'a> {
-    line: &'a Line,
-    gateway: &'a Arc<Gateway>,
+    keeper: &'a Keeper,
     connection: Box<dyn Connection>,
     kept: &'a mut Option<Bytes>,
     slot: Slot,
@@ -93,14 +91,12 @@ enum Wake {
 
 impl<'a> Drive<'a> {
     pub(super) fn new(
-        line: &'a Line,
-        gateway: &'a Arc<Gateway>,
+        keeper: &'a Keeper,
         connection: Box<dyn Connection>,
         kept: &'a mut Option<Bytes>,
     ) -> Self {
         Self {
-            line,
-            gateway,
+            keeper,
             connection,
             kept,
             slot: Slot::Closed,
@@ -122,14 +118,14 @@ impl<'a> Drive<'a> {
             .await
             .is_err()
         {
-            let channel = self.line.name();
+            let channel = self.keeper.line.name();
             tracing::warn!(%channel, "events that came over a connection could not be stored before its end");
         }
         if let Slot::Open(socket) = self.slot {
             // Whether it hears it or not, the socket is done with.
             let code = match ended {
                 Ended::Stop(_) => CLOSE_NORMAL,
-                Ended::Lost(_) | Ended::Renewed => self.line.close_code(),
+                Ended::Lost(_) | Ended::Renewed => self.keeper.line.close_code(),
             };
             let _ = tokio::time::timeout(CLOSE_WITHIN, socket.close(code)).await;
         }
@@ -138,16 +134,17 @@ impl<'a> Drive<'a> {
 
     async fn last(&mut self, stop: &mut watch::Receiver<Option<Stop>>) -> Ended {
         loop {
-            let reading = self.is_reading();
-            let now = self.line.now(self.gateway);
-            let tick = self.line.plan(|plan| {
-                plan.listen(reading, now);
+            // While something is being stored it may be this side that asks for nothing.
+            let listening = self.is_reading() && self.storing.is_none();
+            let now = self.keeper.now();
+            let tick = self.keeper.line.plan(|plan| {
+                plan.listen(listening, now);
                 plan.next_tick(now)
             });
             let wake = tokio::select! {
                 biased;
                 why = told(stop) => Wake::Stop(why),
-                () = self.line.renewed() => Wake::Renew,
+                () = self.keeper.line.renewed() => Wake::Renew,
                 () = tokio::time::sleep(tick) => Wake::Tick,
                 event = poll_fn(|cx| self.poll(cx)) => Wake::Event(event),
             };
@@ -254,30 +251,32 @@ impl<'a> Drive<'a> {
     }
 
     fn heard(&self) {
-        let now = self.line.now(self.gateway);
-        self.line.plan(|plan| plan.heard(now));
+        let now = self.keeper.now();
+        self.keeper.line.plan(|plan| plan.heard(now));
     }
 
     fn note_stored(&self, stored: &Stored) {
         if stored.durable {
-            let now = self.line.now(self.gateway);
-            self.line.plan(|plan| plan.stored(stored.events, now));
+            let now = self.keeper.now();
+            self.keeper
+                .line
+                .plan(|plan| plan.stored(stored.events, now));
         }
     }
 
     async fn tick(&mut self) -> Option<Ending> {
-        let now = self.line.now(self.gateway);
-        let (effects, ending) = self.line.plan(|plan| plan.tick(now));
-        self.line.carry_out(self.gateway, effects).await;
+        let now = self.keeper.now();
+        let (effects, ending) = self.keeper.line.plan(|plan| plan.tick(now));
+        self.keeper.carry_out(effects).await;
         ending
     }
 
     async fn handle(&mut self, input: Input) -> Option<Ending> {
         let mut random = [0; 16];
-        self.gateway.random.fill(&mut random);
+        self.keeper.gateway.random.fill(&mut random);
         let context = InboundContext {
-            now: self.gateway.clock.now(),
-            channel: self.line.name(),
+            now: self.keeper.gateway.clock.now(),
+            channel: self.keeper.line.name(),
             random,
         };
         for action in self.connection.handle(input, &context) {
@@ -303,17 +302,23 @@ impl<'a> Drive<'a> {
                 None => return Some(Ending::protocol(format!("there is no timer {number}"))),
             },
             Action::Live { session, recovery } => {
-                let now = self.line.now(self.gateway);
-                let effects = self.line.plan(|plan| plan.live(session, recovery, now));
-                self.line.carry_out(self.gateway, effects).await;
+                let now = self.keeper.now();
+                let effects = self
+                    .keeper
+                    .line
+                    .plan(|plan| plan.live(session, recovery, now));
+                self.keeper.carry_out(effects).await;
             }
             Action::Keep(bytes) if bytes.len() <= RESUME_BYTES_MAX => *self.kept = Some(bytes),
             Action::Keep(_) => *self.kept = None,
             Action::Unread { detail } => {
-                let now = self.line.now(self.gateway);
-                let effects = self.line.plan(|plan| plan.unread(&detail, now));
-                self.gateway.metrics.connection_unread(self.line.id());
-                self.line.carry_out(self.gateway, effects).await;
+                let now = self.keeper.now();
+                let effects = self.keeper.line.plan(|plan| plan.unread(&detail, now));
+                self.keeper
+                    .gateway
+                    .metrics
+                    .connection_unread(self.keeper.line.id());
+                self.keeper.carry_out(effects).await;
             }
             Action::Lost {
                 loss,
@@ -335,7 +340,7 @@ impl<'a> Drive<'a> {
             let detail = format!("more than {ASKS_MAX} requests wait for their answers");
             return Some(Ending::protocol(detail));
         }
-        let gateway = Arc::clone(self.gateway);
+        let gateway = Arc::clone(&self.keeper.gateway);
         self.asks.push(Box::pin(async move {
             let asked = gateway.sender.query(request, limit, FRAME_BYTES_MAX).await;
             (tag, asked.exchange)
@@ -344,7 +349,7 @@ impl<'a> Drive<'a> {
     }
 
     fn open(&mut self, url: Url, headers: HeaderMap) {
-        let gateway = Arc::clone(self.gateway);
+        let gateway = Arc::clone(&self.keeper.gateway);
         self.slot = Slot::Opening(Box::pin(async move {
             gateway.sender.open_socket(&url, headers, OPEN_WITHIN).await
         }));
@@ -377,11 +382,11 @@ impl<'a> Drive<'a> {
         let Some((batch, events)) = self.waiting.pop_front() else {
             return;
         };
-        let gateway = Arc::clone(self.gateway);
-        let entry = Arc::clone(self.line.entry());
+        let gateway = Arc::clone(&self.keeper.gateway);
+        let entry = Arc::clone(self.keeper.line.entry());
         let source = Source {
             resource: entry.meta.id,
-            remember: self.line.remember(),
+            remember: self.keeper.line.remember(),
         };
         self.storing = Some(Box::pin(async move {
             let count = events.len() as u64;

@@ -9,7 +9,8 @@ use anser_core::id::ResourceId;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::line::{Line, Stop};
+use super::keep::{Keeper, Stop, now};
+use crate::connections::Line;
 use crate::gateway::{Gateway, Phase};
 
 /// Before a channel is connected again whose task broke down, which must not happen.
@@ -39,7 +40,7 @@ pub(crate) async fn supervise(gateway: Arc<Gateway>) {
             biased;
             _ = phase.wait_for(|phase| *phase != Phase::Running) => break,
             Some(ended) = lines.tasks.join_next_with_id() => lines.ended(&gateway, ended),
-            () = gateway.connections.changed.notified() => None,
+            () = gateway.connections.changed() => None,
         };
         lines.reconcile(&gateway, broken);
     }
@@ -67,7 +68,7 @@ impl Lines {
             if self.running.contains_key(id) {
                 continue;
             }
-            if let Some(line) = Line::of(entry, gateway) {
+            if let Some(line) = Line::of(entry, now(gateway)) {
                 let pause = if broken == Some(*id) {
                     AFTER_PANIC
                 } else {
@@ -80,10 +81,13 @@ impl Lines {
 
     fn start(&mut self, gateway: &Arc<Gateway>, line: Arc<Line>, pause: Duration) {
         let (stop, stopped) = watch::channel(None);
-        let run = Arc::clone(&line).run(Arc::clone(gateway), stopped, pause);
-        let task = self.tasks.spawn(run).id();
+        let keeper = Keeper {
+            line: Arc::clone(&line),
+            gateway: Arc::clone(gateway),
+        };
+        let task = self.tasks.spawn(keeper.run(stopped, pause)).id();
         let id = line.id();
-        gateway.connections.lines().insert(id, Arc::clone(&line));
+        gateway.connections.add(Arc::clone(&line));
         self.running.insert(id, Running { line, stop, task });
     }
 
@@ -103,7 +107,7 @@ impl Lines {
         let found = self.running.iter().find(|(_, one)| one.task == task);
         let channel = found.map(|(id, _)| *id)?;
         self.running.remove(&channel);
-        gateway.connections.lines().remove(&channel);
+        gateway.connections.remove(channel);
         broken.then_some(channel)
     }
 }

@@ -79,6 +79,42 @@ fn lost(detail: String) -> Action {
     }
 }
 
+/// Sends so many events over two connections, of which the first is cut in the middle: what was not acknowledged comes again.
+/// Answers how many were acknowledged.
+async fn platform(listener: &TcpListener, sent: usize) -> usize {
+    let mut next = 0;
+    for cut in [Some(200), None] {
+        let (stream, _) = listener.accept().await.unwrap();
+        let socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        let (mut out, mut back) = socket.split();
+        let from = next;
+        let sending = async {
+            for number in from..sent {
+                let frame = Message::Text(format!("e{number}").into());
+                if out.send(frame).await.is_err() {
+                    return;
+                }
+            }
+            out.flush().await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        let answers = async {
+            while cut.is_none_or(|cut| next < cut) && next < sent {
+                let Some(Ok(Message::Text(key))) = back.next().await else {
+                    panic!("every event is answered");
+                };
+                assert_eq!(key.as_str(), format!("e{next}"));
+                next += 1;
+            }
+        };
+        tokio::select! {
+            () = sending => {}
+            () = answers => {}
+        }
+    }
+    next
+}
+
 #[tokio::test]
 async fn frames_become_events_and_are_acknowledged_when_they_are_stored() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -86,37 +122,7 @@ async fn frames_become_events_and_are_acknowledged_when_they_are_stored() {
     let (sent, told) = (500, Arc::new(Mutex::new(Vec::new())));
     let acknowledged = told.clone();
     let server = spawn(async move {
-        // The first connection is cut in the middle: what was not acknowledged comes again.
-        let mut next = 0;
-        for cut in [Some(200), None] {
-            let (stream, _) = listener.accept().await.unwrap();
-            let socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-            let (mut out, mut back) = socket.split();
-            let from = next;
-            let sending = async {
-                for number in from..sent {
-                    let frame = Message::Text(format!("e{number}").into());
-                    if out.send(frame).await.is_err() {
-                        return;
-                    }
-                }
-                out.flush().await.unwrap();
-                std::future::pending::<()>().await;
-            };
-            let answers = async {
-                while cut.is_none_or(|cut| next < cut) && next < sent {
-                    let Some(Ok(Message::Text(key))) = back.next().await else {
-                        panic!("every event is answered");
-                    };
-                    assert_eq!(key.as_str(), format!("e{next}"));
-                    next += 1;
-                }
-            };
-            tokio::select! {
-                () = sending => {}
-                () = answers => {}
-            }
-        }
+        let next = platform(&listener, sent).await;
         acknowledged.lock().unwrap().push(next);
     });
     let mut fixture = Fixture::new();

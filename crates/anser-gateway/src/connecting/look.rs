@@ -5,12 +5,11 @@ use anser_core::limits::PAGE_MAX;
 use anser_core::resource::Scope;
 use anser_core::store::JournalScan;
 
-use super::entry::JournalEntry;
-use super::line::read;
-use super::view::ConnectionView;
+use super::keep::read;
 use crate::admin::{ListQuery, find_channel, page};
 use crate::auth::Principal;
 use crate::config::ChannelEntry;
+use crate::connections::{ConnectionView, JournalEntry};
 use crate::gateway::Gateway;
 use crate::look::{List, Page};
 use crate::refusal::store_problem;

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::admin::ListQuery;
 use crate::config::ChannelEntry;
+use crate::connections::{ConnectionState, ConnectionView};
 use crate::fixture::{Fixture, START, anyone};
 use crate::gateway::Phase;
 use script::{Bot, Do, Scripted};
@@ -78,10 +79,9 @@ impl Setup {
 
     /// Waits until so many seconds after the start.
     async fn until(&self, seconds: u64) {
-        let at = self.started + Duration::from_secs(seconds);
-        tokio::time::sleep_until(at).await;
-        // What is due at this very moment is done too.
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        let by = Duration::from_secs(seconds).saturating_sub(self.started.elapsed());
+        // What is due at that very moment is done too.
+        pass(by + Duration::from_millis(10)).await;
     }
 
     fn view(&self) -> ConnectionView {
@@ -136,7 +136,9 @@ impl Setup {
         tokio::task::yield_now().await;
         let script = Arc::new(Scripted::new(connections));
         let mut fixture = self.fixture;
-        fixture.gateway.connections.lines().clear();
+        for (channel, _) in fixture.gateway.connections.live() {
+            fixture.gateway.connections.remove(channel);
+        }
         connect(&mut fixture, script.clone());
         fixture.reload();
         let supervisor = spawn(supervise(fixture.gateway.clone()));
@@ -147,6 +149,12 @@ impl Setup {
             started: self.started,
         }
     }
+}
+
+/// Time passes, and whoever waited for it has run.
+async fn pass(by: Duration) {
+    let elapsed = tokio::time::timeout(by, std::future::pending::<()>());
+    assert!(elapsed.await.is_err());
 }
 
 /// Gives the channel `bot` this way to be connected.
