@@ -1,7 +1,7 @@
 //! What the tests of every chat platform need: a context, a message, a judged answer. Tests only.
 
+pub(crate) mod acted;
 pub(crate) mod connection;
-pub(crate) mod driven;
 pub(crate) mod fetching;
 pub(crate) mod inbound;
 pub(crate) mod receiver;

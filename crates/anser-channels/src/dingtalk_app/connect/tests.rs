@@ -9,7 +9,8 @@ use proptest::prelude::*;
 
 use super::super::DingTalkApp;
 use super::*;
-use crate::kit::testing::driven::{Driven, lost, response, sent, taken, timer, unread};
+use crate::kit::testing::acted::{lost, response, sent, taken, timer, unread};
+use crate::kit::testing::connection::Link;
 use crate::kit::testing::inbound::{CHANNEL, accepted, shown, target};
 
 const MESSAGES: &str = include_str!("../../../fixtures/inbound/dingtalk-robot.json");
@@ -26,8 +27,8 @@ fn gateway() -> Value {
 }
 
 /// A connection that is live.
-fn live() -> Driven {
-    let mut line = Driven::of(&*channel(), NOW);
+fn live() -> Link {
+    let mut line = Link::new(&*channel(), None);
     line.told(Input::Begin);
     line.answered(200, &gateway());
     line.told(Input::Opened);
@@ -70,7 +71,7 @@ fn reply(actions: &[Action]) -> Value {
 
 #[test]
 fn it_asks_for_a_ticket_opens_the_stream_and_pings() {
-    let mut line = Driven::of(&*channel(), NOW);
+    let mut line = Link::new(&*channel(), None);
     let [Action::Ask { request, .. }] = &line.told(Input::Begin)[..] else {
         panic!("it asks")
     };
@@ -268,7 +269,8 @@ fn a_closed_stream_is_opened_anew_at_once_or_after_a_while() {
         let (found, when, _) = lost(live().told(closed(code)));
         assert_eq!((found, when), (loss, again), "{code:?}");
     }
-    let mut line = Driven::of(&*channel(), NOW);
+    let mut line = Link::new(&*channel(), None);
+    line.told(Input::Begin);
     line.answered(200, &gateway());
     let (loss, again, _) = lost(line.told(closed(Some(1000))));
     assert_eq!((loss, again), (Loss::Network, Again::Backoff));
@@ -311,13 +313,14 @@ fn a_refusal_says_what_it_means_and_when_to_come_again() {
             Again::Backoff,
         ),
     ] {
-        let mut line = Driven::of(&*channel(), NOW);
+        let mut line = Link::new(&*channel(), None);
         line.told(Input::Begin);
         let (found, when, detail) = lost(line.answered(status, &body));
         assert_eq!((found, when), (loss, again), "{body}");
         assert!(!detail.contains("s3cret"), "{detail}");
     }
-    let mut line = Driven::of(&*channel(), NOW);
+    let mut line = Link::new(&*channel(), None);
+    line.told(Input::Begin);
     line.answered(200, &gateway());
     let response = response(401, &[], "");
     let (loss, _, detail) = lost(line.told(Input::NotOpened { response }));
@@ -387,6 +390,9 @@ proptest! {
         let mut waiting = std::collections::BTreeSet::new();
         let mut highest = 0;
         for input in inputs {
+            if line.is_lost {
+                break;
+            }
             let is_system = matches!(&input, Input::Frame(Frame::Text(text)) if text.contains(r#""SYSTEM""#));
             let stored = match input {
                 Input::Stored { batch } => waiting.remove(&batch),

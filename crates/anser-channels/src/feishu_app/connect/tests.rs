@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::super::FeishuApp;
 use super::*;
-use crate::kit::testing::driven::{Driven, lost, response, sent, taken, timer, unread};
+use crate::kit::testing::acted::{lost, response, sent, taken, timer, unread};
+use crate::kit::testing::connection::Link;
 use crate::kit::testing::inbound::{Call, accepted, shown};
 
 const EVENTS: &str = include_str!("../../../fixtures/inbound/feishu.json");
@@ -28,8 +29,8 @@ fn address() -> Value {
 }
 
 /// A connection that is live.
-fn live() -> Driven {
-    let mut line = Driven::of(&*channel(), NOW);
+fn live() -> Link {
+    let mut line = Link::new(&*channel(), None);
     line.told(Input::Begin);
     line.answered(200, &address());
     line.told(Input::Opened);
@@ -94,7 +95,7 @@ fn reply(actions: &[Action]) -> (Frame, Value) {
 
 #[test]
 fn it_asks_for_an_address_opens_it_and_pings() {
-    let mut line = Driven::of(&*channel(), NOW);
+    let mut line = Link::new(&*channel(), None);
     let [Action::Ask { tag, request, .. }] = &line.told(Input::Begin)[..] else {
         panic!("it asks")
     };
@@ -251,7 +252,7 @@ fn what_cannot_be_read_is_noted_and_not_taken() {
 
 /// What an answer instead of an address means.
 fn refused(status: u16, body: &Value) -> (Loss, Again) {
-    let mut line = Driven::of(&*channel(), NOW);
+    let mut line = Link::new(&*channel(), None);
     line.told(Input::Begin);
     let (loss, again, detail) = lost(line.answered(status, body));
     assert!(!detail.contains("s3cret"), "{detail}");
@@ -288,7 +289,8 @@ fn what_is_no_address_is_not_opened() {
     ] {
         assert_eq!(refused(status, &body), (loss, Again::Backoff), "{body}");
     }
-    let mut line = Driven::of(&*channel(), NOW);
+    let mut line = Link::new(&*channel(), None);
+    line.told(Input::Begin);
     let error = SendError {
         kind: SendErrorKind::Refused,
         sent: false,
@@ -326,7 +328,7 @@ fn a_handshake_that_fails_says_why() {
         (403, &[], Loss::Refused, Again::Rarely),
         (502, &[], Loss::Network, interval),
     ] {
-        let mut line = Driven::of(&*channel(), NOW);
+        let mut line = Link::new(&*channel(), None);
         line.told(Input::Begin);
         line.answered(200, &address());
         let response = response(status, headers, "");
@@ -354,14 +356,15 @@ fn a_loss_is_followed_by_a_random_wait_and_then_by_the_interval() {
         };
         assert!(wait <= Duration::from_secs(25), "{wait:?}");
     }
-    let mut line = Driven::of(&*channel(), NOW);
+    let mut line = Link::new(&*channel(), None);
     line.told(Input::Begin);
     line.answered(200, &address());
     let (_, again, _) = lost(line.told(closed(None)));
     assert_eq!(again, Again::After(Duration::from_secs(90)));
     let mut at_once = address();
     at_once["data"]["ClientConfig"]["ReconnectNonce"] = 0.into();
-    let mut line = Driven::of(&*channel(), NOW);
+    let mut line = Link::new(&*channel(), None);
+    line.told(Input::Begin);
     line.answered(200, &at_once);
     line.told(Input::Opened);
     assert_eq!(lost(line.told(closed(None))).1, Again::AtOnce);
@@ -401,9 +404,7 @@ fn inputs() -> impl Strategy<Value = Input> {
         1 => ".{0,20}".prop_map(|text| Input::Frame(Wire::Text(text))),
         2 => (0..6_u64).prop_map(|batch| Input::Stored { batch }),
         1 => (0..6_u64).prop_map(|batch| Input::NotStored { batch }),
-        1 => Just(Input::Opened),
         1 => (0..4_u8).prop_map(Input::Timer),
-        1 => Just(Input::Begin),
     ]
 }
 
@@ -416,6 +417,9 @@ proptest! {
         let mut waiting = std::collections::BTreeSet::new();
         let mut highest = 0;
         for input in inputs {
+            if line.is_lost {
+                break;
+            }
             let stored = match input {
                 Input::Stored { batch } => waiting.remove(&batch),
                 Input::NotStored { batch } => { waiting.remove(&batch); false }

@@ -29,6 +29,8 @@ pub(crate) struct Link {
     pub(crate) kept: Option<Vec<u8>>,
     /// Whether it is at its end.
     pub(crate) is_lost: bool,
+    /// The time, in milliseconds.
+    pub(crate) now: i64,
     batch: u64,
     is_live: bool,
 }
@@ -43,6 +45,7 @@ impl Link {
             timers: BTreeMap::new(),
             kept: resume.map(<[u8]>::to_vec),
             is_lost: false,
+            now: 1_700_000_000_000,
             batch: 0,
             is_live: false,
         }
@@ -63,7 +66,7 @@ impl Link {
             _ => {}
         }
         let context = InboundContext {
-            now: Timestamp::from_millis(1_700_000_000_000),
+            now: Timestamp::from_millis(self.now),
             channel: CHANNEL,
             random: *b"0123456789abcdef",
         };

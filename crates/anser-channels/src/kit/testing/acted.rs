@@ -1,51 +1,11 @@
-//! What the tests of connectors share: a connection that is told things at a time of its own. Tests only.
+//! What the tests of connectors read out of what a connection does, where that is one thing. Tests only.
 
 use std::time::Duration;
 
-use anser_core::Timestamp;
-use anser_core::channel::{Channel, Exchange, HttpResponse};
-use anser_core::connection::{Action, Again, Connection, Frame, Input, Loss};
-use anser_core::inbound::{InboundContext, InboundEvent};
+use anser_core::channel::HttpResponse;
+use anser_core::connection::{Action, Again, Frame, Loss};
+use anser_core::inbound::InboundEvent;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use serde_json::Value;
-
-use super::inbound::CHANNEL;
-
-/// A connection under test.
-pub(crate) struct Driven {
-    connection: Box<dyn Connection>,
-    /// The time, in milliseconds.
-    pub(crate) now: i64,
-}
-
-impl Driven {
-    /// A connection of the channel that is about to begin, at that second.
-    pub(crate) fn of(channel: &dyn Channel, now: i64) -> Self {
-        Self {
-            connection: channel.connector().expect("it connects").begin(None),
-            now: now * 1_000,
-        }
-    }
-
-    /// Tells it something.
-    pub(crate) fn told(&mut self, input: Input) -> Vec<Action> {
-        let context = InboundContext {
-            now: Timestamp::from_millis(self.now),
-            channel: CHANNEL,
-            random: *b"0123456789abcdef",
-        };
-        self.connection.handle(input, &context)
-    }
-
-    /// The API answers.
-    pub(crate) fn answered(&mut self, status: u16, body: &Value) -> Vec<Action> {
-        let response = response(status, &[], body.to_string());
-        self.told(Input::Answered {
-            tag: 0,
-            exchange: Exchange::Ok(response),
-        })
-    }
-}
 
 /// An answer over HTTP.
 pub(crate) fn response(
