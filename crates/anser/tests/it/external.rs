@@ -5,6 +5,7 @@
 mod alertmanager;
 mod called;
 mod cmq;
+mod connected_west;
 mod dingtalk_stream;
 mod discord_py;
 mod mail;
