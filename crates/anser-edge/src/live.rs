@@ -2,6 +2,7 @@
 //! have not said who they are, authentication, the opening of a session, and its end with a reason. A wire frames and
 //! unframes; what an operation means is the gateway's `sessions`.
 
+mod demo;
 mod door;
 mod duplex;
 mod held;
@@ -72,6 +73,11 @@ impl Live {
 /// Adds the wires that begin as HTTP.
 pub(crate) fn attach(router: Router<Arc<Edge>>, edge: &Arc<Edge>) -> Router<Arc<Edge>> {
     let router = socket_io::attach(router, edge);
+    let router = if edge.gateway.options().dev {
+        demo::attach(router)
+    } else {
+        router
+    };
     let both = |first: MethodRouter<Arc<Edge>>| first.post(held::operate);
     router
         .route("/ws", get(ws::upgrade))

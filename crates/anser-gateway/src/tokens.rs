@@ -152,28 +152,38 @@ impl RightsClaim {
     }
 }
 
-/// The claims as they are written. Others may stand beside them and mean nothing here.
-#[derive(Serialize, Deserialize)]
+/// The claims as they are read. Others may stand beside them and mean nothing here.
+#[derive(Deserialize)]
 struct Written {
     /// The issuer's name.
     iss: String,
     /// The user.
     sub: String,
     exp: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     nbf: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     iat: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     aud: Option<Audience>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     rights: Option<RightsClaim>,
 }
 
+/// The claims as the gateway writes them.
+#[derive(Serialize)]
+struct Minted<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    exp: i64,
+    iat: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rights: Option<&'a RightsClaim>,
+}
+
 /// One audience or several (RFC 7519 §4.1.3).
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(untagged)]
 enum Audience {
     One(String),
@@ -366,20 +376,14 @@ pub(crate) struct Draft<'a> {
 /// # Errors
 /// `internal`.
 pub(crate) fn mint(spec: &IssuerSpec, secret: &str, draft: Draft<'_>) -> Result<String, Problem> {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "seconds until the year 9999 fit a double exactly"
-    )]
-    let seconds = |at: Timestamp| Some(at.seconds() as f64);
-    let claims = Written {
-        iss: draft.issuer.to_owned(),
-        sub: draft.user.as_str().to_owned(),
-        exp: seconds(draft.expires_at),
-        nbf: None,
-        iat: seconds(draft.now),
-        aud: spec.audience.clone().map(Audience::One),
-        name: draft.name,
-        rights: draft.rights,
+    let claims = Minted {
+        iss: draft.issuer,
+        sub: draft.user.as_str(),
+        exp: draft.expires_at.seconds(),
+        iat: draft.now.seconds(),
+        aud: spec.audience.as_deref(),
+        name: draft.name.as_deref(),
+        rights: draft.rights.as_ref(),
     };
     let key = EncodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(|error| {

@@ -26,6 +26,7 @@ mod harness;
 mod http_channel;
 mod inbound;
 mod life;
+mod live;
 mod outcomes;
 mod queues;
 mod readme;

@@ -208,7 +208,7 @@ mod tests {
         let (late, ()) = tokio::join!(frames.next(), async {
             // A byte now and then does not buy time.
             for byte in [0, 9, b'{'] {
-                tokio::time::sleep(Duration::from_secs(4)).await;
+                sleep(Duration::from_secs(4)).await;
                 theirs.write_all(&[byte]).await.unwrap();
             }
         });
