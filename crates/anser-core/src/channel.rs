@@ -4,6 +4,7 @@
 mod exec;
 mod mail;
 mod media;
+mod people;
 mod plan;
 
 use std::borrow::Cow;
@@ -36,6 +37,7 @@ pub use exec::{
 };
 pub use mail::{MAIL_BYTES_MAX, Mail, MailAttachment, MailRequest, MailSecurity, MailServer};
 pub use media::{Asked, MEDIA_EXT, MEDIA_REQUESTS_MAX, MediaKey, MediaSource};
+pub use people::{PERSON_NAME_CHARS_MAX, People};
 pub use plan::{Checkpoint, Instead, Plan, Step, StepKind};
 
 /// Messages in one answer of a receiver.
@@ -224,6 +226,11 @@ pub trait Channel: Send + Sync {
 
     /// How the files of messages that came in are had from the platform; `None`: it gives none for this channel.
     fn media(&self) -> Option<&dyn MediaSource> {
+        None
+    }
+
+    /// How people's names are had from the platform; `None`: its events tell them, or nobody does.
+    fn people(&self) -> Option<&dyn People> {
         None
     }
 

@@ -36,6 +36,7 @@ use crate::config::{EndpointState, Snapshot};
 use crate::credentials::Credentials;
 use crate::leasing::Leasing;
 use crate::metrics::Metrics;
+use crate::people::People;
 use crate::sender::Sender;
 
 pub(crate) use answering::{Answered, TakeAnswers};
@@ -58,6 +59,8 @@ pub(crate) struct Parts {
     pub sender: Arc<Sender>,
     /// Tokens of channels.
     pub credentials: Arc<Credentials>,
+    /// What people are called.
+    pub people: People,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Where attachments are read that are blobs.

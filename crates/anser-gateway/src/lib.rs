@@ -28,6 +28,7 @@ pub mod look;
 pub mod mailbox;
 pub mod metrics;
 pub mod oneshot;
+mod people;
 pub mod publish;
 pub mod queues;
 mod refusal;

@@ -25,6 +25,7 @@ use crate::fetch::Fetches;
 use crate::gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};
 use crate::intake::Intake;
 use crate::leasing::Leasing;
+use crate::people::People;
 use crate::refusal_journal::RefusalJournal;
 use crate::sessions::Sessions;
 
@@ -65,6 +66,7 @@ impl Gateway {
             random: parts.random.clone(),
             sender: parts.sender.clone(),
             credentials: credentials.clone(),
+            people: People::default(),
             metrics: parts.metrics.clone(),
             blobs: parts.blobs.clone(),
             links: parts.links.clone(),

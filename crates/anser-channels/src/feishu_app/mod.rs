@@ -7,6 +7,7 @@ mod connect;
 mod fetch;
 mod inbound;
 mod media;
+mod people;
 mod post_form;
 mod render;
 mod settings;
@@ -14,8 +15,8 @@ mod settings;
 use std::sync::Arc;
 
 use anser_core::channel::{
-    Channel, ChannelKind, Context, Counted, Exchange, HttpRequest, Manifest, MediaSource, Plan,
-    Request, Step, StepKind, TokenIssuer,
+    Channel, ChannelKind, Context, Counted, Exchange, HttpRequest, Manifest, MediaSource, People,
+    Plan, Request, Step, StepKind, TokenIssuer,
 };
 use anser_core::connection::Connector;
 use anser_core::inbound::Inbound;
@@ -47,7 +48,8 @@ const EDITABLE: [&str; 3] = ["text", "post", CARD];
 /// The rung at which a reply is sent as a message of its own, recorded.
 const REPLY_LOST: &str = "reply->message";
 const SETUP: &str = "In the developer console make a custom app, turn its feature Bot on, give it the permissions \
-im:message:send_as_bot and, for pictures and files, im:resource, and publish a version. Copy App ID and App Secret from \
+im:message:send_as_bot and, for pictures and files, im:resource, for people's names in bridges contact:user.base:readonly, and \
+publish a version. Copy App ID and App Secret from \
 Credentials into `app_id` and `app_secret`; for Lark set `base_url` to https://open.larksuite.com. Add the bot to the group. Set \
 `receive_id` to the chat (`oc_…`) or person, or name it in the address: `to: [\"NAME/oc_…\"]`, with `ou_…`, `on_…`, an e-mail \
 address or a user_id for a person. A message whose `reply_to` is a Feishu message (`om_…`) is sent as a reply, in the thread if \
@@ -255,6 +257,10 @@ impl Channel for Opened {
 
     fn classify(&self, step: &Step, exchange: &Exchange, context: &Context<'_>) -> Outcome {
         answer::classify(step, exchange, context)
+    }
+
+    fn people(&self) -> Option<&dyn People> {
+        Some(self)
     }
 
     fn inbound(&self) -> Option<&dyn Inbound> {

@@ -7,13 +7,14 @@ mod connect;
 mod fetch;
 mod file;
 mod inbound;
+mod people;
 mod settings;
 
 use std::sync::Arc;
 
 use anser_core::channel::{
     Channel, ChannelKind, Context, Counted, CredentialCheck, Exchange, HttpRequest, Manifest,
-    MediaSource, Plan, Request, Step, StepKind,
+    MediaSource, People, Plan, Request, Step, StepKind,
 };
 use anser_core::connection::Connector;
 use anser_core::inbound::Inbound;
@@ -52,7 +53,7 @@ const EDITED: Forms = Forms {
 };
 const SETUP: &str = "At api.slack.com/apps create an app, give its bot the scopes chat:write and files:write at OAuth & \
 Permissions (chat:write.public to write to public channels without being in them, files:read to fetch what people \
-send), install it to the workspace and copy \
+send, users:read for their names in bridges), install it to the workspace and copy \
 Bot User OAuth Token (`xoxb-…`) into `token`. Invite the bot to the channel. Set `channel` to the id from the channel's details \
 (`C…`), or name it in the address: `to: [\"NAME/C…\"]`, with `U…` for a person and `NAME/C…/1700000000.000100` for a thread. \
 What is sent is known by `CHANNEL:TS`, as `C0123456789:1700000000.000100`, and a file by `F…`. A message whose `reply_to` is such \
@@ -303,6 +304,10 @@ impl Channel for Opened {
     }
 
     fn credential_check(&self) -> Option<&dyn CredentialCheck> {
+        Some(self)
+    }
+
+    fn people(&self) -> Option<&dyn People> {
         Some(self)
     }
 

@@ -19,11 +19,12 @@ use http::HeaderMap;
 use super::Parts;
 use super::answering::{self, Answered, TakeAnswers};
 use super::change::{self, Course, Halt};
-use super::crossing::{Crossed, Crossing};
+use super::crossing::{Crossed, Crossing, Names};
 use super::walk::{Walk, Wire};
 use crate::accepted::Accepted;
 use crate::bridge;
 use crate::config::{ChannelEntry, Snapshot, Subscription};
+use crate::people::Asking;
 
 /// Headers whose values are shown as [`MASK`], beside those that a channel marks as sensitive: their names contain one
 /// of these.
@@ -140,7 +141,10 @@ pub(super) async fn run(
             Err(outcome) => return trial.end(outcome, None),
         },
     };
-    let crossed = match trial.choose(&parts, &destination, &accepted.message).await {
+    let crossed = match trial
+        .choose(&parts, &config, &destination, &accepted.message)
+        .await
+    {
         Ok(crossed) => crossed,
         Err(halt) => return trial.halt(&halt),
     };
@@ -388,6 +392,7 @@ impl Trial {
     async fn choose(
         &mut self,
         parts: &Parts,
+        config: &Snapshot,
         destination: &Destination,
         message: &Message,
     ) -> Result<Option<Message>, Halt> {
@@ -408,6 +413,16 @@ impl Trial {
             message,
             row: &self.row,
             now: self.started,
+            names: Names {
+                people: &parts.people,
+                with: Asking {
+                    sender: &parts.sender,
+                    credentials: &parts.credentials,
+                    clock: &*parts.clock,
+                },
+                config,
+                context: context(&self.row, self.started, destination, 0),
+            },
         };
         let Crossed { message, course } = Box::pin(crossing.go()).await?;
         self.bridged = true;

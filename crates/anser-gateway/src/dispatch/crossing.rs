@@ -1,14 +1,17 @@
 //! What a delivery of a bridge does at its attempt: which copy of an earlier message it answers, changes or takes back, decided
 //! from what became of that copy, and how it reads. Reads the store and sends nothing.
 
+use anser_core::channel::Context;
 use anser_core::id::Num;
-use anser_core::message::Message;
+use anser_core::message::{Message, SenderKind};
+use anser_core::resource::BridgeNames;
 use anser_core::store::{AliasKind, DeliveryRow, Known, Store, StoreError};
 use anser_core::{Problem, Timestamp};
 
 use super::change::{self, Course, Halt};
 use crate::bridge::{self, Event, Form, Manner};
-use crate::config::{Bridge, ChannelEntry, Chat};
+use crate::config::{Bridge, ChannelEntry, Chat, Snapshot};
+use crate::people::{Asking, People};
 
 /// Answers to answers that are followed to the first message of a thread. Beyond it, the answer is to one of them.
 const CLIMB_MAX: usize = 64;
@@ -47,6 +50,16 @@ pub(super) struct Crossing<'a> {
     pub(super) message: &'a Message,
     pub(super) row: &'a DeliveryRow,
     pub(super) now: Timestamp,
+    /// Who is asked for names.
+    pub(super) names: Names<'a>,
+}
+
+/// What it takes to ask a platform for a name.
+pub(super) struct Names<'a> {
+    pub(super) people: &'a People,
+    pub(super) with: Asking<'a>,
+    pub(super) config: &'a Snapshot,
+    pub(super) context: Context<'a>,
 }
 
 /// A crossing with its ends.
@@ -70,10 +83,29 @@ impl Crossing<'_> {
             tracing::warn!(%error, delivery = %self.row.id, "what became of a bridged message could not be read");
             Err(Halt::Wait(change::READ_AGAIN))
         });
-        let (course, manner) = found?;
+        let (course, mut manner) = found?;
+        manner.author = self.author(&way).await;
         let copy = bridge::copy(self.bridge, &way.event, self.message, way.to, manner);
         let message = copy.map_err(|problem| unreadable(&problem))?;
         Ok(Crossed { message, course })
+    }
+
+    /// What its author is called, where the event says it by an id only.
+    async fn author(&self, way: &Way<'_>) -> Option<String> {
+        let from = &self.message.header.from;
+        let wanted = self.bridge.names == BridgeNames::Prefix
+            && way.event.kind != AliasKind::Recalled
+            && from.kind == SenderKind::User
+            && from.name.is_none();
+        let names = &self.names;
+        let entry = names.config.channels_by_id.get(&way.from.channel)?;
+        if !wanted {
+            return None;
+        }
+        let asked = names
+            .people
+            .name(names.with, entry, &from.id, &names.context);
+        asked.await
     }
 
     fn way(&self) -> Option<Way<'_>> {

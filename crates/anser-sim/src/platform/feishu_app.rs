@@ -37,6 +37,8 @@ pub(super) const TALKS: [&str; 2] = [
     "oc_sim0000000000000000000000000001",
     "oc_p2p0000000000000000000000000001",
 ];
+/// Where people are looked up, by their open_id.
+const USERS: &str = "/open-apis/contact/v3/users/";
 /// Where images and files are sent to.
 const IMAGES: &str = "/open-apis/im/v1/images";
 const FILES: &str = "/open-apis/im/v1/files";
@@ -100,7 +102,7 @@ impl Apps {
         if call.path == lines::ADDRESS {
             return Ok(self.lines.address(call, desk));
         }
-        let known = [MESSAGES, IMAGES, FILES, BOT]
+        let known = [MESSAGES, IMAGES, FILES, BOT, USERS]
             .iter()
             .any(|api| call.path.starts_with(api));
         if !known {
@@ -109,6 +111,9 @@ impl Apps {
         let app = self.authorized(call)?;
         if call.path == BOT {
             return Ok(Verdict::Answered(Answer::json(200, &about(&app))));
+        }
+        if let Some(id) = call.path.strip_prefix(USERS) {
+            return self.messages.person(id);
         }
         if let Some(rest) = call.path.strip_prefix(IMAGES) {
             return media::images(call, desk, &app, rest);

@@ -256,14 +256,18 @@ async fn what_people_write_is_in_every_chat_with_their_names_and_answers_stand_w
     let first = feishu.say("from Feishu <&>", None);
     for side in [slack, telegram] {
         let copy = side.copy("from Feishu <&>").await;
-        assert!(copy.text.contains("(Feishu): "), "{}", copy.text);
+        assert!(copy.text.starts_with("Ann (Feishu): "), "{}", copy.text);
         assert_eq!(answered(&copy), Value::Null);
     }
     // Somebody answers the copy on Slack, and somebody that answer's copy on Telegram.
     let below = slack.copy("from Feishu <&>").await.id.unwrap();
     slack.say("an answer", Some(&below));
     let on_feishu = feishu.copy("an answer").await;
-    assert!(on_feishu.text.contains("(Slack): "), "{}", on_feishu.text);
+    assert!(
+        on_feishu.text.starts_with("Ann (Slack): "),
+        "{}",
+        on_feishu.text
+    );
     let on_telegram = telegram.copy("an answer").await;
     let root = telegram.copy("from Feishu <&>").await.id;
     assert_eq!(answered(&on_telegram), json!(root));
@@ -306,7 +310,7 @@ async fn edits_and_recalls_go_where_the_message_went() {
     slack.amend(&id, Some("a second try"));
     for (side, id) in &copies {
         stage.sides[*side]
-            .changed(id.as_ref(), "(Slack): a second try")
+            .changed(id.as_ref(), "Ann (Slack): a second try")
             .await;
     }
     slack.amend(&id, None);

@@ -22,6 +22,7 @@ fn message(code: &str) -> Option<&'static str> {
     Some(match code {
         "10003" => "invalid param",
         "10014" => "app secret invalid",
+        "41050" => "no user authority error",
         "99991400" => "request trigger frequency limit",
         "99991661" => "Missing access token for authorization",
         "99991663" | "99991664" | "99991668" | "99991677" => {

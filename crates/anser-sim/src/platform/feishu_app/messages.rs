@@ -57,6 +57,8 @@ pub(super) struct Messages {
     /// Keys with the numbers of their messages, and in the order in which they came.
     keys: HashMap<String, u64>,
     keys_by_age: VecDeque<(Timestamp, String)>,
+    /// The names of those who wrote, by their ids.
+    people: BTreeMap<String, String>,
 }
 
 /// A message that exists.

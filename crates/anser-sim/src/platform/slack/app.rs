@@ -18,7 +18,7 @@ use crate::limit::Counted;
 
 /// The methods, each with its weight in the window of 100 a minute: 1 for tier 4, 2 for tier 3. Messages have windows of
 /// their own.
-const METHODS: [(&str, usize); 9] = [
+const METHODS: [(&str, usize); 10] = [
     ("auth.test", 1),
     ("chat.postMessage", 0),
     ("chat.update", 2),
@@ -28,6 +28,7 @@ const METHODS: [(&str, usize); 9] = [
     ("files.completeUploadExternal", 1),
     ("files.info", 1),
     ("files.delete", 2),
+    ("users.info", 1),
 ];
 /// What there is of all apps.
 #[derive(Default)]
@@ -66,6 +67,7 @@ impl Apps {
             "files.getUploadURLExternal" => self.files.announce(&request, desk),
             "files.completeUploadExternal" => self.complete(request, desk),
             "files.info" => self.files.info(&request),
+            "users.info" => self.messages.person(&request),
             _ => self.delete_file(&request),
         }
     }

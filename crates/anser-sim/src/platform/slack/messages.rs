@@ -32,6 +32,8 @@ pub(super) struct Messages {
     bytes: usize,
     /// What people did to theirs, so far.
     amended: i64,
+    /// The names of those who wrote, by their ids.
+    people: BTreeMap<String, String>,
 }
 
 /// A message that exists.

@@ -1,15 +1,30 @@
-//! What people do to what they wrote: they take it back, and the event `im.message.recalled_v1` tells of it. The open platform's
+//! What people are called, and what they do to what they wrote: they take it back, and the event `im.message.recalled_v1` tells of it. The open platform's
 //! list of events has none for edits. From its reference of the event.
 
 use anser_core::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::super::{Amendment, Gone};
+use super::super::super::{Amendment, Answer, Breach, Gone, Refusal, Verdict};
+use super::super::codes::refuse;
 use super::heard::TENANT;
 use super::{Messages, PERSON};
 use crate::emit::{Amended, Unsaid};
 
+/// The code of a person whom the app may not see.
+const UNSEEN: &str = "41050";
+
 impl Messages {
+    /// A person of the directory: those who wrote are in it.
+    pub(in super::super) fn person(&self, id: &str) -> Result<Verdict, Box<Refusal>> {
+        let name = self
+            .people
+            .get(id)
+            .ok_or_else(|| refuse(UNSEEN, Breach::Content))?;
+        let user = json!({"open_id": id, "union_id": id.replacen("ou_", "on_", 1), "name": name, "en_name": ""});
+        let body = json!({"code": 0, "msg": "success", "data": {"user": user}});
+        Ok(Verdict::Answered(Answer::json(200, &body)))
+    }
+
     /// Takes what a person does to a message of theirs; `app` is told.
     pub(in super::super) fn amend(
         &mut self,

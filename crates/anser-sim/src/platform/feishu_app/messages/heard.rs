@@ -51,6 +51,7 @@ impl Messages {
         let millis = u64::try_from(now.millis()).unwrap_or(0);
         let message = millis << TIME_SHIFT | desk.number & ((1 << TIME_SHIFT) - 1);
         let from = open_id(&said.name);
+        self.people.insert(from.clone(), said.name.clone());
         let (kind, content, uploads) = match &said.file {
             None => ("text", json!({"text": said.text}), Vec::new()),
             Some(_) if !said.text.is_empty() => {

@@ -1,16 +1,27 @@
-//! What people do to what they wrote: the events `message_changed` and `message_deleted`. From the reference of the Events API.
+//! What people are called, and what they do to what they wrote: the events `message_changed` and `message_deleted`. From the references of
+//! the Web API and the Events API.
 
 use anser_core::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::super::{Amendment, Change, Desk, Gone};
+use super::super::super::{Amendment, Breach, Change, Desk, Gone, Refusal, Verdict};
 use super::super::events::OLD_TOKEN;
-use super::super::request::{APP_ID, BOT_USER, TEAM, place};
+use super::super::request::{APP_ID, BOT_USER, Request, TEAM, done, place, refuse};
 use super::heard::written;
 use super::{Messages, micros, number, ts};
 use crate::emit::{Amended, Unsaid};
 
 impl Messages {
+    /// `users.info`, of those who wrote.
+    pub(in super::super) fn person(&self, request: &Request<'_>) -> Result<Verdict, Box<Refusal>> {
+        let id = request.required("user")?;
+        let name = self.people.get(id);
+        let name = name.ok_or_else(|| refuse("user_not_found", Breach::Content))?;
+        let user = json!({"id": id, "team_id": TEAM, "name": name.to_lowercase(), "real_name": name, "deleted": false,
+            "profile": {"real_name": name, "display_name": name}, "is_bot": false});
+        Ok(done(&json!({"user": user})))
+    }
+
     /// Takes what a person does to a message of theirs.
     pub(in super::super) fn amend(
         &mut self,

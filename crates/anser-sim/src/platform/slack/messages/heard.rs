@@ -44,6 +44,7 @@ impl Messages {
             true => place.id.replacen('D', "U", 1),
             false => format!("U{:010X}", person(&said.name) >> 8),
         };
+        self.people.insert(user.clone(), said.name.clone());
         let mut shown = json!({"type": "message", "user": user, "ts": ts(known), "text": written(&said.text),
             "team": TEAM});
         if let Some(thread) = thread.transpose()? {
