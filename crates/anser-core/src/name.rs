@@ -251,6 +251,21 @@ pub const USER_PREFIX: &str = "user:";
 /// What an address of a room begins with.
 pub const ROOM_PREFIX: &str = "room:";
 
+/// What the name of a room's topic begins with.
+const ROOM_TOPIC_PREFIX: &str = "$room.";
+
+/// The address of the room of that name.
+#[must_use]
+pub fn room_address(name: &str) -> String {
+    format!("{ROOM_PREFIX}{name}")
+}
+
+/// The system topic that the messages of the room of that name are on.
+#[must_use]
+pub fn room_topic(name: &str) -> String {
+    format!("{ROOM_TOPIC_PREFIX}{name}")
+}
+
 /// The address of the queue of that name.
 #[must_use]
 pub fn queue_address(name: &str) -> String {

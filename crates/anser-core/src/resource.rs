@@ -4,6 +4,7 @@
 mod bridge;
 mod issuer;
 mod robot;
+mod room;
 mod trigger;
 
 use schemars::JsonSchema;
@@ -20,6 +21,7 @@ pub use issuer::{
     TOKEN_LIFETIME_DEFAULT, TOKEN_LIFETIME_MAX,
 };
 pub use robot::{ROBOT_ADDRESSES_MAX, ROBOT_DIALECTS_MAX, ROBOT_SECRET_BYTES_MAX, RobotSpec};
+pub use room::{ROOM_MEMBERS_MAX, ROOM_NAME_BYTES_MAX, RoomSpec};
 
 pub use trigger::{TRIGGER_BATCH_MAX, TRIGGER_WAIT_MAX, TriggerSpec};
 

@@ -20,6 +20,8 @@ mod publish;
 mod queue;
 mod resource;
 mod robot;
+mod room;
+mod session;
 mod subscription;
 mod system;
 mod topic;
@@ -43,6 +45,8 @@ pub(crate) fn routes() -> Vec<Route> {
         lease::routes(),
         robot::routes(),
         issuer::routes(),
+        room::routes(),
+        session::routes(),
         event_type::routes(),
         key::routes(),
         system::routes(),

@@ -8,7 +8,7 @@ mod tests;
 
 use anser_core::id::ResourceId;
 use anser_core::message::{Sender, SenderKind};
-use anser_core::name::{QUEUE_PREFIX, UserId, queue_address};
+use anser_core::name::{QUEUE_PREFIX, ROOM_PREFIX, USER_PREFIX, UserId, queue_address};
 use anser_core::random::Random;
 use anser_core::resource::Scope;
 use anser_core::{Problem, ProblemKind};
@@ -188,7 +188,8 @@ impl Principal {
         let Some(patterns) = &self.targets else {
             return self.topics.is_none();
         };
-        let name = if address.starts_with(QUEUE_PREFIX) {
+        let mut named = [QUEUE_PREFIX, ROOM_PREFIX].iter();
+        let name = if named.any(|prefix| address.starts_with(prefix)) {
             address.len()
         } else {
             address.find(['/', ':']).unwrap_or(address.len())
@@ -198,7 +199,13 @@ impl Principal {
                 .iter()
                 .any(|pattern| glob::matches(pattern, text, name))
         };
-        covered(address) || name == address.len() && covered(&format!("{address}/"))
+        // Who may write to a user may write to one of the user's sessions.
+        let session = address
+            .strip_prefix(USER_PREFIX)
+            .and(address.split_once('/'));
+        covered(address)
+            || session.is_some_and(|(user, _)| covered(user))
+            || name == address.len() && covered(&format!("{address}/"))
     }
 }
 

@@ -23,7 +23,7 @@ use anser_core::id::ResourceId;
 use anser_core::name::fold;
 use anser_core::resource::{
     ChannelSpec, EventTypeSpec, IssuerSpec, KeySpec, Ordering, QueueSpec, Rate, RobotSpec,
-    SubscriptionSpec, TopicSpec,
+    RoomSpec, SubscriptionSpec, TopicSpec,
 };
 use anser_core::retry::RetrySchedule;
 use anser_core::store::DeliveryRow;
@@ -234,6 +234,16 @@ pub struct Issuer {
     pub(crate) verifier: Verifier,
 }
 
+/// A room in force.
+pub struct Room {
+    /// Name and numbers.
+    pub meta: Meta,
+    /// As configured.
+    pub spec: RoomSpec,
+    /// The topic that its messages are on.
+    pub topic: ResourceId,
+}
+
 /// An event type in force.
 pub struct EventType {
     /// Name and numbers.
@@ -269,6 +279,8 @@ pub struct Snapshot {
     pub event_types: HashMap<String, Arc<EventType>>,
     /// By folded name.
     pub robots: HashMap<String, Arc<Robot>>,
+    /// By folded name.
+    pub rooms: HashMap<String, Arc<Room>>,
     /// By SHA-256 of the token.
     pub robots_by_token: HashMap<[u8; 32], Arc<Robot>>,
     /// By folded name.
@@ -337,6 +349,12 @@ impl Snapshot {
     #[must_use]
     pub fn event_type(&self, name: &str) -> Option<&Arc<EventType>> {
         self.event_types.get(&fold(name))
+    }
+
+    /// The room of that name, whatever its case.
+    #[must_use]
+    pub fn room(&self, name: &str) -> Option<&Arc<Room>> {
+        self.rooms.get(&fold(name))
     }
 
     /// The robot of that name, whatever its case.

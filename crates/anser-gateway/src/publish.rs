@@ -10,6 +10,7 @@ mod prepare;
 mod refer;
 mod reply;
 mod room;
+mod rooms;
 mod route;
 mod schema;
 mod system;
@@ -170,6 +171,10 @@ impl Gateway {
             .topic(TOPIC_DIRECT)
             .ok_or_else(|| not_found(TOPIC_DIRECT))?;
         let items = self.addressed(principal, items).await;
+        if items.iter().flatten().any(rooms::is_for_room) {
+            let published = self.publish_to_rooms(&snapshot, principal, items, &options);
+            return Box::pin(published).await;
+        }
         let request = Request {
             snapshot: &snapshot,
             topic,

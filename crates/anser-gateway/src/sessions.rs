@@ -8,12 +8,15 @@ mod identity;
 mod keeper;
 mod open;
 mod operate;
+mod operators;
 mod plan;
 mod presence;
 mod question;
 mod recall;
 mod renewal;
+mod room;
 mod session;
+mod transient;
 
 #[cfg(test)]
 mod tests;
@@ -33,9 +36,10 @@ pub(crate) use hub::{Commit, Sessions};
 pub(crate) use plan::Fresh;
 
 pub use identity::{Allowed, Identity, Rights};
+pub use operators::{SessionQuery, UserView};
 pub use plan::{
-    ANSWER_WITHIN, CONTACTS_MAX, GRACE, QUESTIONS_MAX, ROSTER_MAX, STALL_MAX, UNSENT_BYTES_MAX,
-    WINDOW_BYTES, WINDOW_MESSAGES,
+    ANSWER_WITHIN, CONTACTS_MAX, GRACE, QUESTIONS_MAX, ROOM_NEWS_MAX, ROSTER_MAX, STALL_MAX,
+    UNSENT_BYTES_MAX, WINDOW_BYTES, WINDOW_MESSAGES,
 };
 pub use session::{Events, Session};
 

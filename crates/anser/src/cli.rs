@@ -4,8 +4,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::client::{
     Api, BlobCommand, ChannelCommand, DeliveryCommand, IssuerCommand, KeyCommand, MessageCommand,
-    PublishArguments, QueueCommand, Remote, RobotCommand, SendArguments, SubscriptionCommand,
-    TailArguments, TokenCommand, TopicCommand,
+    PublishArguments, QueueCommand, Remote, RobotCommand, RoomCommand, SendArguments,
+    SessionCommand, SubscriptionCommand, TailArguments, TokenCommand, TopicCommand,
 };
 use crate::demo::DemoArguments;
 use crate::exit::{EXIT_CODES, Failure};
@@ -83,6 +83,12 @@ enum Ask {
     /// Issuers: applications whose signed tokens open live sessions of their users.
     #[command(subcommand)]
     Issuer(IssuerCommand),
+    /// Rooms: what is sent to one goes to every live session in it.
+    #[command(subcommand)]
+    Room(RoomCommand),
+    /// Live sessions: who is connected.
+    #[command(subcommand)]
+    Session(SessionCommand),
     /// Tokens of live clients, signed for trying.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -148,6 +154,8 @@ impl Ask {
             Self::Blob(command) => command.run(api, output).await,
             Self::Robot(command) => command.run(api, output).await,
             Self::Issuer(command) => command.run(api, output).await,
+            Self::Room(command) => command.run(api, output).await,
+            Self::Session(command) => command.run(api, output).await,
             Self::Token(command) => command.run(api, output).await,
             Self::Key(command) => command.run(api, output).await,
             Self::Message(command) => command.run(api, output).await,

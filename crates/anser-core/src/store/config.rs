@@ -28,11 +28,13 @@ pub enum ConfigKind {
     Issuer,
     /// Who may see whose presence, by `WATCHER/WATCHED`.
     Watch,
+    /// Rooms.
+    Room,
 }
 
 impl ConfigKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Topic,
         Self::Channel,
         Self::Subscription,
@@ -43,6 +45,7 @@ impl ConfigKind {
         Self::Robot,
         Self::Issuer,
         Self::Watch,
+        Self::Room,
     ];
 
     /// The name it is stored under.
@@ -59,6 +62,7 @@ impl ConfigKind {
             Self::Robot => "robot",
             Self::Issuer => "issuer",
             Self::Watch => "watch",
+            Self::Room => "room",
         }
     }
 }

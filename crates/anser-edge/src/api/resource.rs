@@ -6,7 +6,8 @@ use std::marker::PhantomData;
 
 use anser_core::Problem;
 use anser_core::resource::{
-    ChannelSpec, EventTypeSpec, IssuerSpec, QueueSpec, RobotSpec, SubscriptionSpec, TopicSpec,
+    ChannelSpec, EventTypeSpec, IssuerSpec, QueueSpec, RobotSpec, RoomSpec, SubscriptionSpec,
+    TopicSpec,
 };
 use anser_gateway::admin::{ListQuery, Put};
 use anser_gateway::look::Page;
@@ -141,6 +142,9 @@ impl Grammar for ChannelSpec {}
 impl Grammar for QueueSpec {}
 impl Grammar for RobotSpec {}
 impl Grammar for IssuerSpec {}
+impl Grammar for RoomSpec {
+    const NAME: &'static str = "^[A-Za-z][A-Za-z0-9._-]{0,99}$";
+}
 impl Grammar for SubscriptionSpec {}
 impl Grammar for EventTypeSpec {
     const NAME: &'static str = "^[A-Za-z0-9_.-]{1,128}$";

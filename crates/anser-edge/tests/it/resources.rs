@@ -404,7 +404,17 @@ async fn lists_go_on_where_they_stopped() {
     }
     assert_eq!(
         names,
-        ["$dead", "$direct", "$ops", "t0", "t1", "t2", "t3", "t4"]
+        [
+            "$dead",
+            "$direct",
+            "$ops",
+            "$presence",
+            "t0",
+            "t1",
+            "t2",
+            "t3",
+            "t4"
+        ]
     );
     for (query, code) in [
         ("limit=0", "out_of_range"),

@@ -65,6 +65,7 @@ impl Gateway {
         let next = Arc::new(next);
         let before = self.config.swap(Arc::clone(&next));
         self.sessions.revoke(&before, &next);
+        self.sessions.rooms_changed(&before, &next);
         self.dispatch.config_changed();
         self.leasing.configured();
         self.connections.configured();

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use anser_core::Timestamp;
 use anser_core::id::ResourceId;
 use anser_core::resource::{
-    ChannelSpec, EventTypeSpec, IssuerSpec, QueueSpec, RobotSpec, Scope, SubscriptionSpec,
-    TopicSpec,
+    ChannelSpec, EventTypeSpec, IssuerSpec, QueueSpec, RobotSpec, RoomSpec, Scope,
+    SubscriptionSpec, TopicSpec,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::config::{
-    ChannelEntry, EventType, Issuer, Key, Meta, QueueEntry, Robot, Subscription, Topic,
+    ChannelEntry, EventType, Issuer, Key, Meta, QueueEntry, Robot, Room, Subscription, Topic,
 };
 use crate::secrets::{MASK, mask};
 
@@ -52,6 +52,8 @@ pub type TopicView = ResourceView<TopicSpec>;
 
 /// An event type as users see it.
 pub type EventTypeView = ResourceView<EventTypeSpec>;
+/// A room as users see it.
+pub type RoomView = ResourceView<RoomSpec>;
 
 /// An issuer as users see it: its secret is masked, unless the gateway made it just now.
 pub type IssuerView = ResourceView<IssuerSpec>;
@@ -195,6 +197,10 @@ pub struct Put<V> {
 
 pub(super) fn topic(topic: &Topic) -> TopicView {
     ResourceView::new(&topic.meta, topic.spec.clone())
+}
+
+pub(super) fn room(room: &Room) -> RoomView {
+    ResourceView::new(&room.meta, room.spec.clone())
 }
 
 pub(super) fn event_type(event_type: &EventType) -> EventTypeView {

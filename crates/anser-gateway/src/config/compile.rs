@@ -6,8 +6,9 @@ use std::sync::Arc;
 use anser_core::channel::{ChannelKind, Manifest};
 use anser_core::filter::Filter;
 use anser_core::id::ResourceId;
+use anser_core::name::room_topic;
 use anser_core::resource::{
-    ChannelSpec, EventTypeSpec, IssuerSpec, KeySpec, Ordering, QueueSpec, RobotSpec,
+    ChannelSpec, EventTypeSpec, IssuerSpec, KeySpec, Ordering, QueueSpec, RobotSpec, RoomSpec,
     SubscriptionSpec, TopicSpec,
 };
 use anser_core::retry::RetrySchedule;
@@ -19,7 +20,7 @@ use super::held::Held;
 use super::schema::compile_schema;
 use super::{
     Bridge, ChannelEntry, CmqKey, Destination, EndpointState, EventType, Issuer, Key, Meta,
-    QueueEntry, Robot, Snapshot, Subscription, Topic,
+    QueueEntry, Robot, Room, Snapshot, Subscription, Topic,
 };
 use crate::secrets::{Sealer, parse_hex};
 use crate::tokens::Verifier;
@@ -291,6 +292,19 @@ pub(super) fn issuer(row: &ConfigRow, sealer: &Sealer) -> Result<Issuer, LoadErr
         meta,
         spec,
         verifier,
+    })
+}
+
+/// A room. Its topic must be in `snapshot`.
+pub(super) fn room(row: &ConfigRow, snapshot: &Snapshot) -> Result<Room, LoadError> {
+    let envelope: Envelope<RoomSpec> = read(row)?;
+    let topic = snapshot
+        .topic(&room_topic(&envelope.name))
+        .ok_or_else(|| LoadError::damaged(row, "its topic is not there"))?;
+    Ok(Room {
+        meta: meta(row, &envelope),
+        topic: topic.meta.id,
+        spec: envelope.spec,
     })
 }
 

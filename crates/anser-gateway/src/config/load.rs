@@ -169,6 +169,10 @@ impl Snapshot {
             }
             // The sessions' to hold.
             ConfigKind::Watch => {}
+            ConfigKind::Room => {
+                let room = compile::room(row, self)?;
+                self.rooms.insert(fold(&room.meta.name), Arc::new(room));
+            }
             ConfigKind::EventType => {
                 let event_type = compile::event_type(row)?;
                 self.event_types
@@ -297,6 +301,9 @@ impl Snapshot {
             ConfigKind::EventType => {
                 self.event_types.remove(key);
             }
+            ConfigKind::Room => {
+                self.rooms.remove(key);
+            }
             // It goes with its channel; it is the sessions' to hold.
             ConfigKind::Endpoint | ConfigKind::Watch => {}
         }
@@ -342,6 +349,7 @@ const fn order(kind: ConfigKind) -> u8 {
         ConfigKind::Robot => 7,
         ConfigKind::Issuer => 8,
         ConfigKind::Watch => 9,
+        ConfigKind::Room => 10,
     }
 }
 

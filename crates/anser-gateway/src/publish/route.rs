@@ -12,6 +12,7 @@ use anser_core::resource::{Ordering, QueueOrdering};
 use anser_core::store::NewDelivery;
 use anser_core::{Message, Problem, ProblemKind, Timestamp};
 
+use super::rooms;
 use crate::auth::Principal;
 use crate::bridge::{self, Taken};
 use crate::config::{Bridge, ChannelEntry, Destination, QueueEntry, Snapshot, Topic};
@@ -31,6 +32,7 @@ enum Resolved<'a> {
     Channel(&'a ChannelEntry, Option<String>),
     Queue(&'a QueueEntry),
     User(UserId, Option<String>),
+    Room,
 }
 
 impl Times {
@@ -195,12 +197,13 @@ fn direct(
     // The place of each user's delivery.
     let mut users: HashMap<ResourceId, usize> = HashMap::new();
     for (i, text) in header.to.iter().enumerate() {
-        let (channel, target) = match resolve(snapshot, principal, i, text)? {
+        let (channel, target) = match resolve(snapshot, principal, &header.topic, (i, text))? {
             Resolved::User(user, resource) => {
                 let address = (&user, resource);
                 mail(address, header, times, budget, &mut users, routed)?;
                 continue;
             }
+            Resolved::Room => continue,
             Resolved::Channel(channel, target) => (channel, target),
             Resolved::Queue(queue) => {
                 if seen.insert((queue.meta.id, None)) {
@@ -275,8 +278,8 @@ fn mail(
 fn resolve<'a>(
     snapshot: &'a Snapshot,
     principal: &Principal,
-    place: usize,
-    text: &str,
+    topic: &str,
+    (place, text): (usize, &str),
 ) -> Result<Resolved<'a>, Problem> {
     let field = || format!("header.to[{place}]");
     let address = Address::parse(&field(), text)?;
@@ -298,7 +301,9 @@ fn resolve<'a>(
             None => Err(unknown("unknown_queue", "queue", &name)),
         },
         Address::User { id, resource } => Ok(Resolved::User(id, resource)),
-        Address::Room(_) => Err(Problem::not_available(field(), "an address of this form")),
+        // It is on the topic of the room by now: that is all.
+        Address::Room(name) if rooms::is_on_topic_of(topic, &name) => Ok(Resolved::Room),
+        Address::Room(_) => Err(rooms::room_alone(&field())),
     }
 }
 

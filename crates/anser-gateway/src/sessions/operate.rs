@@ -21,7 +21,8 @@ impl Session {
             Operation::Publish(publication) => self.publish(*publication).await,
             Operation::Subscribe(subscribe) => self.subscribe(subscribe),
             Operation::Unsubscribe(stream) => {
-                let read = sessions.change(|state, _| state.plan.stop_following(number, &stream));
+                let read =
+                    sessions.change(|state, now| state.plan.stop_following(number, &stream, now));
                 if read {
                     Ok(Answer::Done {})
                 } else {
@@ -51,7 +52,8 @@ impl Session {
         let after = subscribe.after.map(|after| after.num);
         let sessions = &self.gateway.sessions;
         let named = stream.clone();
-        let followed = sessions.change(|state, _| state.plan.follow(number, topic, named, after));
+        let followed =
+            sessions.change(|state, now| state.plan.follow(number, topic, named, after, now));
         match followed {
             Ok(at) => Ok(Answer::Subscribed {
                 stream,
@@ -78,7 +80,10 @@ impl Session {
                 })?;
                 Ok((topic.meta.id, Stream::Topic(topic.meta.name.clone())))
             }
-            Stream::Room(_) => Err(Problem::not_available("room", "a room")),
+            Stream::Room(name) => {
+                let room = self.room(&snapshot, name)?;
+                Ok((room.topic, Stream::Room(room.meta.name.clone())))
+            }
             Stream::Mailbox => Err(Problem::invalid(
                 "invalid_field",
                 "topic",
@@ -88,20 +93,28 @@ impl Session {
     }
 
     async fn publish(&self, publication: Publication) -> Result<Answer, Problem> {
-        if publication.transient {
-            return Err(Problem::not_available("transient", "a transient message"));
-        }
-        let identity = &self.facts.identity;
         let mut item = publication.message;
-        if let Some(user) = &identity.user {
+        if let Some(user) = &self.facts.identity.user {
             converse(&mut item, user);
         }
-        let (principal, options) = (identity.principal(), PublishOptions::default());
-        let items = vec![Ok(item)];
+        let principal = self.publisher(&item);
         let gateway = &self.gateway;
+        if publication.transient {
+            let (topic, own) = (publication.topic.as_deref(), self.facts.id.number);
+            let (id, matched) = gateway.transmit(&principal, topic, item, Some(own))?;
+            return Ok(Answer::Published {
+                id,
+                topic: None,
+                seq: None,
+                matched,
+                duplicate: false,
+                durable: false,
+            });
+        }
+        let (items, options) = (vec![Ok(item)], PublishOptions::default());
         let results = match publication.topic {
-            Some(topic) => gateway.publish(principal, &topic, items, options).await,
-            None => gateway.publish_direct(principal, items, options).await,
+            Some(topic) => gateway.publish(&principal, &topic, items, options).await,
+            None => gateway.publish_direct(&principal, items, options).await,
         };
         let published = results?.pop().unwrap_or_else(|| {
             let detail = "the message was taken and not answered";

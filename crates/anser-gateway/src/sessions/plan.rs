@@ -37,6 +37,8 @@ use roster::Roster;
 use sequence::Sequence;
 
 pub(super) use following::NotFollowed;
+pub use following::ROOM_NEWS_MAX;
+pub(super) use following::Why;
 pub(super) use mailbox::Doubt;
 pub(super) use outbox::{Taken, Want};
 pub use outbox::{UNSENT_BYTES_MAX, WINDOW_BYTES, WINDOW_MESSAGES};
@@ -376,7 +378,7 @@ impl Plan {
         let haunting = reason.is_ungraceful() && live.begun;
         let (resource, said) = (live.resource.clone(), live.presence.clone());
         for sub in subs {
-            self.unfollow(number, sub.topic);
+            self.unfollow(number, sub.topic, now);
         }
         for watched in watches {
             self.unwatch(number, &watched);
@@ -430,6 +432,19 @@ impl Plan {
     /// The store knows how it stands between the two; `None`: not at all.
     pub(super) fn set_edge(&mut self, watcher: &UserId, watched: &UserId, edge: Option<Edge>) {
         self.roster.set(watcher, watched, edge);
+    }
+
+    /// The sessions of a user that have begun, or the one of that resource.
+    pub(super) fn begun_of(&self, user: &str, resource: Option<&str>) -> Vec<u64> {
+        let begun = |number: &u64| {
+            let live = self.sessions.get(number);
+            live.is_some_and(|live| {
+                live.begun && resource.is_none_or(|only| *live.resource == *only)
+            })
+        };
+        let mut sessions = self.sessions_of(user);
+        sessions.retain(begun);
+        sessions
     }
 
     /// When the time is to be told next.

@@ -3,6 +3,7 @@
 mod mail;
 mod presence;
 mod questions;
+mod rooms;
 mod streams;
 
 use std::time::Duration;

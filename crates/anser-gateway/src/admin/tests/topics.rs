@@ -158,7 +158,7 @@ async fn names_are_checked_and_the_systems_are_kept() {
         .iter()
         .map(|topic| topic.name.as_str())
         .collect();
-    assert_eq!(names, ["$dead", "$direct", "$ops"]);
+    assert_eq!(names, ["$dead", "$direct", "$ops", "$presence"]);
     for name in names {
         let gateway = &setup.gateway;
         let put = gateway
@@ -232,7 +232,10 @@ async fn lists_come_in_pages_and_show_what_the_key_covers() {
             break;
         }
     }
-    assert_eq!(names, ["$dead", "$direct", "$ops", "A", "b", "c", "d"]);
+    assert_eq!(
+        names,
+        ["$dead", "$direct", "$ops", "$presence", "A", "b", "c", "d"]
+    );
     for query in [
         ListQuery {
             limit: 0,

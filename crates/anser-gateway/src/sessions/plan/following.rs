@@ -5,12 +5,17 @@ use std::sync::Arc;
 
 use anser_core::Timestamp;
 use anser_core::id::{Num, ResourceId};
-use anser_core::live::{Event, Offset, Stream};
+use anser_core::live::{Event, IbEvent, Offset, Stream};
 use anser_core::store::MessageRow;
+
+use serde_json::json;
 
 use super::outbox::Source;
 use super::telling::{Told, given, message};
 use super::{Effect, Plan};
+
+/// Sessions in a room beyond which its comings and goings are not told: each would be told to all.
+pub const ROOM_NEWS_MAX: usize = 200;
 
 /// A stream that a session reads.
 #[derive(Debug)]
@@ -53,6 +58,15 @@ pub(in crate::sessions) enum NotFollowed {
     TooMany,
 }
 
+/// Why a session does not read a stream any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sessions) enum Why {
+    /// It was deleted.
+    Gone,
+    /// The session may not any more.
+    NotAllowed,
+}
+
 impl Plan {
     /// A session reads a topic, which is the topic of a room when `stream` is one; answers behind what. A stream that it
     /// reads already goes on from there.
@@ -62,6 +76,7 @@ impl Plan {
         topic: ResourceId,
         stream: Stream,
         after: Option<Num>,
+        now: Timestamp,
     ) -> Result<Num, NotFollowed> {
         // What was committed before may have been told of to nobody, as nobody was there.
         let known = self.sequence.known();
@@ -92,11 +107,17 @@ impl Plan {
         });
         followed.readers.push(number);
         self.effects.push(Effect::Wake(number));
+        self.came(number, topic, now);
         Ok(at)
     }
 
     /// A session reads a stream no more; answers whether it did.
-    pub(in crate::sessions) fn stop_following(&mut self, number: u64, stream: &Stream) -> bool {
+    pub(in crate::sessions) fn stop_following(
+        &mut self,
+        number: u64,
+        stream: &Stream,
+        now: Timestamp,
+    ) -> bool {
         let Some(live) = self.sessions.get_mut(&number) else {
             return false;
         };
@@ -105,18 +126,89 @@ impl Plan {
         };
         let topic = live.subs.remove(place).topic;
         live.outbox.give_up(Source::Topic(topic));
-        self.unfollow(number, topic);
+        self.unfollow(number, topic, now);
         self.effects.push(Effect::Wake(number));
         true
     }
 
-    pub(super) fn unfollow(&mut self, number: u64, topic: ResourceId) {
-        if let Some(followed) = self.followed.get_mut(&topic) {
-            followed.readers.retain(|reader| *reader != number);
-            if followed.readers.is_empty() {
-                self.followed.remove(&topic);
-            }
+    /// A session may not read a stream any more, and is told why.
+    pub(in crate::sessions) fn put_out(
+        &mut self,
+        number: u64,
+        topic: ResourceId,
+        why: Why,
+        now: Timestamp,
+    ) {
+        let sub = self
+            .sessions
+            .get(&number)
+            .and_then(|live| live.subs.iter().find(|sub| sub.topic == topic));
+        let Some(stream) = sub.map(|sub| sub.stream.clone()) else {
+            return;
+        };
+        self.stop_following(number, &stream, now);
+        let why = match why {
+            Why::Gone => "gone",
+            Why::NotAllowed => "not_allowed",
+        };
+        let event = news("unsubscribed", json!({"stream": stream, "reason": why}));
+        self.push(number, event, now);
+    }
+
+    pub(super) fn unfollow(&mut self, number: u64, topic: ResourceId, now: Timestamp) {
+        let Some(followed) = self.followed.get_mut(&topic) else {
+            return;
+        };
+        followed.readers.retain(|reader| *reader != number);
+        let (stream, readers) = (followed.stream.clone(), followed.readers.clone());
+        if readers.is_empty() {
+            self.followed.remove(&topic);
+        } else if let Stream::Room(room) = stream {
+            self.tell_room(&room, "room.left", number, &readers, now);
         }
+    }
+
+    /// A session reads a stream: in a room the others are told, and it is told who they are.
+    fn came(&mut self, number: u64, topic: ResourceId, now: Timestamp) {
+        let Some(followed) = self.followed.get(&topic) else {
+            return;
+        };
+        let Stream::Room(room) = followed.stream.clone() else {
+            return;
+        };
+        let readers = followed.readers.clone();
+        if readers.len() > ROOM_NEWS_MAX {
+            return;
+        }
+        let there: Vec<serde_json::Value> = readers
+            .iter()
+            .filter_map(|reader| self.who(*reader))
+            .collect();
+        let data = json!({"room": room, "there": there});
+        self.push(number, news("room.joined.self", data), now);
+        let others: Vec<u64> = readers
+            .into_iter()
+            .filter(|reader| *reader != number)
+            .collect();
+        self.tell_room(&room, "room.joined", number, &others, now);
+    }
+
+    fn tell_room(&mut self, room: &str, kind: &str, number: u64, to: &[u64], now: Timestamp) {
+        if to.len() > ROOM_NEWS_MAX {
+            return;
+        }
+        let Some(who) = self.who(number) else {
+            return;
+        };
+        let event = news(kind, json!({"room": room, "who": who}));
+        for reader in to {
+            self.push(*reader, event.clone(), now);
+        }
+    }
+
+    fn who(&self, number: u64) -> Option<serde_json::Value> {
+        let live = self.sessions.get(&number)?;
+        Some(json!({"user": live.user, "resource": live.resource}))
     }
 
     /// Whether anybody reads the topic.
@@ -128,13 +220,6 @@ impl Plan {
     pub(in crate::sessions) fn readers(&self, topic: ResourceId) -> Vec<u64> {
         let followed = self.followed.get(&topic);
         followed.map_or_else(Vec::new, |followed| followed.readers.clone())
-    }
-
-    /// What a session reads.
-    pub(in crate::sessions) fn streams(&self, number: u64) -> Vec<Stream> {
-        let live = self.sessions.get(&number);
-        let subs = live.into_iter().flat_map(|live| &live.subs);
-        subs.map(|sub| sub.stream.clone()).collect()
     }
 
     /// A message of a topic, to those who have read all before it.
@@ -211,6 +296,13 @@ impl Plan {
             .map_or(Num(0), |followed| followed.last);
         sub.live = all && last <= sub.at;
     }
+}
+
+fn news(kind: &str, data: serde_json::Value) -> Event {
+    Event::Ib(Arc::new(IbEvent {
+        kind: kind.to_owned(),
+        data,
+    }))
 }
 
 /// Whether a message's own time is over.

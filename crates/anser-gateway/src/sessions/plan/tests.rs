@@ -185,9 +185,9 @@ fn a_topic_is_left_and_what_waits_of_it_is_not_sent() {
     assert!(
         world
             .plan
-            .stop_following(number, &Stream::Topic("NEWS".to_owned()))
+            .stop_following(number, &Stream::Topic("NEWS".to_owned()), START)
     );
-    assert!(!world.plan.stop_following(number, &stream));
+    assert!(!world.plan.stop_following(number, &stream, START));
     world.take_all(0);
     assert_eq!(world.received(0), 0);
     assert!(!world.plan.acknowledge(

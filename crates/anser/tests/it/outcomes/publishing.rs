@@ -255,7 +255,7 @@ async fn direct_addresses_need_no_subscription() {
         ),
         (
             json!({"header": {"to": ["room:dev"]}, "body": {"data": 1}}),
-            "not_available",
+            "unknown_room",
         ),
         (
             json!({"header": {"to": ["queue:q"]}, "body": {"data": 1}}),

@@ -226,7 +226,7 @@ impl World {
         let stream = Stream::Topic("news".to_owned());
         let at = self
             .plan
-            .follow(number, NEWS, stream, device.last_news)
+            .follow(number, NEWS, stream, device.last_news, self.now)
             .unwrap();
         if device.last_news.is_none() {
             device.last_news = Some(at);
