@@ -42,3 +42,54 @@ impl People for Opened {
         name.as_str().map(str::to_owned)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anser_core::channel::{Channel, ChannelKind as _, HttpResponse};
+    use http::{HeaderMap, StatusCode};
+    use serde_json::json;
+
+    use super::super::FeishuApp;
+    use super::*;
+    use crate::kit::testing::context;
+
+    fn told(channel: &dyn Channel, answer: &Value) -> Option<String> {
+        let response = HttpResponse {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: answer.to_string().into(),
+        };
+        channel.people().unwrap().name(&Ok(response))
+    }
+
+    #[test]
+    fn people_are_looked_up_by_the_kind_of_their_id() {
+        let settings = json!({"app_id": "cli_1", "app_secret": "s"});
+        let channel = FeishuApp.open(&settings).unwrap();
+        let people = channel.people().unwrap();
+        for (id, of_type) in [
+            ("ou_1", "open_id"),
+            ("on_1", "union_id"),
+            ("4f2", "user_id"),
+        ] {
+            let request = people.request(id, &context(0)).unwrap();
+            let url = format!(
+                "https://open.feishu.cn/open-apis/contact/v3/users/{id}?user_id_type={of_type}"
+            );
+            assert_eq!(request.url.as_str(), url);
+        }
+        for (answer, name) in [
+            (
+                json!({"code": 0, "data": {"user": {"name": "张三"}}}),
+                Some("张三"),
+            ),
+            (json!({"code": 0, "data": {"user": {}}}), None),
+            (
+                json!({"code": 41050, "msg": "no user authority error"}),
+                None,
+            ),
+        ] {
+            assert_eq!(told(&*channel, &answer).as_deref(), name, "{answer}");
+        }
+    }
+}

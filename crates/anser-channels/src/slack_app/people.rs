@@ -38,3 +38,49 @@ impl People for Opened {
         names.find(|name| !name.is_empty()).map(str::to_owned)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anser_core::channel::{Channel, ChannelKind as _, HttpResponse};
+    use http::header::AUTHORIZATION;
+    use http::{HeaderMap, StatusCode};
+    use serde_json::json;
+
+    use super::super::SlackApp;
+    use super::*;
+    use crate::kit::testing::context;
+
+    fn told(channel: &dyn Channel, answer: &Value) -> Option<String> {
+        let response = HttpResponse {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: answer.to_string().into(),
+        };
+        channel.people().unwrap().name(&Ok(response))
+    }
+
+    #[test]
+    fn people_are_called_as_they_chose_to_be() {
+        let settings = json!({"token": "xoxb-1-2-hidden", "channel": "C12345"});
+        let channel = SlackApp.open(&settings).unwrap();
+        let people = channel.people().unwrap();
+        let request = people.request("U0123", &context(0)).unwrap();
+        assert_eq!(request.method, Method::GET);
+        assert_eq!(
+            request.url.as_str(),
+            "https://slack.com/api/users.info?user=U0123"
+        );
+        assert_eq!(request.headers[AUTHORIZATION], "Bearer xoxb-1-2-hidden");
+        assert!(people.request("U1&x=1", &context(0)).is_err());
+        let user = |display: &str, real: &str| json!({"ok": true, "user": {"name": "ann", "real_name": real, "profile": {"display_name": display}}});
+        for (answer, name) in [
+            (user("Annie", "Ann Lee"), Some("Annie")),
+            (user("", "Ann Lee"), Some("Ann Lee")),
+            (user("", ""), Some("ann")),
+            (json!({"ok": false, "error": "missing_scope"}), None),
+            (json!("down"), None),
+        ] {
+            assert_eq!(told(&*channel, &answer).as_deref(), name, "{answer}");
+        }
+    }
+}
