@@ -19,10 +19,11 @@ const FOLDER: &str = "crates/anser/tests/external";
 const REQUIREMENTS: &str = "requirements.txt";
 /// Packages that hide each other when they are installed together: where each lies, by the variable that says so, and a
 /// file that is there when they are.
-const APART: [(&str, &str, &str); 3] = [
+const APART: [(&str, &str, &str); 4] = [
     ("ANSER_EXTERNAL_CMQ_QCLOUD", "cmq_qcloud.txt", CMQ),
     ("ANSER_EXTERNAL_CMQ_ABMN", "cmq_abmn.txt", CMQ),
     ("ANSER_EXTERNAL_SDKS", "sdks.txt", "lark_oapi/client.py"),
+    ("ANSER_EXTERNAL_LIVE", "live.txt", "socketio/client.py"),
 ];
 const CMQ: &str = "cmq/account.py";
 /// Packages for Node.js: the variable, what pins them, what asks for them, and a file that is there when they are.

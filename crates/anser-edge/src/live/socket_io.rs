@@ -13,6 +13,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anser_core::id::MessageId;
 use anser_core::live::{
     Acknowledgements, Answer as Done, CloseReason, Event, Hello, MessageEvent, Operation, Position,
     Request, answer_json,
@@ -25,26 +26,27 @@ use axum::extract::State;
 use axum::response::IntoResponse as _;
 use axum::routing::any;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use http::request::Parts;
 use hyper::service::Service as _;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use socketioxide::SocketIo;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::handler::{ConnectHandler as _, FromMessageParts, Value};
 use socketioxide::socket::{DisconnectReason, Socket};
+use socketioxide::{AckError, SocketIo};
 use tokio::sync::mpsc;
+use url::form_urlencoded;
 
 use super::door::Caller;
 use super::duplex::renew;
 use super::pace::Pace;
 use super::{LIVE_AUTH_TIMEOUT, LIVE_FRAME_BYTES_MAX};
+use crate::answer;
 use crate::route::bearer;
 use crate::state::Edge;
-use crate::{answer, query};
 
 /// Events of a client that wait to be served; past it they are refused one by one.
 const ASKED_MAX: usize = 64;
@@ -106,18 +108,13 @@ pub(super) fn attach(router: Router<Arc<Edge>>, edge: &Arc<Edge>) -> Router<Arc<
     router.route("/socket.io/", any(answer))
 }
 
-/// What the address of an Engine.IO request says that matters here.
-#[derive(Deserialize)]
-struct Address {
-    /// The number of the connection; absent when it begins one.
-    sid: Option<String>,
-}
-
 /// Takes a place for a connection that begins; it goes with the parts of the request, which the library keeps to its end.
 fn enter(edge: &Edge, request: http::Request<Body>) -> Result<http::Request<Body>, Problem> {
-    let address: Address = query::read(request.uri().query())?;
+    let query = request.uri().query().unwrap_or_default();
+    // The number of the connection; absent when the request begins one.
+    let begins = form_urlencoded::parse(query.as_bytes()).all(|(name, _)| name != "sid");
     let (mut parts, body) = request.into_parts();
-    if address.sid.is_none() {
+    if begins {
         let caller = Caller::of_request(edge, &parts)?;
         let entrance: Entrance = Arc::new(Mutex::new(Some(caller)));
         parts.extensions.insert(entrance);
@@ -369,9 +366,10 @@ impl Pump {
         mut asked: mpsc::Receiver<Asked>,
         mut gone: mpsc::Receiver<DisconnectReason>,
     ) {
-        let mut acknowledged = FuturesUnordered::new();
+        let mut unacknowledged = FuturesUnordered::new();
+        let mut settling = FuturesUnordered::new();
         let mut under_way: Option<UnderWay> = None;
-        loop {
+        let reason = loop {
             let idle = under_way.is_none();
             let answered = async {
                 match &mut under_way {
@@ -380,16 +378,10 @@ impl Pump {
                 }
             };
             tokio::select! {
-                reason = gone.recv() => {
-                    if reason == Some(DisconnectReason::ClientNSDisconnect) {
-                        self.session.close(CloseReason::Goodbye);
-                    }
-                    // Dropping the events ends a session that was not closed as lost.
-                    return;
-                }
+                reason = gone.recv() => break reason,
                 event = events.next() => match event {
                     Some(Event::Message(message)) => match self.give(&message) {
-                        Ok(ack) => acknowledged.push(ack),
+                        Ok(ack) => unacknowledged.push(ack),
                         Err(Full) => self.too_slow(),
                     },
                     Some(event) => {
@@ -409,18 +401,40 @@ impl Pump {
                     self.answer(&answer, sender, told);
                 }
                 Some(next) = asked.recv(), if idle => under_way = Some(self.begin(next)),
-                Some(()) = acknowledged.next() => {}
+                Some(acknowledged) = unacknowledged.next() => {
+                    if let Some(id) = acknowledged {
+                        settling.push(acknowledge(self.session.clone(), id));
+                    }
+                }
+                Some(()) = settling.next() => {}
+            }
+        };
+        // What the client said before it went counts.
+        if let Some(operation) = under_way {
+            operation.await;
+        }
+        while let Ok(next) = asked.try_recv() {
+            self.begin(next).await;
+        }
+        while let Some(Some(acknowledged)) = unacknowledged.next().now_or_never() {
+            if let Some(id) = acknowledged {
+                settling.push(acknowledge(self.session.clone(), id));
             }
         }
+        while settling.next().await.is_some() {}
+        if reason == Some(DisconnectReason::ClientNSDisconnect) {
+            self.session.close(CloseReason::Goodbye);
+        }
+        // Dropping the events ends a session that was not closed as lost.
     }
 
-    /// Gives a message; what is left is to wait for its acknowledgement.
+    /// Gives a message; what is left is to wait for its acknowledgement, whatever that carries.
     fn give(
         &self,
         message: &MessageEvent,
-    ) -> Result<impl Future<Output = ()> + Send + use<>, Full> {
+    ) -> Result<impl Future<Output = Option<MessageId>> + Send + use<>, Full> {
         let json = raw(&message.to_json());
-        let (session, id, durable) = (self.session.clone(), message.id, message.offset.is_some());
+        let (id, durable) = (message.id, message.offset.is_some());
         let ack = if durable {
             let sent = self.socket.emit_with_ack::<_, IgnoredAny>(MESSAGE, &json);
             Some(sent.map_err(|_| Full)?)
@@ -429,11 +443,8 @@ impl Pump {
             None
         };
         Ok(async move {
-            let Some(ack) = ack else { return };
-            if ack.await.is_ok() {
-                // It was acknowledged by an `ack` before, or the session is over: nothing is lost either way.
-                drop(session.operate(Operation::Ack(Position::Message(id))).await);
-            }
+            let answered = ack?.await;
+            matches!(answered, Ok(_) | Err(AckError::Decode(_))).then_some(id)
         })
     }
 
@@ -486,6 +497,11 @@ impl Pump {
             self.too_slow();
         }
     }
+}
+
+async fn acknowledge(session: Session, id: MessageId) {
+    // It was acknowledged by an `ack` before, or the session is over: nothing is lost either way.
+    drop(session.operate(Operation::Ack(Position::Message(id))).await);
 }
 
 async fn operate(

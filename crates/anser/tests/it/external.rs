@@ -5,12 +5,14 @@
 mod alertmanager;
 mod called;
 mod cmq;
+mod connected;
 mod connected_west;
 mod dingtalk_stream;
 mod discord_py;
 mod mail;
 mod sdk;
 mod slack_sdk;
+mod socket_io;
 mod verifiers_cn;
 mod verifiers_west;
 

@@ -59,7 +59,7 @@ impl Running {
 }
 
 /// Runs a client; answers what it told on its last line.
-fn run(command: &mut Command, input: &Value) -> Value {
+pub(super) fn run(command: &mut Command, input: &Value) -> Value {
     let mut child = command
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::piped())
