@@ -7,6 +7,7 @@ mod activity;
 mod answer;
 mod api;
 mod batch;
+mod bearer;
 mod body;
 mod call;
 mod callback;

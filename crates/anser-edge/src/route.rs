@@ -11,10 +11,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Request;
-use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use crate::answer::{self, Answer};
+use crate::bearer::bearer;
 use crate::call::Call;
 use crate::operation::Operation;
 use crate::options::EdgeOptions;
@@ -133,29 +133,6 @@ fn admit(edge: &Edge, parts: &Parts, scopes: &[Scope]) -> Result<Principal, Prob
         }
     }
     missing.map(|()| principal)
-}
-
-/// The key of `Authorization: Bearer KEY` (RFC 6750 §2.1).
-pub(crate) fn bearer(parts: &Parts) -> Result<Option<&str>, Problem> {
-    let Some(value) = parts.headers.get(AUTHORIZATION) else {
-        return Ok(None);
-    };
-    let key = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, key)| key.trim())
-        .filter(|key| !key.is_empty());
-    match key {
-        Some(key) => Ok(Some(key)),
-        None => Err(Problem::new(
-            ProblemKind::Unauthenticated,
-            "malformed_authorization",
-            "the authorization header is not of the form: Bearer KEY",
-        )
-        .accepted("Authorization: Bearer ak_…")),
-    }
 }
 
 /// The answer where no route is.

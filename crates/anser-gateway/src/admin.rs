@@ -25,7 +25,6 @@ mod tests;
 pub(crate) use channel::find as find_channel;
 pub use channel::{ROTATION_GRACE_DEFAULT, ROTATION_GRACE_MAX};
 pub use check::ChannelCheck;
-pub use issuer::{MintedToken, TokenDraft};
 pub use key::{ADMIN_KEY_BYTES_MAX, ADMIN_KEY_BYTES_MIN, ADMIN_KEY_NAME, create_key_offline};
 pub use list::ListQuery;
 pub(crate) use list::page;

@@ -13,6 +13,7 @@ mod plan;
 mod presence;
 mod question;
 mod recall;
+mod minting;
 mod renewal;
 mod room;
 mod session;
@@ -31,10 +32,10 @@ use anser_core::name::UserId;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub(crate) use admission::token_rights;
 pub(crate) use hub::{Commit, Sessions};
 pub(crate) use plan::Fresh;
 
+pub use minting::{MintedToken, TokenDraft};
 pub use identity::{Allowed, Identity, Rights};
 pub use operators::{SessionQuery, UserView};
 pub use plan::{

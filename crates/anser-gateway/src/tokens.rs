@@ -155,8 +155,9 @@ impl RightsClaim {
 /// The claims as they are read. Others may stand beside them and mean nothing here.
 #[derive(Deserialize)]
 struct Written {
-    /// The issuer's name.
-    iss: String,
+    /// The issuer's name, by which the key was found.
+    #[serde(rename = "iss")]
+    _iss: String,
     /// The user.
     sub: String,
     exp: Option<f64>,

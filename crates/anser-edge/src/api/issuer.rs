@@ -3,8 +3,9 @@
 use anser_core::Problem;
 use anser_core::resource::{IssuerSpec, Scope};
 use anser_gateway::Gateway;
-use anser_gateway::admin::{IssuerView, MintedToken, TokenDraft};
+use anser_gateway::admin::IssuerView;
 use anser_gateway::auth::Principal;
+use anser_gateway::sessions::{MintedToken, TokenDraft};
 use http::{Method, StatusCode};
 
 use super::kind::{self, Calls, Kind};

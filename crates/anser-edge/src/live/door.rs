@@ -10,8 +10,8 @@ use http::request::Parts;
 
 use super::places::Place;
 use crate::activity::Connected;
+use crate::bearer::bearer;
 use crate::guard;
-use crate::route::bearer;
 use crate::state::Edge;
 
 /// A connection that has not said who it is, and what is known of it.

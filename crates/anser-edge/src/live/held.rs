@@ -24,7 +24,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::door::Caller;
 use super::duplex::{renew, renewal};
 use super::pace::Pace;
-use super::poll::Polled;
+use super::position::Positions;
 use super::{LIVE_FRAME_BYTES_MAX, LIVE_PING_INTERVAL};
 use crate::activity::Connected;
 use crate::answer::{self, Answer, JSON};
@@ -77,6 +77,33 @@ pub(super) enum How {
         /// Polls that have come and not begun.
         waiting: AtomicUsize,
     },
+}
+
+/// What the polls of a session go on from.
+pub(super) struct Polled {
+    pub(super) events: Events,
+    /// Answers so far.
+    pub(super) number: u64,
+    /// The last one, until the next poll says that it arrived.
+    pub(super) last: Option<Bytes>,
+    pub(super) positions: Positions,
+    /// The key or token of the last poll.
+    pub(super) credential: Option<String>,
+    /// It has been told why it is over.
+    pub(super) over: bool,
+}
+
+impl Polled {
+    fn new(events: Events) -> Self {
+        Self {
+            events,
+            number: 0,
+            last: None,
+            positions: Positions::default(),
+            credential: None,
+            over: false,
+        }
+    }
 }
 
 impl Held {

@@ -10,7 +10,6 @@ use std::time::Duration;
 use anser_core::Problem;
 use anser_core::live::{Acknowledgements, Event, Hello, Operation, Position, Stream, Subscribe};
 use anser_core::name::UserId;
-use anser_gateway::sessions::Events;
 use axum::body::Body;
 use axum::extract::State;
 use bytes::Bytes;
@@ -23,7 +22,7 @@ use tokio::time::timeout;
 
 use super::door::{Caller, credential};
 use super::duplex::renew;
-use super::held::{HANDLE_PREFIX, Held, How, array};
+use super::held::{HANDLE_PREFIX, Held, How, Polled, array};
 use super::position::{Positions, streams};
 use crate::answer::{self, Answer, JSON};
 use crate::query;
@@ -76,33 +75,6 @@ impl After {
                 positions: Positions::parse("after", text)?,
             },
         })
-    }
-}
-
-/// What the polls of a session go on from.
-pub(super) struct Polled {
-    events: Events,
-    /// Answers so far.
-    number: u64,
-    /// The last one, until the next poll says that it arrived.
-    last: Option<Bytes>,
-    positions: Positions,
-    /// The key or token of the last poll.
-    credential: Option<String>,
-    /// It has been told why it is over.
-    over: bool,
-}
-
-impl Polled {
-    pub(super) fn new(events: Events) -> Self {
-        Self {
-            events,
-            number: 0,
-            last: None,
-            positions: Positions::default(),
-            credential: None,
-            over: false,
-        }
     }
 }
 

@@ -45,7 +45,7 @@ use super::duplex::renew;
 use super::pace::Pace;
 use super::{LIVE_AUTH_TIMEOUT, LIVE_FRAME_BYTES_MAX};
 use crate::answer;
-use crate::route::bearer;
+use crate::bearer::bearer;
 use crate::state::Edge;
 
 /// Events of a client that wait to be served; past it they are refused one by one.

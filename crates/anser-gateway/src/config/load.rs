@@ -141,15 +141,7 @@ impl Snapshot {
                 }
                 self.subscriptions.insert(row.id, Arc::new(subscription));
             }
-            ConfigKind::Key => {
-                let key = Arc::new(compile::key(row)?);
-                self.keys.retain(|_, other| other.meta.id != row.id);
-                self.cmq_keys.retain(|_, other| other.key.meta.id != row.id);
-                if let Some((secret_id, cmq)) = compile::cmq_key(row, &key, sealer)? {
-                    self.cmq_keys.insert(secret_id, Arc::new(cmq));
-                }
-                self.keys.insert(key.hash, key);
-            }
+            ConfigKind::Key => self.insert_key(row, sealer)?,
             ConfigKind::Queue => {
                 let queue = Arc::new(compile::queue(row)?);
                 self.queues
@@ -179,6 +171,17 @@ impl Snapshot {
                     .insert(fold(&event_type.meta.name), Arc::new(event_type));
             }
         }
+        Ok(())
+    }
+
+    fn insert_key(&mut self, row: &ConfigRow, sealer: &Sealer) -> Result<(), LoadError> {
+        let key = Arc::new(compile::key(row)?);
+        self.keys.retain(|_, other| other.meta.id != row.id);
+        self.cmq_keys.retain(|_, other| other.key.meta.id != row.id);
+        if let Some((secret_id, cmq)) = compile::cmq_key(row, &key, sealer)? {
+            self.cmq_keys.insert(secret_id, Arc::new(cmq));
+        }
+        self.keys.insert(key.hash, key);
         Ok(())
     }
 

@@ -69,7 +69,7 @@ impl Gateway {
 ///
 /// # Errors
 /// 403 `right_not_allowed`, naming the pattern that the issuer does not cover.
-pub(crate) fn token_rights(ceiling: &RightsSpec, claim: &RightsClaim) -> Result<Rights, Problem> {
+pub(super) fn token_rights(ceiling: &RightsSpec, claim: &RightsClaim) -> Result<Rights, Problem> {
     let narrowed = |name, ceiling: &[String], claim: &Option<Vec<String>>, ignoring_case| {
         narrow(name, ceiling, claim.as_deref(), ignoring_case).map(Allowed::Only)
     };

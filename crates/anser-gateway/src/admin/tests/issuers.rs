@@ -5,9 +5,9 @@ use anser_core::name::UserId;
 use anser_core::resource::{IssuerSpec, Scope};
 
 use super::*;
-use crate::admin::{IssuerView, TokenDraft};
+use crate::admin::IssuerView;
 use crate::secrets::MASK;
-use crate::sessions::Identity;
+use crate::sessions::{Identity, TokenDraft};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const PUBLIC_KEY: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
