@@ -28,6 +28,7 @@ mod inbound;
 mod life;
 mod live;
 mod outcomes;
+mod polled;
 mod queues;
 mod readme;
 mod robot;
