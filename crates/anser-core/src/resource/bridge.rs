@@ -37,8 +37,8 @@ impl BridgeSpec {
     /// Checks what stands by itself; whether the channels are there is checked elsewhere.
     ///
     /// # Errors
-    /// `invalid_bridge` for too few or too many chats, one that is named twice, or a queue; `invalid_address`,
-    /// `not_available`.
+    /// `invalid_bridge` for too few or too many chats, one that is named twice, or what is no chat of a platform;
+    /// `invalid_address`.
     pub fn check(&self) -> Result<(), Problem> {
         let refused =
             |field: String, detail: String| Problem::invalid("invalid_bridge", field, detail);
@@ -54,7 +54,8 @@ impl BridgeSpec {
         for (i, text) in self.chats.iter().enumerate() {
             let field = format!("bridge.chats[{i}]");
             let Address::Channel { name, target } = Address::parse(&field, text)? else {
-                let detail = "a queue is no chat; make another subscription to it".to_owned();
+                let detail =
+                    "is no chat of a platform; make another subscription for it".to_owned();
                 return Err(refused(field, detail).accepted("CHANNEL/TARGET, or CHANNEL"));
             };
             let chat = (fold(&name), target);
@@ -89,10 +90,8 @@ mod tests {
         assert_eq!(refused(&["a/1"]), invalid("bridge.chats"));
         assert_eq!(refused(&["a/1"; 11]), invalid("bridge.chats"));
         assert_eq!(refused(&["a/1", "A/1"]), invalid("bridge.chats[1]"));
-        assert_eq!(refused(&["a/1", "queue:a"]), invalid("bridge.chats[1]"));
-        assert_eq!(
-            refused(&["a/1", "user:a"]),
-            ("not_available", at("bridge.chats[1]"))
-        );
+        for none in ["queue:a", "user:a"] {
+            assert_eq!(refused(&["a/1", none]), invalid("bridge.chats[1]"));
+        }
     }
 }

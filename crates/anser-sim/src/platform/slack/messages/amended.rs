@@ -5,9 +5,8 @@ use anser_core::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::super::{Amendment, Breach, Change, Desk, Gone, Refusal, Verdict};
-use super::super::events::OLD_TOKEN;
-use super::super::request::{APP_ID, BOT_USER, Request, TEAM, done, place, refuse};
-use super::heard::written;
+use super::super::request::{Request, TEAM, done, place, refuse};
+use super::heard::{envelope, written};
 use super::{Messages, micros, number, ts};
 use crate::emit::{Amended, Unsaid};
 
@@ -66,13 +65,7 @@ impl Messages {
             })
         };
         event["previous_message"] = before;
-        let event = json!({
-            "token": OLD_TOKEN, "team_id": TEAM, "api_app_id": APP_ID, "event": event, "type": "event_callback",
-            "event_id": format!("EvA{moment:X}"), "event_time": now.seconds(),
-            "authorizations": [{"enterprise_id": null, "team_id": TEAM, "user_id": BOT_USER, "is_bot": true,
-                "is_enterprise_install": false}],
-            "is_ext_shared_channel": false,
-        });
+        let event = envelope(event, &format!("EvA{moment:X}"), now);
         Ok((amendment, event))
     }
 }

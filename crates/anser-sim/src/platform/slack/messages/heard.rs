@@ -60,13 +60,7 @@ impl Messages {
         event["channel"] = place.id.as_str().into();
         event["channel_type"] = if is_direct { "im" } else { "channel" }.into();
         event["event_ts"] = ts(known).into();
-        let event = json!({
-            "token": OLD_TOKEN, "team_id": TEAM, "api_app_id": APP_ID, "event": event, "type": "event_callback",
-            "event_id": format!("Ev{known:X}"), "event_time": now.seconds(),
-            "authorizations": [{"enterprise_id": null, "team_id": TEAM, "user_id": BOT_USER, "is_bot": true,
-                "is_enterprise_install": false}],
-            "is_ext_shared_channel": false,
-        });
+        let event = envelope(event, &format!("Ev{known:X}"), now);
         let weight = shown.to_string().len();
         let sent = Sent {
             app: user,
@@ -87,6 +81,17 @@ impl Messages {
         };
         Ok((letter, event))
     }
+}
+
+/// An event as it is sent to the app.
+pub(super) fn envelope(event: Value, id: &str, now: Timestamp) -> Value {
+    json!({
+        "token": OLD_TOKEN, "team_id": TEAM, "api_app_id": APP_ID, "event": event, "type": "event_callback",
+        "event_id": id, "event_time": now.seconds(),
+        "authorizations": [{"enterprise_id": null, "team_id": TEAM, "user_id": BOT_USER, "is_bot": true,
+            "is_enterprise_install": false}],
+        "is_ext_shared_channel": false,
+    })
 }
 
 /// A text as Slack writes it, with the mention of the bot.

@@ -4,7 +4,7 @@
 use anser_core::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::super::{ChatKind, Desk, Letter, person};
+use super::super::super::{Chat, ChatKind, Desk, Letter, person};
 use super::super::{files, me, shown};
 use super::{Messages, Sent, TEXT, hash};
 use crate::emit::{Said, Unsaid};
@@ -31,18 +31,8 @@ impl Messages {
             .find(|chat| chat.id.to_string() == said.chat);
         let chat = chat.filter(|chat| open(chat.kind));
         let chat = chat.ok_or_else(|| Unsaid::new("there is no such chat where people write"))?;
-        let answered = said.reply_to.as_deref().map(|answered| {
-            let id = answered.parse::<i64>().ok();
-            let sent = id.and_then(|id| Some((id, self.existing(id, chat)?)));
-            let (id, sent) =
-                sent.ok_or_else(|| Unsaid::new("`reply_to` is no message of that chat"))?;
-            let mut answered =
-                json!({"message_id": id, "date": sent.at.seconds(), "chat": shown(chat)});
-            if sent.from.is_none() {
-                answered["from"] = me(token);
-            }
-            Ok(answered)
-        });
+        let answered = said.reply_to.as_deref();
+        let answered = answered.map(|answered| self.answered(answered, chat, token));
         let answered = answered.transpose()?;
         let from = match chat.kind {
             ChatKind::Private => chat.id,
@@ -92,5 +82,18 @@ impl Messages {
             ..Letter::default()
         };
         Ok((letter, update))
+    }
+
+    /// A message that is answered, as the answer shows it.
+    fn answered(&mut self, answered: &str, chat: &Chat, token: &str) -> Result<Value, Unsaid> {
+        let none = || Unsaid::new("`reply_to` is no message of that chat");
+        let id = answered.parse::<i64>().map_err(|_| none())?;
+        let sent = self.existing(id, chat).ok_or_else(none)?;
+        let mut answered =
+            json!({"message_id": id, "date": sent.at.seconds(), "chat": shown(chat)});
+        if sent.from.is_none() {
+            answered["from"] = me(token);
+        }
+        Ok(answered)
     }
 }
