@@ -28,6 +28,30 @@ impl Stage {
         Self { server, sim, bot }
     }
 
+    /// With a stand-in that is told no callback.
+    async fn without_callback(bot: String) -> Self {
+        let server = Server::start();
+        let sim = Sim::start(SimOptions::new(Platform::Feishu)).await.unwrap();
+        Self { server, sim, bot }
+    }
+
+    /// What a line of the guide prints.
+    async fn run(&self, line: &str) -> String {
+        let words = readme::words(line);
+        let words: Vec<String> = words.iter().map(|word| self.here(word)).collect();
+        match words[0].as_str() {
+            "curl" => {
+                let api = Api::new(self.sim.base(), None);
+                readme::curl_by(self.sim.base(), &api, &words[1..]).await
+            }
+            readme::BINARY => {
+                let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+                self.server.anser(&arguments).ok()
+            }
+            other => panic!("a command that the stand-in does not know: {other}"),
+        }
+    }
+
     /// A text of the guide with the addresses that are here.
     fn here(&self, text: &str) -> String {
         text.replace("http://127.0.0.1:8620", self.server.base())
@@ -53,22 +77,48 @@ async fn the_lines_of_the_guide_work_as_written() {
     echo(&bot, "/");
     let stage = Stage::set(bot.url("")).await;
     for line in readme::lines(PAGE) {
-        let words = readme::words(&line);
-        let words: Vec<String> = words.iter().map(|word| stage.here(word)).collect();
-        let printed = match words[0].as_str() {
-            "curl" => {
-                let api = Api::new(stage.sim.base(), None);
-                readme::curl_by(stage.sim.base(), &api, &words[1..]).await
-            }
-            readme::BINARY => {
-                let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
-                stage.server.anser(&arguments).ok()
-            }
-            other => panic!("a command that the stand-in does not know: {other}"),
-        };
-        assert!(!printed.is_empty(), "{line}");
+        assert!(!stage.run(&line).await.is_empty(), "{line}");
     }
     stage.check().await;
+}
+
+/// The lines of the section on how to do without a public address.
+fn variant() -> Vec<String> {
+    let path = format!("{}/../../{PAGE}", env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(path).unwrap();
+    let blocks = page.split("```bash\n").skip(1);
+    let lines = blocks.flat_map(|block| block.split("```").next().unwrap_or_default().lines());
+    lines.map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guide_works_without_a_public_address() {
+    const CHANNEL: &str = "./target/release/anser channel create bot ";
+    let bot = Receiver::start().await;
+    echo(&bot, "/");
+    let stage = Stage::without_callback(bot.url("")).await;
+    let variant = variant();
+    let [sim, channel, rest @ ..] = &variant[..] else {
+        panic!("{variant:?}")
+    };
+    assert_eq!(
+        sim,
+        "./target/release/anser sim feishu --listen 127.0.0.1:8701"
+    );
+    assert!(channel.starts_with(CHANNEL), "{channel}");
+    for line in readme::lines(PAGE) {
+        let line = match line.starts_with(CHANNEL) {
+            true => channel,
+            false => &line,
+        };
+        assert!(!stage.run(line).await.is_empty(), "{line}");
+    }
+    stage.check().await;
+    assert_eq!(rest.len(), 2, "{rest:?}");
+    for line in rest {
+        let printed = stage.run(line).await;
+        assert!(printed.contains("live"), "{line}: {printed}");
+    }
 }
 
 /// The program in the guide.

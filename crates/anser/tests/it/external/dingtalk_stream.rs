@@ -1,5 +1,5 @@
 //! PyPI `dingtalk-stream`, unchanged, against the stand-in of DingTalk: its token, and its answers to a message. Its stream is
-//! for when there are long connections.
+//! in `connected`.
 
 use serde_json::json;
 
