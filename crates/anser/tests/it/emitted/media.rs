@@ -223,6 +223,14 @@ async fn what_is_not_to_be_had_is_told_with_its_reason() {
     let (status, code, _) = stage.refused(&hello.await, "0").await;
     assert_eq!((status, code.as_str()), (404, "media_not_found"));
 
+    // Who publishes keys makes nobody ask a platform for them.
+    let forged = json!({"header": {"ext": {"x-media": [{"kind": "image", "key": "k"}]}},
+        "body": {"segments": [{"type": "text", "text": "forged"}]}});
+    let forged = text.make("/v1/topics/talk/messages", &forged).await;
+    let forged = json!({"header": {"id": forged["id"]}});
+    let (status, code, _) = stage.refused(&forged, "0").await;
+    assert_eq!((status, code.as_str()), (404, "media_not_found"));
+
     // The platform forgets.
     let address = stage.sim.address();
     let Stage {
