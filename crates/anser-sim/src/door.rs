@@ -25,13 +25,13 @@ use crate::emit::{
 use crate::fault::{Fault, FaultKind, Faults, InvalidFault};
 use crate::intake::{self, Unread};
 use crate::limit::Limiter;
-use crate::line::{self, Heard, Order, Told};
+use crate::line::{self, Heard, Host, Order, Told};
+use crate::options::SimOptions;
 use crate::page::{self, View};
 use crate::platform::{
     Amendment, Answer, Call, Chat, Desk, Hold, Moment, Platform, Robot, Stand, Verdict,
 };
 use crate::shelf::{Shelf, Upload};
-use crate::sim::SimOptions;
 
 /// Bytes of a request to the stand-in itself.
 const OWN_BODY_MAX: usize = 1 << 20;
@@ -219,28 +219,6 @@ impl House {
         })
     }
 
-    /// What the platform says on a line.
-    pub(crate) fn hear(&self, line: u64, heard: Heard) -> Vec<Told> {
-        let moment = self.moment();
-        self.desk(|stand, desk, counters| {
-            let told = stand.hear_line(line, heard, desk, moment);
-            for told in &told {
-                match told {
-                    Told::Sent => counters.posts += 1,
-                    Told::Taken => counters.events += 1,
-                    Told::Missed => counters.events_lost += 1,
-                    _ => {}
-                }
-            }
-            told
-        })
-    }
-
-    /// A bot has closed a line with this code.
-    pub(crate) fn closed(&self, line: u64, code: u16) {
-        self.inside().stand.line_closed(line, code);
-    }
-
     fn moment(&self) -> Moment {
         Moment {
             now: self.clock.now(),
@@ -269,6 +247,40 @@ impl House {
             is_called: self.callback.is_some(),
         };
         work(&mut **stand, &mut desk, &mut book.counters)
+    }
+}
+
+impl Host for House {
+    fn hear(&self, line: u64, heard: Heard) -> Vec<Told> {
+        let moment = self.moment();
+        self.desk(|stand, desk, counters| {
+            let told = stand.hear_line(line, heard, desk, moment);
+            for told in &told {
+                match told {
+                    Told::Sent => counters.posts += 1,
+                    Told::Taken => counters.events += 1,
+                    Told::Missed => counters.events_lost += 1,
+                    _ => {}
+                }
+            }
+            told
+        })
+    }
+
+    fn closed(&self, line: u64, code: u16) {
+        self.inside().stand.line_closed(line, code);
+    }
+
+    fn orders(&self) -> watch::Receiver<Order> {
+        self.orders.subscribe()
+    }
+
+    fn alive(&self) -> watch::Receiver<()> {
+        self.alive.clone()
+    }
+
+    fn news(&self) -> &Notify {
+        &self.news
     }
 }
 

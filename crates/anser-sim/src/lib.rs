@@ -9,6 +9,7 @@ mod fault;
 mod intake;
 mod limit;
 mod line;
+mod options;
 mod page;
 mod platform;
 mod poster;
@@ -21,6 +22,7 @@ pub use emit::{Amended, Callback, InvalidCallback, Said, SaidFile, Secrets, Unsa
 pub use fault::{Fault, FaultKind, InvalidFault};
 pub use limit::{Counted, Limit, Shape};
 pub use line::Order;
+pub use options::SimOptions;
 pub use platform::{Chat, ChatKind, Platform, Robot};
 pub use shelf::Upload;
-pub use sim::{Sim, SimOptions};
+pub use sim::Sim;

@@ -7,9 +7,7 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bytes::Bytes;
 use serde::Deserialize;
-use tokio::sync::watch;
-
-use crate::door::House;
+use tokio::sync::{Notify, watch};
 
 /// How often the platform looks at the clock for a line: one that a test sets wakes nobody.
 const LOOK: Duration = Duration::from_millis(20);
@@ -67,11 +65,29 @@ pub enum Order {
     Mute,
 }
 
+/// Whose lines they are.
+pub(crate) trait Host: Send + Sync {
+    /// What the platform says on a line.
+    fn hear(&self, line: u64, heard: Heard) -> Vec<Told>;
+
+    /// A bot has closed a line with this code; [`Heard::Gone`] follows.
+    fn closed(&self, line: u64, code: u16);
+
+    /// What is ordered.
+    fn orders(&self) -> watch::Receiver<Order>;
+
+    /// Ends with the stand-in.
+    fn alive(&self) -> watch::Receiver<()>;
+
+    /// Tells that there may be something to send.
+    fn news(&self) -> &Notify;
+}
+
 /// Serves a line until it ends.
-pub(crate) async fn serve(house: Arc<House>, line: u64, mut socket: WebSocket) {
-    let mut orders = house.orders.subscribe();
+pub(crate) async fn serve(house: Arc<impl Host>, line: u64, mut socket: WebSocket) {
+    let mut orders = house.orders();
     let mut is_mute = *orders.borrow_and_update() == Order::Mute;
-    let mut alive = house.alive.clone();
+    let mut alive = house.alive();
     let mut next = Some(Heard::Opened);
     loop {
         let heard = match next.take() {
@@ -104,7 +120,7 @@ pub(crate) async fn serve(house: Arc<House>, line: u64, mut socket: WebSocket) {
                     }
                     Some(Err(_)) | None => break,
                 },
-                () = house.news.notified(), if !is_mute => Heard::Look,
+                () = house.news().notified(), if !is_mute => Heard::Look,
                 () = tokio::time::sleep(LOOK), if !is_mute => Heard::Look,
             },
         };

@@ -1,11 +1,10 @@
 //! A running stand-in: its listener, and what whoever started it can ask of it and tell it.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_core::clock::{Clock, SystemClock};
 use axum::Router;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,11 +16,11 @@ use tokio::task::JoinSet;
 
 use crate::book::{Counters, Received};
 use crate::door::{House, Withheld, router};
-use crate::emit::{Amended, Callback, Said, Unsaid};
+use crate::emit::{Amended, Said, Unsaid};
 use crate::fault::{Fault, InvalidFault};
-use crate::limit::Limit;
 use crate::line::Order;
-use crate::platform::{Chat, Platform, Robot};
+use crate::options::SimOptions;
+use crate::platform::Robot;
 use crate::poster;
 use crate::shelf::Upload;
 use crate::write;
@@ -30,47 +29,6 @@ use crate::write;
 const CONNECTIONS_MAX: usize = 4096;
 /// Pause after a failed accept, which mostly means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// What a stand-in is.
-#[derive(Clone)]
-pub struct SimOptions {
-    /// Of which platform.
-    pub platform: Platform,
-    /// Where it listens; port 0 is a free one.
-    pub listen: SocketAddr,
-    /// What tells it the time, for windows, signatures and messages.
-    pub clock: Arc<dyn Clock>,
-    /// The rate limits in force.
-    pub limits: Vec<Limit>,
-    /// The robots that exist.
-    pub robots: Vec<Robot>,
-    /// The chats that exist, where robots are told a chat.
-    pub chats: Vec<Chat>,
-    /// Where events go; `None`: to the bots that are connected, or that ask.
-    pub callback: Option<Callback>,
-    /// Whether each event is sent twice to bots that are connected, as platforms do at times.
-    pub duplicates: bool,
-}
-
-impl SimOptions {
-    /// A stand-in on a free port of loopback with the platform's own limits, one robot and one app where it has apps, on the machine's clock. Its
-    /// chats are the platform's, see [`Platform::chats`].
-    #[must_use]
-    pub fn new(platform: Platform) -> Self {
-        Self {
-            platform,
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            clock: Arc::new(SystemClock::new()),
-            limits: platform.limits(),
-            robots: std::iter::once(platform.robot(1))
-                .chain(platform.app(1))
-                .collect(),
-            chats: platform.chats(),
-            callback: None,
-            duplicates: false,
-        }
-    }
-}
 
 /// A running stand-in. Its port is closed and its connections are cut when it is dropped.
 pub struct Sim {

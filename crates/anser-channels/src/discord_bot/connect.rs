@@ -254,7 +254,7 @@ impl Socket {
                 "token": token, "session_id": session.id, "seq": session.stored}}),
             None => json!({"op": op::IDENTIFY, "d": {
                 "token": token, "intents": self.gateway.intents,
-                "properties": {"os": std::env::consts::OS, "browser": "anser", "device": "anser"}}}),
+                "properties": {"os": "anser", "browser": "anser", "device": "anser"}}}),
         }
     }
 

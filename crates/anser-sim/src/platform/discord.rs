@@ -9,6 +9,7 @@ mod gateway;
 mod interactions;
 mod messages;
 mod webhook;
+mod who;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -115,7 +116,7 @@ pub(super) fn chats() -> Vec<Chat> {
 pub(super) fn talks(chats: &[Chat]) -> Vec<String> {
     let mut chats: Vec<&Chat> = chats.iter().collect();
     chats.sort_by_key(|chat| chat.kind == ChatKind::Private);
-    chats.into_iter().map(bot::channel_id).collect()
+    chats.into_iter().map(who::channel_id).collect()
 }
 
 /// The stand-in.

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::intake::{Content, Part};
 use crate::limit::Limiter;
+use crate::options::SimOptions;
 use crate::shelf::Shelf;
-use crate::sim::SimOptions;
 
 /// Where a trial's stand-in is.
 pub(super) const BASE: &str = "http://sim";

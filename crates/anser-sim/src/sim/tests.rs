@@ -4,11 +4,12 @@ mod events;
 mod polls;
 
 use anser_core::Timestamp;
-use anser_core::clock::ManualClock;
+use anser_core::clock::{Clock, ManualClock};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::fault::FaultKind;
+use crate::platform::Platform;
 
 fn client() -> reqwest::Client {
     reqwest::Client::builder()

@@ -1,18 +1,14 @@
 //! Discord, the routes of bots: who they are, channels of people, and the messages of a channel. Must not know webhooks.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
 use http::{Method, header};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::{Answer, Breach, Call, Chat, ChatKind, Desk, Refusal, Robot, Verdict};
 use super::codes::{invalid, limited, refuse};
 use super::messages::{Messages, Posted, Writer};
-use super::{GUILD_ID, content, files, gateway, is_bot, no_content};
+use super::who::{about, application, channel_id, shown};
+use super::{files, gateway, is_bot, no_content};
 use crate::limit::Counted;
-
-/// How much the id of a conversation with a person is above the person's.
-const CONVERSATION: i64 = 900_000_000;
 
 /// The bot whose token the request has.
 pub(super) fn bot<'a>(call: &Call, desk: &Desk<'a>) -> Option<&'a Robot> {
@@ -140,60 +136,6 @@ fn channel<'a>(desk: &Desk<'a>, id: &str) -> Result<(&'a Chat, String), Box<Refu
     let chat = desk.chats.iter().find(|chat| channel_id(chat) == id);
     let chat = chat.ok_or_else(|| refuse("10003", Breach::Content))?;
     Ok((chat, id.to_owned()))
-}
-
-/// The id of a chat's channel: a person's is another than the person's own.
-pub(super) fn channel_id(chat: &Chat) -> String {
-    match chat.kind {
-        ChatKind::Private => (chat.id + CONVERSATION).to_string(),
-        ChatKind::Group | ChatKind::Channel => chat.id.to_string(),
-    }
-}
-
-/// The channels of the server, as the API shows them.
-pub(super) fn channels(desk: &Desk<'_>) -> Vec<Value> {
-    let open = desk
-        .chats
-        .iter()
-        .filter(|chat| chat.kind != ChatKind::Private);
-    open.map(shown).collect()
-}
-
-/// A channel as the API shows it.
-fn shown(chat: &Chat) -> Value {
-    let id = channel_id(chat);
-    let last = json!(null);
-    match chat.kind {
-        ChatKind::Private => json!({"id": id, "type": 1, "last_message_id": last, "flags": 0,
-            "recipients": [content::user(&chat.id.to_string(), &chat.title)]}),
-        kind => {
-            json!({"id": id, "type": if kind == ChatKind::Channel { 5 } else { 0 }, "guild_id": GUILD_ID,
-            "name": chat.title, "position": 0, "permission_overwrites": [], "nsfw": false, "topic": null,
-            "parent_id": null, "last_message_id": last, "rate_limit_per_user": 0, "flags": 0})
-        }
-    }
-}
-
-/// The bot's own id, which its token begins with.
-fn bot_id(bot: &Robot) -> String {
-    let first = bot.token.split('.').next().unwrap_or_default();
-    let id = STANDARD_NO_PAD.decode(first).ok();
-    id.and_then(|id| String::from_utf8(id).ok())
-        .unwrap_or_default()
-}
-
-/// What a bot is told of itself.
-pub(super) fn about(bot: &Robot) -> Value {
-    let mut about = content::user(&bot_id(bot), "anser-sim");
-    about["bot"] = true.into();
-    about
-}
-
-/// What a bot is told of its application.
-pub(super) fn application(bot: &Robot) -> Value {
-    json!({"id": bot_id(bot), "name": "Anser", "icon": null, "description": "", "bot_public": false,
-        "bot_require_code_grant": false, "verify_key": "0".repeat(64), "flags": 0, "bot": about(bot),
-        "owner": content::user("1000000000000001001", "tom"), "summary": "", "team": null})
 }
 
 fn answered(body: &Value) -> Verdict {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::{Answer, Call, Desk, Moment, Robot};
-use super::bot::{about, application};
+use super::who::{about, application, channels};
 use super::{GUILD_ID, is_bot};
 use crate::line::{Heard, Told};
 
@@ -351,7 +351,7 @@ fn ready(bot: &Robot, id: &str, base: &str) -> Value {
 
 /// The server, with its channels.
 fn server(desk: &Desk<'_>) -> Value {
-    let channels: Vec<Value> = super::bot::channels(desk);
+    let channels = channels(desk);
     let everyone = json!({"id": GUILD_ID, "name": "@everyone", "color": 0, "hoist": false, "icon": null, "position": 0,
         "permissions": "2248473465835073", "managed": false, "mentionable": false, "flags": 0});
     json!({"id": GUILD_ID, "name": "Anser", "icon": null, "owner_id": OWNER, "afk_timeout": 300, "verification_level": 0,

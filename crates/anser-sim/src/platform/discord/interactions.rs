@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
 use super::super::{ChatKind, Desk, Letter, hex, person};
-use super::bot::{self, channel_id};
+use super::who::{about, channel_id};
 use super::{GUILD_ID, is_bot, snowflake};
 use crate::emit::{Attempt, Caller, Post, Said, Secrets, Unsaid};
 
@@ -138,10 +138,7 @@ impl Open {
                 "a command answers nothing and has no file here",
             ));
         }
-        let app = bot::about(robot)["id"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
+        let app = about(robot)["id"].as_str().unwrap_or_default().to_owned();
         let id = snowflake(now, desk.number);
         let token = format!("aW50ZXJhY3Rpb246SimDiscordInteraction{id}");
         let user = match chat.kind {

@@ -8,7 +8,8 @@ use super::super::{Answer, Breach, Call, Desk, Refusal, Robot, Verdict};
 use super::codes::{limited, refuse};
 use super::interactions::Interaction;
 use super::messages::{Messages, Posted, Writer};
-use super::{CHANNEL_ID, GUILD_ID, bot, files, no_content};
+use super::who::about;
+use super::{CHANNEL_ID, GUILD_ID, files, no_content};
 use crate::limit::Counted;
 
 /// The webhook that a path names.
@@ -32,7 +33,7 @@ pub(super) fn answer(
         .ok_or_else(|| refuse("10015", Breach::Credentials))?;
     let writer = Writer {
         token: &open.bot,
-        author: bot::about(bot),
+        author: about(bot),
         webhook: Some(&open.app),
         channel: &open.channel,
         conversation: &open.channel,

@@ -11,7 +11,7 @@ const ALL: u64 = GUILD_MESSAGES | DIRECT_MESSAGES | MESSAGE_CONTENT;
 
 fn trial() -> Trial {
     let mut trial = Trial::of(Platform::Discord);
-    trial.robot = super::super::bot(1);
+    trial.robot = bot(1);
     trial.authorization = Some(format!("Bot {}", trial.robot.token).parse().unwrap());
     trial
 }
@@ -74,7 +74,7 @@ fn a_session_begins_for_a_bot_with_intents_that_there_are() {
         (ready.len(), &ready[0]["t"], &ready[0]["s"]),
         (1, &json!("READY"), &json!(1))
     );
-    assert_eq!(ready[0]["d"]["user"], bot::about(&trial.robot));
+    assert_eq!(ready[0]["d"]["user"], about(&trial.robot));
     connect(&mut trial, 2);
     let with_servers = identify(&mut trial, 2, ALL | GUILDS);
     assert_eq!(with_servers[1]["t"], "GUILD_CREATE");

@@ -5,7 +5,7 @@ use anser_core::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::super::{ChatKind, Desk, Letter, person};
-use super::super::bot::{about, channel_id};
+use super::super::who::{about, channel_id};
 use super::super::{GUILD_ID, content, is_bot, snowflake};
 use super::{DEFAULT, Messages, REPLY};
 use crate::emit::{Said, Unsaid};
