@@ -114,6 +114,7 @@ async fn what_is_taken_back_before_it_went_out_is_never_seen() {
     });
     let id = setup.say("red/1", "oops", None).await;
     setup.rest().await;
+    setup.edit("red/1", &id, "still wrong").await;
     setup.recall("red/1", &id).await;
     setup.pass(3_600).await;
     let all = setup.world.entries();

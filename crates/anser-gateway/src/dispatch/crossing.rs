@@ -139,16 +139,14 @@ impl Way<'_> {
     }
 
     async fn said(&self, known: &[Known]) -> Found<(Course, Manner)> {
-        let is_recalled = |known: &Known| known.kind == AliasKind::Recalled;
-        if known.iter().any(is_recalled) {
-            return Ok(Err(Halt::Void("it was taken back before it went out")));
-        }
+        go_on!(not_recalled(known));
         let reply_to = self.of.message.header.reply_to.as_deref();
         let reply_to = go_on!(self.answered(reply_to).await?);
         Ok(Ok((Course::default(), manner(Form::Same, reply_to))))
     }
 
     async fn edited(&self, known: &[Known]) -> Found<(Course, Manner)> {
+        go_on!(not_recalled(known));
         let original = go_on!(self.original(known));
         let course = go_on!(self.course(known, false).await?);
         let changes = self.of.entry.manifest.capabilities.contains(&EDIT);
@@ -280,6 +278,15 @@ impl Way<'_> {
         let row = rows.into_iter().next();
         Ok(row.and_then(|row| Message::from_json(&row.document).ok()))
     }
+}
+
+/// What was taken back since is not shown any more, not even for a moment.
+fn not_recalled(known: &[Known]) -> Result<(), Halt> {
+    let mut kinds = known.iter().map(|known| known.kind);
+    if kinds.any(|kind| kind == AliasKind::Recalled) {
+        return Err(Halt::Void("it was taken back before it went out"));
+    }
+    Ok(())
 }
 
 const fn manner(form: Form, reply_to: Option<String>) -> Manner {
