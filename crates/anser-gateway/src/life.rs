@@ -344,6 +344,7 @@ async fn sweep(gateway: Arc<Gateway>) {
                     tracing::warn!(%error, "retention did not finish its pass");
                 }
                 gateway.leasing.sweep().await;
+                gateway.sweep_mail().await;
                 // Object stores may be slow; what is cut off here is done by a later pass.
                 tokio::select! {
                     swept = gateway.blobs.sweep() => if let Err(error) = swept {

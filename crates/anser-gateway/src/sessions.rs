@@ -6,6 +6,7 @@ mod admission;
 mod hub;
 mod identity;
 mod keeper;
+mod minting;
 mod open;
 mod operate;
 mod operators;
@@ -13,10 +14,10 @@ mod plan;
 mod presence;
 mod question;
 mod recall;
-mod minting;
 mod renewal;
 mod room;
 mod session;
+mod sweep;
 mod transient;
 
 #[cfg(test)]
@@ -35,8 +36,8 @@ use serde::Serialize;
 pub(crate) use hub::{Commit, Sessions};
 pub(crate) use plan::Fresh;
 
-pub use minting::{MintedToken, TokenDraft};
 pub use identity::{Allowed, Identity, Rights};
+pub use minting::{MintedToken, TokenDraft};
 pub use operators::{SessionQuery, UserView};
 pub use plan::{
     ANSWER_WITHIN, CONTACTS_MAX, GRACE, QUESTIONS_MAX, ROOM_NEWS_MAX, ROSTER_MAX, STALL_MAX,

@@ -49,6 +49,8 @@ pub(super) struct State {
     /// No session is opened any more.
     pub(super) closed: bool,
     last: u64,
+    /// When the mailboxes of users who are not connected were gone through.
+    pub(super) swept: Timestamp,
 }
 
 /// What is known of a session beside the plan.
@@ -75,14 +77,16 @@ impl Sessions {
             of_user: USER_SESSIONS_MAX,
             subscriptions: SUBSCRIPTIONS_MAX,
         };
+        let began = clock.now();
         Arc::new(Self {
-            began: clock.now(),
+            began,
             clock,
             state: Mutex::new(State {
                 plan: Plan::new(bounds, highest),
                 seats: HashMap::new(),
                 closed: false,
                 last: 0,
+                swept: began,
             }),
             deaf: AtomicBool::new(true),
             changed: Notify::new(),

@@ -4,6 +4,7 @@
 //! A session is given events in its outbox. Messages go there straight from their commit while the session keeps up;
 //! when it does not, they stay in the store, and the session asks for them again ([`Want`]) when it has room.
 
+mod departed;
 mod following;
 mod lifetime;
 mod mailbox;
@@ -28,6 +29,7 @@ use anser_core::live::{
 use anser_core::name::UserId;
 
 use super::{Facts, SessionView};
+use departed::Departed;
 use following::{Followed, Following};
 use mailbox::Mailbox;
 use outbox::Outbox;
@@ -165,6 +167,7 @@ pub(super) struct Plan {
     /// Sessions that are not over.
     count: usize,
     users: HashMap<UserId, User>,
+    departed: Departed,
     followed: HashMap<ResourceId, Followed>,
     roster: Roster,
     /// Sessions that see a user by their own right.
@@ -186,6 +189,7 @@ impl Plan {
             sessions: HashMap::new(),
             count: 0,
             users: HashMap::new(),
+            departed: Departed::default(),
             followed: HashMap::new(),
             roster: Roster::default(),
             watching: HashMap::new(),
@@ -202,6 +206,11 @@ impl Plan {
     /// What is to be done since it was asked last.
     pub(super) fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
+    }
+
+    /// Whether the user is connected, or was a moment ago.
+    pub(super) fn knows(&self, user: &UserId) -> bool {
+        self.users.contains_key(user)
     }
 
     /// Whether nobody could miss a message that is not told of: without sessions there may still be users whose mailbox

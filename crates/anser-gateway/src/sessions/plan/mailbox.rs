@@ -9,6 +9,8 @@ use anser_core::id::{DeliveryId, MessageId, Num};
 use anser_core::live::Offset;
 use anser_core::store::DeliveryRow;
 
+use super::departed::Given;
+
 /// What was acknowledged and is kept for sessions that have yet to get it; beyond it they go without.
 const LEFT_MAX: usize = 10_000;
 
@@ -277,6 +279,21 @@ impl Mailbox {
         let open = |mail: &Mail| mail.end == End::Open;
         let gone = |mail: &Mail| open(mail) && deliveries.contains(&mail.delivery);
         self.mails.retain(|_, mail| !gone(mail));
+    }
+
+    /// What waits and may have arrived at a session that is gone.
+    pub(super) fn given(&self) -> Given {
+        let mut given = Given::NONE;
+        for (offset, mail) in &self.mails {
+            let may_be = mail.id.is_some() || mail.doubtful == Some(Doubt::Session);
+            if mail.end == End::Open && may_be {
+                match offset.scheduled {
+                    None => given.up_to = given.up_to.max(offset.num),
+                    Some(_) => given.scheduled = true,
+                }
+            }
+        }
+        given
     }
 
     /// A session that had got up to `seen` ended: what it did not acknowledge may have arrived.

@@ -246,6 +246,11 @@ impl Plan {
         else {
             return;
         };
+        let given = self.departed.recall(user);
+        let doubt = |row: &DeliveryRow| {
+            let left = || given.covers(row).then_some(Doubt::Session);
+            doubt(row).or_else(left)
+        };
         known.mailbox.load(rows, doubt, released);
         self.arm(user, next_due);
     }
@@ -401,8 +406,10 @@ impl Plan {
         let idle = |user: &super::User| {
             user.sessions.is_empty() && user.mailbox.is_idle() && user.standing.is_idle()
         };
-        if self.users.get(user).is_some_and(idle) {
+        let gone = self.users.get(user).filter(|user| idle(user));
+        if let Some(given) = gone.map(|user| user.mailbox.given()) {
             self.users.remove(user);
+            self.departed.remember(user, given);
         }
     }
 }

@@ -136,6 +136,28 @@ async fn scheduled_mail_comes_when_it_is_due_and_expired_mail_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn mail_that_nobody_comes_for_ends_as_expired() {
+    let live = Live::new();
+    let at = crate::fixture::START.plus(Duration::from_secs(60));
+    let header = json!({"to": ["user:bob"], "expires_at": at});
+    live.send(json!({"header": header, "body": {"data": 1}}))
+        .await
+        .unwrap();
+    live.say("user:bob", "stays").await;
+    live.fixture.clock.advance(Duration::from_secs(7200));
+    live.fixture.gateway.sweep_mail().await;
+    use DeliveryState::{Expired, Pending};
+    assert_eq!(states(&live).await, [Expired, Pending]);
+    live.fixture.clock.advance(crate::mailbox::MAIL_AGE_MAX);
+    live.fixture.gateway.sweep_mail().await;
+    assert_eq!(
+        states(&live).await,
+        [Expired, Expired],
+        "nothing waits for ever"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_mailbox_refuses_and_others_do_not_notice() {
     let live = Live::new();
     for _ in 0..MAILBOX_MESSAGES_MAX / 1_000 {
@@ -181,4 +203,29 @@ async fn a_kick_and_a_stop_end_sessions_with_a_reason() {
     assert_eq!(closed.reason, CloseReason::ServerStopping);
     let again = live.open_as(user("eve", Rights::none()), "x", None).await;
     assert_eq!(again.err().map(|problem| problem.code), Some("stopping"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_given_and_not_acknowledged_is_marked_however_its_session_ended() {
+    let mut live = Live::new();
+    let (session, mut events) = live.open("alice", "phone", None).await;
+    live.say("user:alice", "one").await;
+    assert_eq!(next_text(&mut events).await, "one");
+    // Nobody is there for a moment while one session takes the place of the other.
+    let (again, mut events) = live.open("alice", "phone", None).await;
+    let one = next_message(&mut events).await;
+    assert!(text(&one) == "one" && one.possible_duplicate.is_some());
+    drop(session);
+    again.close(CloseReason::Goodbye);
+    drop((again, events));
+    live.keep().await;
+    live.say("user:alice", "two").await;
+    let (session, mut events) = live.open("alice", "phone", None).await;
+    let (one, two) = (
+        next_message(&mut events).await,
+        next_message(&mut events).await,
+    );
+    assert!(text(&one) == "one" && one.possible_duplicate.is_some());
+    assert!(text(&two) == "two" && two.possible_duplicate.is_none());
+    drop(session);
 }

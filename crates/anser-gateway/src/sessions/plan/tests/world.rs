@@ -449,13 +449,8 @@ impl World {
         self.settle();
         self.check();
         for (num, to) in &self.stored {
-            let got = |device: &Device| device.mail.contains(num);
-            let owners = self
-                .devices
-                .iter()
-                .zip(OWNERS)
-                .filter(|(_, owner)| owner == to);
-            let any = owners.map(|(device, _)| got(device)).any(|got| got);
+            let mut devices = self.devices.iter().zip(OWNERS);
+            let any = devices.any(|(device, owner)| owner == *to && device.mail.contains(num));
             assert!(any || *to == TOPIC, "{num} to {to} reached nobody");
             for (who, device) in self.devices.iter().enumerate() {
                 let owed = *to == TOPIC && *num >= device.news_from;
