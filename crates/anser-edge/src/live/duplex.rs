@@ -72,39 +72,49 @@ pub(super) async fn serve<W: Wire>(
     mut caller: Caller,
     hello: Option<Hello>,
 ) {
-    let hello = match hello {
-        Some(hello) => Ok(hello),
-        None => first(&mut wire).await,
-    };
-    let opened = match hello {
-        Ok(hello) => {
-            let acks = Acknowledgements::Explicit;
-            caller.open(&edge, hello, W::NAME, acks).await
-        }
-        Err(problem) => Err(problem),
-    };
-    match opened {
+    // What comes before the session is boxed, so that a connection that lives for days does not keep room for it.
+    let entered = Box::pin(enter(&edge, &mut wire, &mut caller, hello)).await;
+    match entered {
         Ok((session, events)) => {
-            Box::pin(Pump::new(edge, wire, session, events, caller).run()).await;
+            let pump = Pump::new(edge, wire, session, events, caller);
+            pump.run().await;
         }
-        Err(problem) => {
-            tracing::debug!(address = %caller.address, wire = W::NAME, %problem, "a live client was not let in");
-            let closed = refusal(&problem);
-            let frames = [answer_json(None, &Err(problem)), last_frame(&closed)];
-            let told = async {
-                for frame in frames {
-                    if wire.write(frame).await.is_err() {
-                        return;
-                    }
-                }
-                if wire.flush().await.is_ok() {
-                    wire.finish(closed.reason).await;
-                }
-            };
-            // Whoever does not take it is not waited for.
-            drop(timeout(LIVE_AUTH_TIMEOUT, told).await);
-        }
+        Err(problem) => Box::pin(turn_away(wire, &caller, problem)).await,
     }
+}
+
+async fn enter<W: Wire>(
+    edge: &Edge,
+    wire: &mut W,
+    caller: &mut Caller,
+    hello: Option<Hello>,
+) -> Result<(Session, Events), Problem> {
+    let hello = match hello {
+        Some(hello) => hello,
+        None => first(wire).await?,
+    };
+    let acks = Acknowledgements::Explicit;
+    caller.open(edge, hello, W::NAME, acks).await
+}
+
+/// Tells who was not let in why.
+async fn turn_away<W: Wire>(mut wire: W, caller: &Caller, problem: Problem) {
+    let address = caller.address;
+    tracing::debug!(%address, wire = W::NAME, %problem, "a live client was not let in");
+    let closed = refusal(&problem);
+    let frames = [answer_json(None, &Err(problem)), last_frame(&closed)];
+    let told = async {
+        for frame in frames {
+            if wire.write(frame).await.is_err() {
+                return;
+            }
+        }
+        if wire.flush().await.is_ok() {
+            wire.finish(closed.reason).await;
+        }
+    };
+    // Whoever does not take it is not waited for.
+    drop(timeout(LIVE_AUTH_TIMEOUT, told).await);
 }
 
 fn last_frame(closed: &Closed) -> Bytes {
@@ -178,6 +188,12 @@ impl<W: Wire> Pump<W> {
         let mut pings = interval(LIVE_PING_INTERVAL);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pings.reset();
+        // The welcome comes before every answer, however early the client asks.
+        let welcome = self.events.next().await;
+        if let Err(end) = self.tell(welcome).await {
+            self.end(end).await;
+            return;
+        }
         loop {
             let reading = !self.deaf && self.under_way.is_none();
             let answered = async {

@@ -520,7 +520,7 @@ struct Full;
 mod tests {
     use super::*;
 
-    fn text(json: &str) -> Value {
+    fn text(json: &'static str) -> Value {
         Value::Str(json.into(), None)
     }
 

@@ -190,8 +190,7 @@ mod tests {
     fn message(stream: &str, offset: Option<&str>, document: &'static str) -> Event {
         let stream: Stream = stream.parse().unwrap();
         let offset = offset.map(|offset| offset.parse().unwrap());
-        let id = "msg_00000000000000000000000001".parse();
-        let id = id.unwrap_or_else(|_| panic!("an id"));
+        let id = "01a20962-55c6-7000-8c8b-ff2bad1a53ab".parse().unwrap();
         Event::Message(Arc::new(MessageEvent::new(
             stream,
             offset,
