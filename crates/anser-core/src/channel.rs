@@ -29,6 +29,7 @@ use crate::problem::Problem;
 use crate::resource::{Ordering, Rate};
 use crate::time::Timestamp;
 
+pub use crate::exchange::{Exchange, HttpRequest, SendError, SendErrorKind};
 pub use crate::response::HttpResponse;
 pub use exec::{
     BatchAnswer, Batches, EXIT_CODE, ExecRequest, PROGRAM_OUTPUT_BYTES_MAX,
@@ -427,73 +428,6 @@ pub enum BodyPart {
     Bytes(Bytes),
     /// The bytes of the message's attachment with this id, wherever they are: in the message, in a blob, at a URL.
     Attachment(String),
-}
-
-/// An HTTP request.
-#[derive(Debug, Clone)]
-pub struct HttpRequest {
-    /// Method.
-    pub method: Method,
-    /// Absolute `http` or `https` URL.
-    pub url: Url,
-    /// Headers, apart from `host` and `content-length`.
-    pub headers: HeaderMap,
-    /// Body.
-    pub body: Bytes,
-}
-
-/// What came back: an answer, or why there is none.
-pub type Exchange = Result<HttpResponse, SendError>;
-
-/// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{kind}: {detail}")]
-pub struct SendError {
-    /// What failed.
-    pub kind: SendErrorKind,
-    /// Whether any byte of the request may have reached the endpoint.
-    pub sent: bool,
-    /// More, for people.
-    pub detail: String,
-}
-
-/// What failed, told apart in every error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SendErrorKind {
-    /// The name does not resolve.
-    Dns,
-    /// No route, or no answer to the connection request.
-    Unreachable,
-    /// The connection was refused.
-    Refused,
-    /// The connection was closed or reset.
-    Reset,
-    /// The time limit ran out.
-    TimedOut,
-    /// The TLS handshake failed.
-    Tls,
-    /// The address guard forbids the address.
-    Blocked,
-    /// The answer is no HTTP, or breaks a limit.
-    Protocol,
-    /// A program could not be started, or did not end by itself.
-    Program,
-}
-
-impl std::fmt::Display for SendErrorKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Dns => "name not resolved",
-            Self::Unreachable => "unreachable",
-            Self::Refused => "connection refused",
-            Self::Reset => "connection reset",
-            Self::TimedOut => "timed out",
-            Self::Tls => "TLS handshake failed",
-            Self::Blocked => "address not allowed",
-            Self::Protocol => "protocol error",
-            Self::Program => "program",
-        })
-    }
 }
 
 /// An exchange with what the log wants to know of it.

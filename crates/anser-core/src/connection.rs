@@ -15,8 +15,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::channel::{Exchange, HttpRequest, HttpResponse};
+use crate::exchange::{Exchange, HttpRequest};
 use crate::inbound::{InboundContext, InboundEvent};
+use crate::response::HttpResponse;
 
 /// Bytes of one frame in either direction.
 pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -8,6 +8,7 @@ pub mod channel;
 pub mod clock;
 pub mod connection;
 pub mod delivery;
+pub mod exchange;
 pub mod filter;
 pub mod id;
 pub mod inbound;

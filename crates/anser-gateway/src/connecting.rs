@@ -4,6 +4,7 @@
 mod drive;
 mod keep;
 mod look;
+mod run;
 mod supervise;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 mod backoff;
 mod entry;
-mod line;
+mod link;
 mod plan;
 mod rate;
 mod view;
@@ -16,15 +16,15 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 pub use entry::{Cause, Gap, JournalEntry, JournalEvent};
-pub use line::JOURNAL_ENTRIES_MAX;
-pub(crate) use line::Line;
+pub use link::JOURNAL_ENTRIES_MAX;
+pub(crate) use link::Link;
 pub(crate) use plan::{Effect, Ending, Now, Report};
 pub use view::{ConnectionState, ConnectionView, LinkView};
 
 /// The channels that are to be connected now.
 #[derive(Default)]
 pub(crate) struct Connections {
-    lines: Mutex<BTreeMap<ResourceId, Arc<Line>>>,
+    links: Mutex<BTreeMap<ResourceId, Arc<Link>>>,
     changed: Notify,
     supervisor: Mutex<Option<JoinHandle<()>>>,
 }
@@ -53,10 +53,10 @@ impl Connections {
 
     /// Which of them are live, by channel.
     pub(crate) fn live(&self) -> Vec<(ResourceId, bool)> {
-        let lines = self.lines();
-        lines
+        let links = self.links();
+        links
             .iter()
-            .map(|(id, line)| (*id, line.is_live()))
+            .map(|(id, link)| (*id, link.is_live()))
             .collect()
     }
 
@@ -66,26 +66,26 @@ impl Connections {
     }
 
     /// One more channel is to be connected.
-    pub(crate) fn add(&self, line: Arc<Line>) {
-        self.lines().insert(line.id(), line);
+    pub(crate) fn add(&self, link: Arc<Link>) {
+        self.links().insert(link.id(), link);
     }
 
     /// A channel is not to be connected any more.
     pub(crate) fn remove(&self, channel: ResourceId) {
-        self.lines().remove(&channel);
+        self.links().remove(&channel);
     }
 
     /// How each stands.
     pub(crate) fn views(&self) -> Vec<ConnectionView> {
-        self.lines().values().map(|line| line.view()).collect()
+        self.links().values().map(|link| link.view()).collect()
     }
 
-    fn lines(&self) -> MutexGuard<'_, BTreeMap<ResourceId, Arc<Line>>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn links(&self) -> MutexGuard<'_, BTreeMap<ResourceId, Arc<Link>>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A channel's.
-    pub(crate) fn line(&self, channel: ResourceId) -> Option<Arc<Line>> {
-        self.lines().get(&channel).cloned()
+    pub(crate) fn link(&self, channel: ResourceId) -> Option<Arc<Link>> {
+        self.links().get(&channel).cloned()
     }
 }

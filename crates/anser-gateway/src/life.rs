@@ -96,9 +96,9 @@ impl Gateway {
             info,
             options,
             dispatch: handle,
-            leasing: leasing.clone(),
+            leasing,
             intake: Intake::default(),
-            sessions: sessions.clone(),
+            sessions,
             connections: Connections::default(),
             refusals: RefusalJournal::default(),
             fetches: Fetches::default(),
@@ -107,19 +107,28 @@ impl Gateway {
             phase: watch::Sender::new(Phase::Running),
         });
         answers.connect(Arc::downgrade(&gateway));
-        let tasks = vec![
-            spawn(commit_unconfirmed(gateway.clone())),
-            dispatcher,
-            spawn(gateway.clone().pull_triggers()),
-            spawn(leasing.keep()),
-            spawn(gateway.clone().keep_sessions()),
-            spawn(report_notices(gateway.clone(), noticed)),
-            spawn(sweep(gateway.clone())),
-        ];
-        *gateway.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
-        let supervisor = spawn(supervise(gateway.clone()));
-        gateway.connections.supervised_by(supervisor);
+        gateway.begin_tasks(dispatcher, noticed);
         Ok(gateway)
+    }
+
+    /// Begins what runs beside the requests, in the order in which it is waited for at the end.
+    fn begin_tasks(
+        self: &Arc<Self>,
+        dispatcher: JoinHandle<()>,
+        noticed: mpsc::UnboundedReceiver<Notice>,
+    ) {
+        let tasks = vec![
+            spawn(commit_unconfirmed(self.clone())),
+            dispatcher,
+            spawn(self.clone().pull_triggers()),
+            spawn(self.leasing.clone().keep()),
+            spawn(self.clone().keep_sessions()),
+            spawn(report_notices(self.clone(), noticed)),
+            spawn(sweep(self.clone())),
+        ];
+        *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+        let supervisor = spawn(supervise(self.clone()));
+        self.connections.supervised_by(supervisor);
     }
 
     /// Whether the gateway can take and deliver messages now.

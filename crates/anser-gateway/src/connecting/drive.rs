@@ -118,14 +118,14 @@ impl<'a> Drive<'a> {
             .await
             .is_err()
         {
-            let channel = self.keeper.line.name();
+            let channel = self.keeper.link.name();
             tracing::warn!(%channel, "events that came over a connection could not be stored before its end");
         }
         if let Slot::Open(socket) = self.slot {
             // Whether it hears it or not, the socket is done with.
             let code = match ended {
                 Ended::Stop(_) => CLOSE_NORMAL,
-                Ended::Lost(_) | Ended::Renewed => self.keeper.line.close_code(),
+                Ended::Lost(_) | Ended::Renewed => self.keeper.link.close_code(),
             };
             let _ = tokio::time::timeout(CLOSE_WITHIN, socket.close(code)).await;
         }
@@ -137,14 +137,14 @@ impl<'a> Drive<'a> {
             // While something is being stored it may be this side that asks for nothing.
             let listening = self.is_reading() && self.storing.is_none();
             let now = self.keeper.now();
-            let tick = self.keeper.line.plan(|plan| {
+            let tick = self.keeper.link.plan(|plan| {
                 plan.listen(listening, now);
                 plan.next_tick(now)
             });
             let wake = tokio::select! {
                 biased;
                 why = told(stop) => Wake::Stop(why),
-                () = self.keeper.line.renewed() => Wake::Renew,
+                () = self.keeper.link.renewed() => Wake::Renew,
                 () = tokio::time::sleep(tick) => Wake::Tick,
                 event = poll_fn(|cx| self.poll(cx)) => Wake::Event(event),
             };
@@ -252,21 +252,21 @@ impl<'a> Drive<'a> {
 
     fn heard(&self) {
         let now = self.keeper.now();
-        self.keeper.line.plan(|plan| plan.heard(now));
+        self.keeper.link.plan(|plan| plan.heard(now));
     }
 
     fn note_stored(&self, stored: &Stored) {
         if stored.durable {
             let now = self.keeper.now();
             self.keeper
-                .line
+                .link
                 .plan(|plan| plan.stored(stored.events, now));
         }
     }
 
     async fn tick(&mut self) -> Option<Ending> {
         let now = self.keeper.now();
-        let (effects, ending) = self.keeper.line.plan(|plan| plan.tick(now));
+        let (effects, ending) = self.keeper.link.plan(|plan| plan.tick(now));
         self.keeper.carry_out(effects).await;
         ending
     }
@@ -276,7 +276,7 @@ impl<'a> Drive<'a> {
         self.keeper.gateway.random.fill(&mut random);
         let context = InboundContext {
             now: self.keeper.gateway.clock.now(),
-            channel: self.keeper.line.name(),
+            channel: self.keeper.link.name(),
             random,
         };
         for action in self.connection.handle(input, &context) {
@@ -305,7 +305,7 @@ impl<'a> Drive<'a> {
                 let now = self.keeper.now();
                 let effects = self
                     .keeper
-                    .line
+                    .link
                     .plan(|plan| plan.live(session, recovery, now));
                 self.keeper.carry_out(effects).await;
             }
@@ -313,11 +313,11 @@ impl<'a> Drive<'a> {
             Action::Keep(_) => *self.kept = None,
             Action::Unread { detail } => {
                 let now = self.keeper.now();
-                let effects = self.keeper.line.plan(|plan| plan.unread(&detail, now));
+                let effects = self.keeper.link.plan(|plan| plan.unread(&detail, now));
                 self.keeper
                     .gateway
                     .metrics
-                    .connection_unread(self.keeper.line.id());
+                    .connection_unread(self.keeper.link.id());
                 self.keeper.carry_out(effects).await;
             }
             Action::Lost {
@@ -383,10 +383,10 @@ impl<'a> Drive<'a> {
             return;
         };
         let gateway = Arc::clone(&self.keeper.gateway);
-        let entry = Arc::clone(self.keeper.line.entry());
+        let entry = Arc::clone(self.keeper.link.entry());
         let source = Source {
             resource: entry.meta.id,
-            remember: self.keeper.line.remember(),
+            remember: self.keeper.link.remember(),
         };
         self.storing = Some(Box::pin(async move {
             let count = events.len() as u64;

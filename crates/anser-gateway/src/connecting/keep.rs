@@ -1,29 +1,22 @@
-//! One channel's connections, one after another: connects, drives, waits, and begins again, as its plan says. Must not decide
-//! itself when or why.
+//! Who keeps a channel connected: what it holds, and how it carries out what the plan says beside connecting: the journal, and
+//! words to the operator. Must not decide what is written.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_core::connection::Loss;
 use anser_core::name::TOPIC_OPS;
-use anser_core::store::{JournalRow, JournalScan, StoreError};
-use bytes::Bytes;
+use anser_core::store::{JournalRow, StoreError};
 use tokio::sync::watch;
 
-use super::drive::{Drive, Ended};
-use crate::connections::{Effect, Ending, JOURNAL_ENTRIES_MAX, JournalEntry, Line, Now, Report};
+use crate::connections::{Effect, JOURNAL_ENTRIES_MAX, JournalEntry, Link, Now, Report};
 use crate::gateway::Gateway;
 
-/// Entries that are read to go on where the journal ends, and to know how many events come.
-const ENTRIES_RECALLED: usize = 100;
 /// How long writing to the journal may take, before what is written goes without.
 const JOURNAL_WITHIN: Duration = Duration::from_secs(10);
-/// Between attempts to read a journal that cannot be read.
-const RECALL_AGAIN: Duration = Duration::from_secs(5);
 
 /// Why a channel is not connected any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub(super) enum Stop {
     /// Its settings are others now, or it is not to be connected.
     Changed,
     /// It is gone, and its journal with it.
@@ -33,7 +26,8 @@ pub(crate) enum Stop {
 }
 
 impl Stop {
-    const fn words(self) -> &'static str {
+    /// As the journal says it.
+    pub(super) const fn words(self) -> &'static str {
         match self {
             Self::Changed => "the channel was changed",
             Self::Deleted => "the channel was deleted",
@@ -44,7 +38,7 @@ impl Stop {
 
 /// Who keeps one channel connected.
 pub(super) struct Keeper {
-    pub(super) line: Arc<Line>,
+    pub(super) link: Arc<Link>,
     pub(super) gateway: Arc<Gateway>,
 }
 
@@ -52,101 +46,6 @@ impl Keeper {
     /// The time.
     pub(super) fn now(&self) -> Now {
         now(&self.gateway)
-    }
-
-    /// Keeps the channel connected until it is told to stop. `pause`: not before this has passed.
-    pub(super) async fn run(self, mut stop: watch::Receiver<Option<Stop>>, pause: Duration) {
-        let why = self.keep_connected(&mut stop, pause).await;
-        if why != Stop::Deleted {
-            self.end(why.words()).await;
-        }
-    }
-
-    async fn keep_connected(
-        &self,
-        stop: &mut watch::Receiver<Option<Stop>>,
-        pause: Duration,
-    ) -> Stop {
-        let recalled = async {
-            tokio::time::sleep(pause).await;
-            self.recall().await;
-        };
-        tokio::select! {
-            biased;
-            why = told(stop) => return why,
-            () = recalled => {}
-        }
-        let Some(connector) = self.line.connector() else {
-            return Stop::Changed;
-        };
-        let mut kept: Option<Bytes> = None;
-        loop {
-            self.line.plan(|plan| plan.begin(self.now()));
-            let connection = connector.begin(kept.as_deref());
-            let drive = Drive::new(self, connection, &mut kept);
-            let wait = match Box::pin(drive.run(stop)).await {
-                Ended::Stop(why) => return why,
-                Ended::Renewed => {
-                    self.end("an operator asked for another").await;
-                    Duration::ZERO
-                }
-                Ended::Lost(ending) => self.lost(ending).await,
-            };
-            tokio::select! {
-                biased;
-                why = told(stop) => return why,
-                () = self.line.renewed() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
-    }
-
-    /// Goes on where the journal ends.
-    async fn recall(&self) {
-        let newest = loop {
-            match self.read_newest().await {
-                Ok(newest) => break newest,
-                Err(error) => {
-                    tracing::warn!(channel = %self.line.name(), %error, "the journal of a connection cannot be read; the channel is not connected before it can");
-                    tokio::time::sleep(RECALL_AGAIN).await;
-                }
-            }
-        };
-        let effects = self.line.plan(|plan| plan.recall(&newest, self.now()));
-        self.carry_out(effects).await;
-    }
-
-    async fn read_newest(&self) -> Result<Vec<JournalEntry>, StoreError> {
-        let scan = JournalScan {
-            channel: self.line.id(),
-            before: None,
-            limit: ENTRIES_RECALLED,
-        };
-        let rows = self.gateway.store.journal_read(scan).await?;
-        rows.iter().map(read).collect()
-    }
-
-    async fn lost(&self, ending: Ending) -> Duration {
-        let channel = self.line.name();
-        let (loss, detail) = (ending.loss, ending.detail.clone());
-        let was_live = self.line.is_live();
-        self.gateway
-            .metrics
-            .connection_ended(self.line.id(), loss, was_live);
-        let unit = self.gateway.random.unit();
-        let (effects, wait) = self.line.plan(|plan| plan.lost(ending, unit, self.now()));
-        tracing::info!(%channel, reason = ?loss, detail, was_live, ?wait, "a connection to a platform ended");
-        self.carry_out(effects).await;
-        wait
-    }
-
-    async fn end(&self, why: &str) {
-        if self.line.is_live() {
-            let metrics = &self.gateway.metrics;
-            metrics.connection_ended(self.line.id(), Loss::Stopped, true);
-        }
-        let effects = self.line.plan(|plan| plan.stopped(why, self.now()));
-        self.carry_out(effects).await;
     }
 
     /// Writes to the journal and tells the operator.
@@ -162,13 +61,13 @@ impl Keeper {
             let written =
                 self.gateway
                     .store
-                    .journal_write(self.line.id(), rows, JOURNAL_ENTRIES_MAX);
+                    .journal_write(self.link.id(), rows, JOURNAL_ENTRIES_MAX);
             let written = tokio::time::timeout(JOURNAL_WITHIN, written).await;
             if let Err(why) = written
                 .map_err(|late| late.to_string())
                 .and_then(|written| written.map_err(|error| error.to_string()))
             {
-                tracing::warn!(channel = %self.line.name(), why, "the journal of a connection is not written");
+                tracing::warn!(channel = %self.link.name(), why, "the journal of a connection is not written");
             }
         }
         for report in reports {
@@ -177,7 +76,7 @@ impl Keeper {
     }
 
     async fn report(&self, report: Report) {
-        let channel = self.line.name();
+        let channel = self.link.name();
         let Report { r#type, mut data } = report;
         data["channel"] = channel.into();
         let key = Some(channel.to_owned());

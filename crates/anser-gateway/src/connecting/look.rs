@@ -47,8 +47,8 @@ impl Gateway {
         principal.require_target("name", name)?;
         let snapshot = self.config.load();
         let entry = find_channel(&snapshot, name)?;
-        let line = self.connections.line(entry.meta.id);
-        line.map(|line| line.view())
+        let link = self.connections.link(entry.meta.id);
+        link.map(|link| link.view())
             .ok_or_else(|| not_connected(entry))
     }
 
@@ -104,10 +104,10 @@ impl Gateway {
         principal.require_target("name", name)?;
         let snapshot = self.config.load();
         let entry = find_channel(&snapshot, name)?;
-        let line = self.connections.line(entry.meta.id);
-        let line = line.ok_or_else(|| not_connected(entry))?;
-        line.renew();
-        Ok(line.view())
+        let link = self.connections.link(entry.meta.id);
+        let link = link.ok_or_else(|| not_connected(entry))?;
+        link.renew();
+        Ok(link.view())
     }
 }
 

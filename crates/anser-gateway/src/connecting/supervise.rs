@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::keep::{Keeper, Stop, now};
-use crate::connections::Line;
+use crate::connections::Link;
 use crate::gateway::{Gateway, Phase};
 
 /// Before a channel is connected again whose task broke down, which must not happen.
@@ -18,48 +18,48 @@ const AFTER_PANIC: Duration = Duration::from_secs(60);
 
 /// A channel's task.
 struct Running {
-    line: Arc<Line>,
+    link: Arc<Link>,
     stop: watch::Sender<Option<Stop>>,
     task: Id,
 }
 
 /// All of them.
 #[derive(Default)]
-struct Lines {
+struct Links {
     running: HashMap<ResourceId, Running>,
     tasks: JoinSet<()>,
 }
 
 /// Keeps the channels connected that are to be, until the gateway stops.
 pub(crate) async fn supervise(gateway: Arc<Gateway>) {
-    let mut lines = Lines::default();
+    let mut links = Links::default();
     let mut phase = gateway.phase.subscribe();
-    lines.reconcile(&gateway, None);
+    links.reconcile(&gateway, None);
     loop {
         let broken = tokio::select! {
             biased;
             _ = phase.wait_for(|phase| *phase != Phase::Running) => break,
-            Some(ended) = lines.tasks.join_next_with_id() => lines.ended(&gateway, ended),
+            Some(ended) = links.tasks.join_next_with_id() => links.ended(&gateway, ended),
             () = gateway.connections.changed() => None,
         };
-        lines.reconcile(&gateway, broken);
+        links.reconcile(&gateway, broken);
     }
-    for running in lines.running.values() {
+    for running in links.running.values() {
         running.tell(Stop::Shutdown);
     }
-    while let Some(ended) = lines.tasks.join_next_with_id().await {
-        lines.ended(&gateway, ended);
+    while let Some(ended) = links.tasks.join_next_with_id().await {
+        links.ended(&gateway, ended);
     }
 }
 
-impl Lines {
+impl Links {
     /// Stops what is not to be any more, and starts what is to be and is not. `broken`: a channel whose task broke down.
     fn reconcile(&mut self, gateway: &Arc<Gateway>, broken: Option<ResourceId>) {
         let snapshot = gateway.config.load_full();
         for (id, running) in &self.running {
             match snapshot.channels_by_id.get(id) {
                 None => running.tell(Stop::Deleted),
-                Some(entry) if running.line.differs(entry) => running.tell(Stop::Changed),
+                Some(entry) if running.link.differs(entry) => running.tell(Stop::Changed),
                 Some(_) => {}
             }
         }
@@ -68,27 +68,27 @@ impl Lines {
             if self.running.contains_key(id) {
                 continue;
             }
-            if let Some(line) = Line::of(entry, now(gateway)) {
+            if let Some(link) = Link::of(entry, now(gateway)) {
                 let pause = if broken == Some(*id) {
                     AFTER_PANIC
                 } else {
                     Duration::ZERO
                 };
-                self.start(gateway, Arc::new(line), pause);
+                self.start(gateway, Arc::new(link), pause);
             }
         }
     }
 
-    fn start(&mut self, gateway: &Arc<Gateway>, line: Arc<Line>, pause: Duration) {
+    fn start(&mut self, gateway: &Arc<Gateway>, link: Arc<Link>, pause: Duration) {
         let (stop, stopped) = watch::channel(None);
         let keeper = Keeper {
-            line: Arc::clone(&line),
+            link: Arc::clone(&link),
             gateway: Arc::clone(gateway),
         };
         let task = self.tasks.spawn(keeper.run(stopped, pause)).id();
-        let id = line.id();
-        gateway.connections.add(Arc::clone(&line));
-        self.running.insert(id, Running { line, stop, task });
+        let id = link.id();
+        gateway.connections.add(Arc::clone(&link));
+        self.running.insert(id, Running { link, stop, task });
     }
 
     /// Answers the channel if its task broke down.

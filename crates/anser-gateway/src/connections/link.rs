@@ -16,13 +16,13 @@ use crate::config::ChannelEntry;
 pub const JOURNAL_ENTRIES_MAX: u64 = 1_000;
 
 /// One channel that is to be connected.
-pub(crate) struct Line {
+pub(crate) struct Link {
     entry: Arc<ChannelEntry>,
     plan: Mutex<Plan>,
     renew: Notify,
 }
 
-impl Line {
+impl Link {
     /// Of a channel; `None` when it is not to be connected, or cannot be.
     pub(crate) fn of(entry: &Arc<ChannelEntry>, now: Now) -> Option<Self> {
         let connector = connector(entry)?;
