@@ -30,8 +30,6 @@ use crate::refusal::store_problem;
 use crate::sender::BodyStream;
 use way::{Found, Way};
 
-/// Locks that keep two from fetching the same file at once. Two files that share one merely wait for one another.
-const TURNS: usize = 64;
 /// The id of the attachment that a fetched file is.
 const ATTACHMENT: &str = "a1";
 /// Bytes of the name of an attachment.
@@ -57,23 +55,6 @@ struct Kept {
     media: usize,
 }
 
-/// Whose turn it is to fetch.
-#[derive(Debug)]
-pub(crate) struct Fetches([tokio::sync::Mutex<()>; TURNS]);
-
-impl Default for Fetches {
-    fn default() -> Self {
-        Self([const { tokio::sync::Mutex::const_new(()) }; TURNS])
-    }
-}
-
-impl Fetches {
-    fn turn(&self, id: MessageId, place: usize) -> &tokio::sync::Mutex<()> {
-        let number = id.as_bytes().last().copied().map_or(0, usize::from);
-        &self.0[(number + place) % TURNS]
-    }
-}
-
 impl Gateway {
     /// Keeps a file of a message that came in, which its platform gives for the channel's credentials: the one at `place` in
     /// the list `x-media` of the message's `ext`, from 0. Answers what is kept already, without asking the platform.
@@ -93,7 +74,7 @@ impl Gateway {
         let row = self.visible_message(principal, id).await?;
         let message = Message::from_json(&row.document)?;
         let key = key(&message, place)?;
-        let _turn = self.fetches.turn(id, place).lock().await;
+        let _turn = self.fetches.of(id, place).lock().await;
         if let Some(kept) = self.kept_media(&row, place).await? {
             return Ok(kept);
         }

@@ -35,7 +35,6 @@ use crate::config::{
 };
 use crate::connections::Connections;
 use crate::dispatch;
-use crate::fetch::Fetches;
 use crate::gateway::{Gateway, GatewayOptions, Phase};
 use crate::intake::Intake;
 use crate::leasing::Leasing;
@@ -45,6 +44,7 @@ use crate::refusal_journal::RefusalJournal;
 use crate::secrets::Sealer;
 use crate::sender::{AddressGuard, Sender, SenderOptions, SystemResolver};
 use crate::sessions::Sessions;
+use crate::turns::Turns;
 
 pub(crate) use faults::{Fault, Faults};
 
@@ -113,7 +113,7 @@ impl Fixture {
             sessions: Sessions::new(clock.clone(), faults.info().highest_num),
             connections: Connections::default(),
             refusals: RefusalJournal::default(),
-            fetches: Fetches::default(),
+            fetches: Turns::default(),
             admin_lock: tokio::sync::Mutex::new(()),
             tasks: std::sync::Mutex::new(Vec::new()),
             phase: watch::Sender::new(Phase::Running),

@@ -19,7 +19,6 @@ use crate::config::{LoadError, Snapshot};
 use crate::connections::Connections;
 use crate::credentials::Credentials;
 use crate::dispatch;
-use crate::fetch::Fetches;
 use crate::intake::Intake;
 use crate::leasing::Leasing;
 use crate::metrics::Metrics;
@@ -27,6 +26,7 @@ use crate::refusal_journal::RefusalJournal;
 use crate::secrets::Sealer;
 use crate::sender::{AddressGuard, Sender};
 use crate::sessions::Sessions;
+use crate::turns::Turns;
 
 /// Kinds of channel that the binary brings.
 pub type Registry = Vec<Box<dyn ChannelKind>>;
@@ -127,7 +127,7 @@ pub struct Gateway {
     /// Which refusals of platforms' requests are logged.
     pub(crate) refusals: RefusalJournal,
     /// Who fetches a file from a platform.
-    pub(crate) fetches: Fetches,
+    pub(crate) fetches: Turns,
     /// One configuration change at a time; held across the commit on purpose.
     pub(crate) admin_lock: tokio::sync::Mutex<()>,
     /// What runs beside the requests, in the order in which it is waited for at the end.

@@ -39,5 +39,6 @@ pub mod sender;
 pub mod sessions;
 pub mod tokens;
 mod trigger;
+mod turns;
 
 pub use gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};

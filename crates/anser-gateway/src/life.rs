@@ -21,13 +21,13 @@ use crate::connecting::supervise;
 use crate::connections::Connections;
 use crate::credentials::Credentials;
 use crate::dispatch::{self, EndpointEvent, Notice};
-use crate::fetch::Fetches;
 use crate::gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};
 use crate::intake::Intake;
 use crate::leasing::Leasing;
 use crate::people::People;
 use crate::refusal_journal::RefusalJournal;
 use crate::sessions::Sessions;
+use crate::turns::Turns;
 
 /// Notices of the dispatcher that are taken at once: what they say of endpoints shares a commit.
 const NOTICES_TAKEN_MAX: usize = 256;
@@ -101,7 +101,7 @@ impl Gateway {
             sessions,
             connections: Connections::default(),
             refusals: RefusalJournal::default(),
-            fetches: Fetches::default(),
+            fetches: Turns::default(),
             admin_lock: tokio::sync::Mutex::new(()),
             tasks: std::sync::Mutex::new(Vec::new()),
             phase: watch::Sender::new(Phase::Running),

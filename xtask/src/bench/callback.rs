@@ -3,8 +3,8 @@
 //! stand-ins are; must not be used for anything but measuring.
 
 use crate::bench::clock;
-use crate::bench::load::Outgoing;
 use crate::bench::payload;
+use crate::bench::payload::Outgoing;
 use aws_lc_rs::cipher::{AES_256, EncryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
@@ -159,7 +159,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::{Callback, Platform};
     use crate::bench::frame;
-    use crate::bench::load::Outgoing;
+    use crate::bench::payload::Outgoing;
 
     #[test]
     fn no_two_callbacks_are_the_same_and_each_is_whole() {

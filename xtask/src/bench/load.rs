@@ -4,6 +4,7 @@
 
 use crate::bench::clock::Clock;
 use crate::bench::connection::{Connection, Message};
+use crate::bench::payload::Outgoing;
 use crate::bench::receiver::Sink;
 use crate::bench::stats::Latencies;
 use anyhow::{Context, bail};
@@ -21,15 +22,6 @@ const OVERLOAD_PAUSE: Duration = Duration::from_millis(5);
 const DRAIN_LOOK: Duration = Duration::from_millis(1);
 /// Connections that a fixed rate may need at once before we call it an overload.
 const OPEN_LOOP_CONNECTIONS_MAX: usize = 2_048;
-
-/// A request that is sent again and again, each time with the time in it.
-pub(crate) trait Outgoing: Send + 'static {
-    /// How many messages it publishes.
-    fn messages(&self) -> u64;
-
-    /// The request with `nanos` in it.
-    fn stamped(&mut self, nanos: u64) -> &[u8];
-}
 
 /// What was published.
 #[derive(Clone, Debug, Default)]

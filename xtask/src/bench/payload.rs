@@ -4,8 +4,6 @@
 //! The data of a message is 256 bytes of JSON: `{"t":"NANOSECONDS","lane":"NAME","fill":"xxx…"}`, everything at a fixed
 //! place, so that neither side has to parse it.
 
-use crate::bench::load::Outgoing;
-
 /// Bytes of a message's data.
 pub(crate) const DATA_BYTES: usize = 256;
 /// Digits of a time: enough for any `u64`.
@@ -16,6 +14,15 @@ const LANE_CHARACTERS: usize = 8;
 /// Where a lane's name begins in the data.
 const LANE_AT: usize = STAMP_LEAD.len() + STAMP_DIGITS + LANE_LEAD.len();
 const LANE_LEAD: &str = "\",\"lane\":\"";
+
+/// A request that is sent again and again, each time with the time in it.
+pub(crate) trait Outgoing: Send + 'static {
+    /// How many messages it publishes.
+    fn messages(&self) -> u64;
+
+    /// The request with `nanos` in it.
+    fn stamped(&mut self, nanos: u64) -> &[u8];
+}
 
 /// One message, before its time is known.
 #[derive(Clone, Copy, Debug, Default)]
@@ -153,9 +160,8 @@ pub(crate) fn is_of(data: &[u8], key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{DATA_BYTES, Lane, Request, is_of, stamp};
+    use super::{DATA_BYTES, Lane, Outgoing as _, Request, is_of, stamp};
     use crate::bench::frame;
-    use crate::bench::load::Outgoing;
 
     fn data(request: &[u8]) -> Vec<Vec<u8>> {
         let frame = frame::read(request).expect("well formed").expect("whole");
