@@ -607,7 +607,7 @@ impl State {
                     put.push(row);
                 }
                 ConfigChange::Delete { .. } => {
-                    removed.extend(next.0.remove(&config_key(kind, key)))
+                    removed.extend(next.0.remove(&config_key(kind, key)));
                 }
             }
         }
