@@ -1,8 +1,6 @@
 //! Who is calling and what they may do: API keys, scopes and patterns. A key is 256 random bits, stored as SHA-256.
 //! Must not change anything: keys are created and removed by administration.
 
-mod glob;
-
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::config::{Issuer, Key};
 use crate::gateway::Gateway;
+use crate::glob::{self, pattern_matches};
 
 /// What every generated key begins with, so that people and secret scanners recognise it.
 pub const KEY_PREFIX: &str = "ak_";
@@ -207,12 +206,6 @@ impl Principal {
             || session.is_some_and(|(user, _)| covered(user))
             || name == address.len() && covered(&format!("{address}/"))
     }
-}
-
-/// Whether a pattern of a key or token covers a name: `*` stands for any run of characters.
-#[must_use]
-pub(crate) fn pattern_matches(pattern: &str, name: &str, ignoring_case: bool) -> bool {
-    glob::matches(pattern, name, if ignoring_case { name.len() } else { 0 })
 }
 
 /// Refuses a user whom the issuer's tokens may not speak for.

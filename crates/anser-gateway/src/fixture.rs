@@ -38,12 +38,12 @@ use crate::dispatch;
 use crate::gateway::{Gateway, GatewayOptions, Phase};
 use crate::intake::Intake;
 use crate::leasing::Leasing;
+use crate::live::Sessions;
 use crate::metrics::Metrics;
 use crate::publish::{PublishOptions, Published, Results};
 use crate::refusal_journal::RefusalJournal;
 use crate::secrets::Sealer;
 use crate::sender::{AddressGuard, Sender, SenderOptions, SystemResolver};
-use crate::sessions::Sessions;
 use crate::turns::Turns;
 
 pub(crate) use faults::{Fault, Faults};

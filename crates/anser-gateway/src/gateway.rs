@@ -21,11 +21,11 @@ use crate::credentials::Credentials;
 use crate::dispatch;
 use crate::intake::Intake;
 use crate::leasing::Leasing;
+use crate::live::Sessions;
 use crate::metrics::Metrics;
 use crate::refusal_journal::RefusalJournal;
 use crate::secrets::Sealer;
 use crate::sender::{AddressGuard, Sender};
-use crate::sessions::Sessions;
 use crate::turns::Turns;
 
 /// Kinds of channel that the binary brings.

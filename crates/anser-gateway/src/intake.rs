@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::sessions::Commit;
+use crate::live::Commit;
 use anser_core::Message;
 use anser_core::store::NewMessage;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};

@@ -19,11 +19,13 @@ mod files;
 #[cfg(test)]
 mod fixture;
 pub mod gateway;
+mod glob;
 pub mod inbound;
 mod intake;
 pub mod lane;
 mod leasing;
 mod life;
+mod live;
 pub mod look;
 pub mod mailbox;
 pub mod metrics;

@@ -24,9 +24,9 @@ use crate::dispatch::{self, EndpointEvent, Notice};
 use crate::gateway::{Gateway, GatewayOptions, Parts, Phase, StartError};
 use crate::intake::Intake;
 use crate::leasing::Leasing;
+use crate::live::Sessions;
 use crate::people::People;
 use crate::refusal_journal::RefusalJournal;
-use crate::sessions::Sessions;
 use crate::turns::Turns;
 
 /// Notices of the dispatcher that are taken at once: what they say of endpoints shares a commit.

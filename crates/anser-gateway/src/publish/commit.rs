@@ -14,9 +14,9 @@ use super::{Published, Results, refer};
 use crate::accepted::Accepted;
 use crate::gateway::Gateway;
 use crate::intake::{Intake, Staged};
+use crate::live::{Commit, Fresh};
 use crate::mailbox::split_mail;
 use crate::refusal::store_problem;
-use crate::sessions::{Commit, Fresh};
 
 /// How often a commit that the store did not confirm is repeated, with the same ids.
 const UNCONFIRMED_REPEATS_MAX: u32 = 3;

@@ -8,6 +8,7 @@ use anser_core::message::Item;
 use anser_core::name::{Address, ROOM_PREFIX, TOPIC_DIRECT, room_topic};
 
 use super::prepare::Request;
+use super::route::room_alone;
 use super::{PublishOptions, Published, Results, check_count, not_found};
 use crate::auth::Principal;
 use crate::config::{Room, Snapshot};
@@ -36,20 +37,6 @@ fn room_of<'s>(snapshot: &'s Snapshot, item: &Item) -> Result<&'s Arc<Room>, Pro
             Err(room_alone(field))
         }
     }
-}
-
-/// A message is on one topic, and a room's are on the room's.
-pub(super) fn room_alone(field: &str) -> Problem {
-    Problem::invalid(
-        "room_alone",
-        field,
-        "a message to a room goes to that room alone; publish it to its other addresses once more",
-    )
-}
-
-/// Whether a message is on the topic of a room.
-pub(super) fn is_on_topic_of(topic: &str, room: &str) -> bool {
-    topic.eq_ignore_ascii_case(&room_topic(room))
 }
 
 impl Gateway {

@@ -7,12 +7,11 @@ use std::time::Duration;
 use anser_core::id::ResourceId;
 use anser_core::limits::DELIVERIES_PER_REQUEST_MAX;
 use anser_core::message::Header;
-use anser_core::name::{Address, UserId};
+use anser_core::name::{Address, UserId, room_topic};
 use anser_core::resource::{Ordering, QueueOrdering};
 use anser_core::store::NewDelivery;
 use anser_core::{Message, Problem, ProblemKind, Timestamp};
 
-use super::rooms;
 use crate::auth::Principal;
 use crate::bridge::{self, Taken};
 use crate::config::{Bridge, ChannelEntry, Destination, QueueEntry, Snapshot, Topic};
@@ -302,9 +301,23 @@ fn resolve<'a>(
         },
         Address::User { id, resource } => Ok(Resolved::User(id, resource)),
         // It is on the topic of the room by now: that is all.
-        Address::Room(name) if rooms::is_on_topic_of(topic, &name) => Ok(Resolved::Room),
-        Address::Room(_) => Err(rooms::room_alone(&field())),
+        Address::Room(name) if is_on_topic_of(topic, &name) => Ok(Resolved::Room),
+        Address::Room(_) => Err(room_alone(&field())),
     }
+}
+
+/// A message is on one topic, and a room's are on the room's.
+pub(super) fn room_alone(field: &str) -> Problem {
+    Problem::invalid(
+        "room_alone",
+        field,
+        "a message to a room goes to that room alone; publish it to its other addresses once more",
+    )
+}
+
+/// Whether a message is on the topic of a room.
+fn is_on_topic_of(topic: &str, room: &str) -> bool {
+    topic.eq_ignore_ascii_case(&room_topic(room))
 }
 
 /// Checks the fields that say where an answer goes: they address somebody too.

@@ -5,9 +5,11 @@ use anser_core::name::UserId;
 use anser_core::resource::RightsSpec;
 use anser_core::{Problem, ProblemKind};
 
-use super::identity::{Allowed, Identity, Rights, forbidden};
-use crate::auth::{check_issuer_speaks_for, pattern_matches};
+use super::identity::Identity;
+use crate::auth::check_issuer_speaks_for;
 use crate::gateway::Gateway;
+use crate::glob::pattern_matches;
+use crate::live::{Allowed, Rights, forbidden};
 use crate::tokens::{self, RightsClaim};
 
 impl Gateway {

@@ -9,9 +9,9 @@ use anser_core::live::CloseReason;
 use anser_core::name::UserId;
 use anser_core::store::{DeliveryRow, Settle, Settlement, StoreError, Token};
 
-use super::hub::{Job, Sessions};
-use super::plan::MailEnd;
 use crate::gateway::Gateway;
+use crate::live::plan::MailEnd;
+use crate::live::{Job, Sessions};
 use crate::mailbox::user_in;
 
 /// Ends of messages that share a commit.
@@ -111,7 +111,7 @@ impl Gateway {
                 Job::Due(user) => match self.waiting_mail(&user).await {
                     Ok((mut rows, next_due)) => {
                         rows.retain(|row| row.scheduled);
-                        let came = |state: &mut super::hub::State, _| {
+                        let came = |state: &mut crate::live::State, _| {
                             state.plan.came_due(&user, &rows, next_due);
                         };
                         self.sessions.change(came);

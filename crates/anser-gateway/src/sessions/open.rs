@@ -12,13 +12,12 @@ use anser_core::store::{Claim, ClaimClass, DeliveryRow, StoreError};
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::hub::Seat;
-use super::plan::{Admission, Doubt, NoAnswer, Refused};
 use super::{ANSWER_WITHIN, UNSENT_BYTES_MAX, WINDOW_BYTES, WINDOW_MESSAGES};
-use super::{
-    Events, Facts, Opening, SESSIONS_MAX, Session, SessionId, SessionView, USER_SESSIONS_MAX,
-};
+use super::{Events, Opening, SESSIONS_MAX, Session, SessionId, SessionView, USER_SESSIONS_MAX};
 use crate::gateway::{Gateway, Phase};
+use crate::live::Facts;
+use crate::live::Seat;
+use crate::live::plan::{Admission, Doubt, NoAnswer, Refused};
 use crate::mailbox::{MAILBOX_MESSAGES_MAX, group_of, is_of};
 use crate::refusal::store_problem;
 
@@ -69,6 +68,7 @@ impl Gateway {
         opening: Opening,
     ) -> Result<(Session, Events, Option<u64>), Problem> {
         let wake = Arc::new(Notify::new());
+        let identity = Arc::new(opening.identity);
         let (facts, stay) = self.sessions.change(|state, now| {
             if state.closed {
                 return Err(stopping());
@@ -81,16 +81,20 @@ impl Gateway {
             let resource = opening.resource.unwrap_or_else(|| id.to_string());
             let admission = Admission {
                 number,
-                user: opening.identity.user.clone(),
+                user: identity.user.clone(),
                 resource: resource.clone(),
                 acks: opening.acks,
-                expires_at: opening.identity.expires_at,
+                expires_at: identity.expires_at,
                 presence: opening.presence,
             };
             let stay = state.plan.admit(admission, now).map_err(refused)?;
             let facts = Arc::new(Facts {
                 id,
-                identity: opening.identity,
+                principal: identity.principal.sender.id.clone(),
+                user: identity.user.clone(),
+                rights: identity.rights.clone(),
+                key: identity.principal.key,
+                issuer: identity.issuer,
                 transport: opening.transport,
                 peer: opening.peer,
                 resource,
@@ -112,6 +116,7 @@ impl Gateway {
         let session = Session {
             gateway: Arc::clone(self),
             facts,
+            identity,
         };
         Ok((session, events, stay))
     }
@@ -119,7 +124,7 @@ impl Gateway {
     fn welcome(&self, facts: &Facts, waiting: usize) -> Event {
         let data = json!({
             "session": facts.id,
-            "user": facts.identity.user,
+            "user": facts.user,
             "resource": facts.resource,
             "time": self.clock.now(),
             "waiting": waiting,

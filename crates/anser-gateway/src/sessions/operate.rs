@@ -6,8 +6,9 @@ use anser_core::message::{Conversation, ConversationType, Item};
 use anser_core::name::{Address, UserId};
 use anser_core::{Problem, ProblemKind};
 
-use super::plan::NotFollowed;
-use super::{SUBSCRIPTIONS_MAX, Session};
+use super::session::{Session, over};
+use crate::live::SUBSCRIPTIONS_MAX;
+use crate::live::plan::NotFollowed;
 use crate::publish::PublishOptions;
 
 impl Session {
@@ -73,7 +74,7 @@ impl Session {
         let snapshot = self.gateway.config.load();
         match stream {
             Stream::Topic(name) => {
-                self.facts.identity.rights.require_read(name)?;
+                self.identity.rights.require_read(name)?;
                 let topic = snapshot.topic(name).ok_or_else(|| {
                     let detail = format!("there is no topic {name}; create it first");
                     Problem::new(ProblemKind::NotFound, "topic_not_found", detail).field("topic")
@@ -94,7 +95,7 @@ impl Session {
 
     async fn publish(&self, publication: Publication) -> Result<Answer, Problem> {
         let mut item = publication.message;
-        if let Some(user) = &self.facts.identity.user {
+        if let Some(user) = &self.identity.user {
             converse(&mut item, user);
         }
         let principal = self.publisher(&item);
@@ -150,12 +151,6 @@ fn converse(item: &mut Item, user: &UserId) {
         r#type: Some(r#type),
         thread: None,
     });
-}
-
-/// The session has ended.
-pub(super) fn over() -> Problem {
-    let detail = "this session has ended; connect again";
-    Problem::new(ProblemKind::Conflict, "session_closed", detail)
 }
 
 fn not_read(stream: &Stream) -> Problem {

@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Session;
-use super::hub::Sessions;
-use super::identity::forbidden;
-use super::plan::Edge;
 use super::{CONTACTS_MAX, ROSTER_MAX};
 use crate::gateway::Gateway;
+use crate::live::Sessions;
+use crate::live::forbidden;
+use crate::live::plan::Edge;
 use crate::refusal::store_problem;
 
 /// The version of the documents written here.
@@ -77,7 +77,7 @@ impl Session {
     }
 
     pub(super) fn user(&self) -> Result<&UserId, Problem> {
-        self.facts.identity.user.as_ref().ok_or_else(|| {
+        self.identity.user.as_ref().ok_or_else(|| {
             forbidden(
                 "no_user",
                 "this session is of a key and acts for no user; name a `user` when it is opened",
@@ -86,7 +86,7 @@ impl Session {
     }
 
     pub(super) async fn ask_presence(&self, other: &UserId) -> Result<Answer, Problem> {
-        let identity = &self.facts.identity;
+        let identity = &self.identity;
         let number = self.facts.id.number;
         let sessions = &self.gateway.sessions;
         if identity.rights.covers_presence(other) {
@@ -178,7 +178,7 @@ impl Session {
             let roster = sessions.change(|state, _| state.plan.contacts(user));
             return Ok(Answer::Roster { roster });
         };
-        let identity = &self.facts.identity;
+        let identity = &self.identity;
         let own = identity.user.as_ref();
         sessions.change(|state, _| {
             let contact = own.map(|user| state.plan.contact(user, other));
@@ -230,7 +230,7 @@ impl Session {
             }
         };
         stored.map_err(store_problem)?;
-        let set = |state: &mut super::hub::State, _| state.plan.set_edge(watcher, watched, edge);
+        let set = |state: &mut crate::live::State, _| state.plan.set_edge(watcher, watched, edge);
         gateway.sessions.change(set);
         Ok(())
     }

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::plan::{NoAnswer, NotAsked, outcome};
 use super::{ANSWER_WITHIN, QUESTIONS_MAX, Session};
+use crate::live::plan::{NoAnswer, NotAsked, outcome};
 
 /// What the server answers, also for a user.
 const KNOWN: [&str; 4] = ["ping", "time", "version", "features"];
@@ -69,8 +69,8 @@ impl Session {
         };
         match Address::parse("to", to)? {
             Address::User { id, resource } => {
-                if self.facts.identity.user.as_ref() != Some(&id) {
-                    let principal = &self.facts.identity.principal;
+                if self.identity.user.as_ref() != Some(&id) {
+                    let principal = &self.identity.principal;
                     principal.require_target("to", &id.address())?;
                 }
                 Ok(Whom::User(id, resource))
@@ -122,11 +122,11 @@ impl Session {
     /// Who asks and answers, as others see it.
     fn address(&self) -> String {
         let facts = &self.facts;
-        match &facts.identity.user {
+        match &self.identity.user {
             Some(user) => format!("{}/{}", user.address(), facts.resource),
             None => format!(
                 "key:{}/{}",
-                facts.identity.principal.sender.id, facts.resource
+                self.identity.principal.sender.id, facts.resource
             ),
         }
     }

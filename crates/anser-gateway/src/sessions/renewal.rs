@@ -10,9 +10,10 @@ use anser_core::live::{Answer, CloseReason};
 use anser_core::resource::IssuerSpec;
 
 use super::Session;
-use super::hub::Sessions;
-use super::identity::{Identity, forbidden};
+use super::identity::Identity;
 use crate::config::Snapshot;
+use crate::live::Sessions;
+use crate::live::forbidden;
 
 impl Session {
     /// Goes on for as long as a fresh token or the same key allows. It must be for the same user with the same rights:
@@ -37,7 +38,7 @@ impl Session {
         if sessions.change(|state, _| state.plan.prolong(number, until)) {
             Ok(Answer::Done {})
         } else {
-            Err(super::operate::over())
+            Err(super::session::over())
         }
     }
 
@@ -80,9 +81,9 @@ impl Sessions {
         }
         self.change(|state, now| {
             let revoked = state.seats.iter().filter(|(_, seat)| {
-                let identity = &seat.facts.identity;
-                key(identity).is_some_and(|id| gone.contains(&id))
-                    || identity.issuer.is_some_and(|id| changed.contains(&id))
+                let facts = &seat.facts;
+                facts.key.is_some_and(|id| gone.contains(&id))
+                    || facts.issuer.is_some_and(|id| changed.contains(&id))
             });
             let revoked: Vec<u64> = revoked.map(|(number, _)| *number).collect();
             for number in revoked {

@@ -8,14 +8,14 @@ use anser_core::message::Item;
 use anser_core::name::{Address, room_address};
 use anser_core::{Problem, ProblemKind};
 
-use super::hub::Sessions;
-use super::identity::{Identity, forbidden};
-use super::{Session, plan};
+use super::Session;
 use crate::auth::Principal;
 use crate::config::{Room, Snapshot};
+use crate::live::forbidden;
+use crate::live::{Facts, Sessions, plan};
 
-fn may_enter(identity: &Identity, room: &Room) -> bool {
-    identity.rights.covers_room(&room.meta.name) || room.spec.lets_in(identity.user.as_ref())
+fn may_enter(facts: &Facts, room: &Room) -> bool {
+    facts.rights.covers_room(&room.meta.name) || room.spec.lets_in(facts.user.as_ref())
 }
 
 impl Session {
@@ -32,7 +32,7 @@ impl Session {
             let detail = format!("there is no room {name}; create it first");
             Problem::new(ProblemKind::NotFound, "room_not_found", detail).field("room")
         })?;
-        if may_enter(&self.facts.identity, room) {
+        if may_enter(&self.facts, room) {
             return Ok(room);
         }
         let detail = format!(
@@ -43,7 +43,7 @@ impl Session {
 
     /// As whom the session publishes a message: where a room lets its user in, that is a right to publish there.
     pub(super) fn publisher(&self, item: &Item) -> Cow<'_, Principal> {
-        let identity = &self.facts.identity;
+        let identity = &self.identity;
         let mut principal = Cow::Borrowed(&identity.principal);
         let snapshot = self.gateway.config.load();
         for to in &item.header.to {
@@ -90,7 +90,7 @@ impl Sessions {
             for room in changed {
                 for number in state.plan.readers(room.topic) {
                     let seat = state.seats.get(&number);
-                    let stays = seat.is_some_and(|seat| may_enter(&seat.facts.identity, room));
+                    let stays = seat.is_some_and(|seat| may_enter(&seat.facts, room));
                     if !stays {
                         state
                             .plan

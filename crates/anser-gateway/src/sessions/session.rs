@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_core::Problem;
 use anser_core::id::{Num, ResourceId};
 use anser_core::live::{Answer, CloseReason, Event, Offset, Operation, Request, answer_json};
 use anser_core::store::{MessageScan, StoreError};
+use anser_core::{Problem, ProblemKind};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::plan::{Plan, Taken, Want};
-use super::{Facts, Identity, SessionId};
+use super::{Identity, SessionId};
 use crate::gateway::Gateway;
+use crate::live::Facts;
+use crate::live::plan::{Plan, Taken, Want};
 
 /// Pause after the store could not be read for a session.
 const READ_AGAIN: Duration = Duration::from_secs(1);
@@ -22,6 +23,7 @@ const READ_AGAIN: Duration = Duration::from_secs(1);
 pub struct Session {
     pub(super) gateway: Arc<Gateway>,
     pub(super) facts: Arc<Facts>,
+    pub(super) identity: Arc<Identity>,
 }
 
 impl Session {
@@ -40,7 +42,7 @@ impl Session {
     /// Whose it is.
     #[must_use]
     pub fn identity(&self) -> &Identity {
-        &self.facts.identity
+        &self.identity
     }
 
     /// Does what the client asks. Operations of one session are to be given one after the other, in the client's order;
@@ -57,7 +59,7 @@ impl Session {
             state.plan.is_open(number)
         });
         if !open {
-            return Err(super::operate::over());
+            return Err(over());
         }
         self.perform(operation).await
     }
@@ -169,4 +171,10 @@ impl Drop for Events {
             state.seats.remove(&number);
         });
     }
+}
+
+/// The session has ended.
+pub(super) fn over() -> Problem {
+    let detail = "this session has ended; connect again";
+    Problem::new(ProblemKind::Conflict, "session_closed", detail)
 }

@@ -7,9 +7,9 @@ use anser_core::Timestamp;
 use anser_core::name::UserId;
 use anser_core::store::{Claim, ClaimClass, DeliveryRow, Group, StoreError};
 
-use super::hub::Sessions;
-use super::plan::MailEnd;
 use crate::gateway::Gateway;
+use crate::live::Sessions;
+use crate::live::plan::MailEnd;
 use crate::mailbox::{is_mailbox, user_in};
 
 /// Between two passes over all mailboxes.

@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::hub::Job;
 use super::{Allowed, Events, Identity, Opening, Rights, Session};
 use crate::fixture::{Fixture, anyone};
+use crate::live::Job;
 use crate::publish::{PublishOptions, Published};
 
 /// How long a test waits for what must come.

@@ -13,10 +13,10 @@ use anser_core::resource::Scope;
 use anser_core::{Message, Problem, ProblemKind};
 use bytes::Bytes;
 
-use super::hub::State;
 use crate::auth::Principal;
 use crate::config::Snapshot;
 use crate::gateway::Gateway;
+use crate::live::State;
 
 /// Who is to have it.
 enum Whom {

@@ -51,7 +51,7 @@ pub(super) struct Followed {
 
 /// Why a stream is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sessions) enum NotFollowed {
+pub(crate) enum NotFollowed {
     /// The session is over.
     Over,
     /// It reads too many.
@@ -60,7 +60,7 @@ pub(in crate::sessions) enum NotFollowed {
 
 /// Why a session does not read a stream any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sessions) enum Why {
+pub(crate) enum Why {
     /// It was deleted.
     Gone,
     /// The session may not any more.
@@ -70,7 +70,7 @@ pub(in crate::sessions) enum Why {
 impl Plan {
     /// A session reads a topic, which is the topic of a room when `stream` is one; answers behind what. A stream that it
     /// reads already goes on from there.
-    pub(in crate::sessions) fn follow(
+    pub(crate) fn follow(
         &mut self,
         number: u64,
         topic: ResourceId,
@@ -112,12 +112,7 @@ impl Plan {
     }
 
     /// A session reads a stream no more; answers whether it did.
-    pub(in crate::sessions) fn stop_following(
-        &mut self,
-        number: u64,
-        stream: &Stream,
-        now: Timestamp,
-    ) -> bool {
+    pub(crate) fn stop_following(&mut self, number: u64, stream: &Stream, now: Timestamp) -> bool {
         let Some(live) = self.sessions.get_mut(&number) else {
             return false;
         };
@@ -132,13 +127,7 @@ impl Plan {
     }
 
     /// A session may not read a stream any more, and is told why.
-    pub(in crate::sessions) fn put_out(
-        &mut self,
-        number: u64,
-        topic: ResourceId,
-        why: Why,
-        now: Timestamp,
-    ) {
+    pub(crate) fn put_out(&mut self, number: u64, topic: ResourceId, why: Why, now: Timestamp) {
         let sub = self
             .sessions
             .get(&number)
@@ -212,12 +201,12 @@ impl Plan {
     }
 
     /// Whether anybody reads the topic.
-    pub(in crate::sessions) fn is_followed(&self, topic: ResourceId) -> bool {
+    pub(crate) fn is_followed(&self, topic: ResourceId) -> bool {
         self.followed.contains_key(&topic)
     }
 
     /// Who reads the topic.
-    pub(in crate::sessions) fn readers(&self, topic: ResourceId) -> Vec<u64> {
+    pub(crate) fn readers(&self, topic: ResourceId) -> Vec<u64> {
         let followed = self.followed.get(&topic);
         followed.map_or_else(Vec::new, |followed| followed.readers.clone())
     }
@@ -257,7 +246,7 @@ impl Plan {
     }
 
     /// What a session wanted of a topic behind `after`; `all`: there was nothing more in the store.
-    pub(in crate::sessions) fn loaded_topic(
+    pub(crate) fn loaded_topic(
         &mut self,
         number: u64,
         topic: ResourceId,

@@ -43,12 +43,12 @@ pub(super) struct Told<'a> {
 
 impl Plan {
     /// A commit begins; it is to be ended by [`Plan::committed`].
-    pub(in crate::sessions) fn begin_commit(&mut self) -> u64 {
+    pub(crate) fn begin_commit(&mut self) -> u64 {
         self.sequence.begin()
     }
 
     /// A commit ended: these are its messages, those that no session can want without what they say.
-    pub(in crate::sessions) fn committed(
+    pub(crate) fn committed(
         &mut self,
         commit: u64,
         messages: Vec<(Num, Option<Fresh>)>,
@@ -181,12 +181,12 @@ impl Plan {
     }
 
     /// The number of the message at an offset of a mailbox.
-    pub(in crate::sessions) fn message_at(offset: Offset) -> Num {
+    pub(crate) fn message_at(offset: Offset) -> Num {
         offset.scheduled.unwrap_or(offset.num)
     }
 
     /// What a session wanted of its user's mailbox; messages that are not among `rows` are gone.
-    pub(in crate::sessions) fn loaded_mail(
+    pub(crate) fn loaded_mail(
         &mut self,
         number: u64,
         wanted: &[Offset],
@@ -232,7 +232,7 @@ impl Plan {
     }
 
     /// What waited in the store for a user whose first session opens.
-    pub(in crate::sessions) fn load_mail(
+    pub(crate) fn load_mail(
         &mut self,
         user: &UserId,
         stay: u64,
@@ -256,7 +256,7 @@ impl Plan {
     }
 
     /// Messages of a user that were scheduled and are due now, or that are to be given once more.
-    pub(in crate::sessions) fn came_due(
+    pub(crate) fn came_due(
         &mut self,
         user: &UserId,
         rows: &[DeliveryRow],
@@ -327,7 +327,7 @@ impl Plan {
     }
 
     /// A message to a user is taken back: what was given of it counts as delivered, so that the recall is given too.
-    pub(in crate::sessions) fn end_given(&mut self, user: &UserId, message: Num) -> Vec<MailEnd> {
+    pub(crate) fn end_given(&mut self, user: &UserId, message: Num) -> Vec<MailEnd> {
         let known = self.users.get_mut(user);
         let ended = known.map(|known| known.mailbox.end_given(message));
         let ended = ended.into_iter().flatten();
@@ -341,14 +341,14 @@ impl Plan {
     }
 
     /// Deliveries to a user that were cancelled are given to nobody.
-    pub(in crate::sessions) fn cancelled(&mut self, user: &UserId, deliveries: &[DeliveryId]) {
+    pub(crate) fn cancelled(&mut self, user: &UserId, deliveries: &[DeliveryId]) {
         if let Some(user) = self.users.get_mut(user) {
             user.mailbox.remove(deliveries);
         }
     }
 
     /// The store knows the end of a message.
-    pub(in crate::sessions) fn settled(&mut self, end: &MailEnd) {
+    pub(crate) fn settled(&mut self, end: &MailEnd) {
         let seen = self.least_seen(&end.user);
         if let Some(user) = self.users.get_mut(&end.user) {
             user.mailbox.ended(end.offset, seen);

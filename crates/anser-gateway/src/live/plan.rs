@@ -38,16 +38,16 @@ use question::Open;
 use roster::Roster;
 use sequence::Sequence;
 
-pub(super) use following::NotFollowed;
+pub(crate) use following::NotFollowed;
 pub use following::ROOM_NEWS_MAX;
-pub(super) use following::Why;
-pub(super) use mailbox::Doubt;
-pub(super) use outbox::{Taken, Want};
+pub(crate) use following::Why;
+pub(crate) use mailbox::Doubt;
+pub(crate) use outbox::{Taken, Want};
 pub use outbox::{UNSENT_BYTES_MAX, WINDOW_BYTES, WINDOW_MESSAGES};
 pub use presence::GRACE;
 pub use question::{ANSWER_WITHIN, QUESTIONS_MAX};
-pub(super) use question::{NoAnswer, NotAsked, outcome};
-pub(super) use roster::Edge;
+pub(crate) use question::{NoAnswer, NotAsked, outcome};
+pub(crate) use roster::Edge;
 pub use roster::{CONTACTS_MAX, ROSTER_MAX};
 pub(crate) use telling::Fresh;
 
@@ -58,15 +58,15 @@ const PATROL_EVERY: Duration = Duration::from_secs(15);
 
 /// How many there may be at the same time.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    pub(super) sessions: usize,
-    pub(super) of_user: usize,
-    pub(super) subscriptions: usize,
+pub(crate) struct Bounds {
+    pub(crate) sessions: usize,
+    pub(crate) of_user: usize,
+    pub(crate) subscriptions: usize,
 }
 
 /// What is to be done outside.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Effect {
+pub(crate) enum Effect {
     /// A session has something to take.
     Wake(u64),
     /// A message of a mailbox has come to its end; [`Plan::settled`] is called when the store knows.
@@ -79,12 +79,12 @@ pub(super) enum Effect {
 
 /// The end of a message of a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct MailEnd {
-    pub(super) user: UserId,
-    pub(super) offset: Offset,
-    pub(super) delivery: DeliveryId,
+pub(crate) struct MailEnd {
+    pub(crate) user: UserId,
+    pub(crate) offset: Offset,
+    pub(crate) delivery: DeliveryId,
     /// It ran out of time; otherwise it was acknowledged.
-    pub(super) expired: bool,
+    pub(crate) expired: bool,
 }
 
 /// What is to happen at a time.
@@ -104,18 +104,18 @@ enum Timer {
 
 /// A session to open.
 #[derive(Debug)]
-pub(super) struct Admission {
-    pub(super) number: u64,
-    pub(super) user: Option<UserId>,
-    pub(super) resource: String,
-    pub(super) acks: Acknowledgements,
-    pub(super) expires_at: Option<Timestamp>,
-    pub(super) presence: PresenceUpdate,
+pub(crate) struct Admission {
+    pub(crate) number: u64,
+    pub(crate) user: Option<UserId>,
+    pub(crate) resource: String,
+    pub(crate) acks: Acknowledgements,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) presence: PresenceUpdate,
 }
 
 /// Why a session is not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     TooMany,
     TooManyOfUser,
 }
@@ -161,7 +161,7 @@ struct User {
 
 /// Everything that is known of live clients.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     bounds: Bounds,
     sessions: HashMap<u64, Live>,
     /// Sessions that are not over.
@@ -183,7 +183,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Nobody is connected; the next message has a number above `highest`.
-    pub(super) fn new(bounds: Bounds, highest: Num) -> Self {
+    pub(crate) fn new(bounds: Bounds, highest: Num) -> Self {
         Self {
             bounds,
             sessions: HashMap::new(),
@@ -204,24 +204,24 @@ impl Plan {
     }
 
     /// What is to be done since it was asked last.
-    pub(super) fn take_effects(&mut self) -> Vec<Effect> {
+    pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
     }
 
     /// Whether the user is connected, or was a moment ago.
-    pub(super) fn knows(&self, user: &UserId) -> bool {
+    pub(crate) fn knows(&self, user: &UserId) -> bool {
         self.users.contains_key(user)
     }
 
     /// Whether nobody could miss a message that is not told of: without sessions there may still be users whose mailbox
     /// is held.
-    pub(super) fn is_deaf(&self) -> bool {
+    pub(crate) fn is_deaf(&self) -> bool {
         self.count == 0 && self.users.is_empty()
     }
 
     /// Admits a session. It is given nothing before [`Plan::begin`]. Answers the stay of its user when the mailbox is to
     /// be read first, for [`Plan::load_mail`].
-    pub(super) fn admit(
+    pub(crate) fn admit(
         &mut self,
         admission: Admission,
         now: Timestamp,
@@ -285,7 +285,7 @@ impl Plan {
     }
 
     /// A session begins: `welcome` is its first event, and what was acknowledged by `after` is done.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         &mut self,
         number: u64,
         after: Option<Offset>,
@@ -324,7 +324,7 @@ impl Plan {
     }
 
     /// How many messages wait for a session's user.
-    pub(super) fn waiting(&self, number: u64) -> usize {
+    pub(crate) fn waiting(&self, number: u64) -> usize {
         let user = self
             .sessions
             .get(&number)
@@ -334,7 +334,7 @@ impl Plan {
     }
 
     /// A session as operators see it.
-    pub(super) fn view(
+    pub(crate) fn view(
         &self,
         number: u64,
         facts: &Facts,
@@ -346,7 +346,7 @@ impl Plan {
             id: facts.id,
             user: live.user.clone(),
             resource: facts.resource.clone(),
-            principal: facts.identity.principal.sender.id.clone(),
+            principal: facts.principal.clone(),
             transport: facts.transport,
             peer: facts.peer.clone(),
             since: facts.since,
@@ -359,12 +359,12 @@ impl Plan {
     }
 
     /// Whether the session is there and not over.
-    pub(super) fn is_open(&self, number: u64) -> bool {
+    pub(crate) fn is_open(&self, number: u64) -> bool {
         self.sessions.get(&number).is_some_and(|live| !live.closed)
     }
 
     /// Ends a session; answers whether it was there and not over.
-    pub(super) fn close(
+    pub(crate) fn close(
         &mut self,
         number: u64,
         reason: CloseReason,
@@ -410,41 +410,41 @@ impl Plan {
     }
 
     /// Nobody holds the session any more.
-    pub(super) fn drop_session(&mut self, number: u64, now: Timestamp) {
+    pub(crate) fn drop_session(&mut self, number: u64, now: Timestamp) {
         self.close(number, CloseReason::Lost, None, now);
         self.sessions.remove(&number);
     }
 
     /// Every session that is not over.
-    pub(super) fn numbers(&self) -> Vec<u64> {
+    pub(crate) fn numbers(&self) -> Vec<u64> {
         let open = self.sessions.iter().filter(|(_, live)| !live.closed);
         open.map(|(number, _)| *number).collect()
     }
 
     /// The sessions of a user, in the order in which they began.
-    pub(super) fn sessions_of(&self, user: &str) -> Vec<u64> {
+    pub(crate) fn sessions_of(&self, user: &str) -> Vec<u64> {
         self.users
             .get(user)
             .map_or_else(Vec::new, |user| user.sessions.clone())
     }
 
     /// How it stands between the one who sees and the one who is seen.
-    pub(super) fn edge(&self, watcher: &UserId, watched: &UserId) -> Option<Edge> {
+    pub(crate) fn edge(&self, watcher: &UserId, watched: &UserId) -> Option<Edge> {
         self.roster.edge(watcher, watched)
     }
 
     /// Whether another edge fits in.
-    pub(super) fn has_room_for_edge(&self, watcher: &UserId, watched: &UserId) -> bool {
+    pub(crate) fn has_room_for_edge(&self, watcher: &UserId, watched: &UserId) -> bool {
         self.roster.has_room(watcher, watched)
     }
 
     /// The store knows how it stands between the two; `None`: not at all.
-    pub(super) fn set_edge(&mut self, watcher: &UserId, watched: &UserId, edge: Option<Edge>) {
+    pub(crate) fn set_edge(&mut self, watcher: &UserId, watched: &UserId, edge: Option<Edge>) {
         self.roster.set(watcher, watched, edge);
     }
 
     /// The sessions of a user that have begun, or the one of that resource.
-    pub(super) fn begun_of(&self, user: &str, resource: Option<&str>) -> Vec<u64> {
+    pub(crate) fn begun_of(&self, user: &str, resource: Option<&str>) -> Vec<u64> {
         let begun = |number: &u64| {
             let live = self.sessions.get(number);
             live.is_some_and(|live| {
@@ -457,12 +457,12 @@ impl Plan {
     }
 
     /// When the time is to be told next.
-    pub(super) fn next_alarm(&self) -> Option<Timestamp> {
+    pub(crate) fn next_alarm(&self) -> Option<Timestamp> {
         self.timers.first().map(|(at, _)| *at)
     }
 
     /// The time now.
-    pub(super) fn tick(&mut self, now: Timestamp) {
+    pub(crate) fn tick(&mut self, now: Timestamp) {
         while let Some((at, _)) = self.timers.first()
             && *at <= now
         {

@@ -29,7 +29,7 @@ pub(super) struct Open {
 
 /// Why a question cannot be put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sessions) enum NotAsked {
+pub(crate) enum NotAsked {
     /// The asker has one of that id open.
     Doubled,
     /// The asker has too many open.
@@ -38,7 +38,7 @@ pub(in crate::sessions) enum NotAsked {
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sessions) enum NoAnswer {
+pub(crate) enum NoAnswer {
     /// Nobody is there to answer, or not any more.
     Gone,
     /// It took too long.
@@ -51,7 +51,7 @@ pub(in crate::sessions) enum NoAnswer {
 
 impl NoAnswer {
     /// What the asker is told.
-    pub(in crate::sessions) fn event(self, id: String) -> Event {
+    pub(crate) fn event(self, id: String) -> Event {
         let (code, detail) = match self {
             Self::Gone => ("service-unavailable", "nobody is there to answer"),
             Self::Timeout => ("timeout", "there was no answer in time"),
@@ -70,7 +70,7 @@ impl NoAnswer {
 }
 
 /// The event that ends a question.
-pub(in crate::sessions) fn outcome(
+pub(crate) fn outcome(
     id: String,
     r#type: IqType,
     from: String,
@@ -86,7 +86,7 @@ pub(in crate::sessions) fn outcome(
 
 impl Plan {
     /// Checks that a session may ask another question under this id.
-    pub(in crate::sessions) fn check_question(&self, asker: u64, id: &str) -> Result<(), NotAsked> {
+    pub(crate) fn check_question(&self, asker: u64, id: &str) -> Result<(), NotAsked> {
         let mut own = 0;
         for open in self.questions.values().filter(|open| open.asker == asker) {
             if open.id == id {
@@ -103,7 +103,7 @@ impl Plan {
 
     /// The session of a user that answers questions: the one of that resource, else the one with the highest priority; of
     /// equals the newest. One with a priority below 0 wants none (RFC 6121 §8.5.2.1.1).
-    pub(in crate::sessions) fn answerer(&self, user: &str, resource: Option<&str>) -> Option<u64> {
+    pub(crate) fn answerer(&self, user: &str, resource: Option<&str>) -> Option<u64> {
         let sessions = self.users.get(user)?.sessions.iter();
         let begun = sessions.filter_map(|number| {
             let live = self.sessions.get(number)?;
@@ -118,7 +118,7 @@ impl Plan {
     }
 
     /// Puts a question to a session; `event` makes it from the id that the answer is to name.
-    pub(in crate::sessions) fn put_question(
+    pub(crate) fn put_question(
         &mut self,
         (asker, id): (u64, String),
         asked: u64,
@@ -134,7 +134,7 @@ impl Plan {
     }
 
     /// A session answers; whether the question was open, and its to answer.
-    pub(in crate::sessions) fn answer(
+    pub(crate) fn answer(
         &mut self,
         asked: u64,
         id: &str,

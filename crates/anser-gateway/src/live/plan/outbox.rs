@@ -52,7 +52,7 @@ pub(super) struct Outbox {
 
 /// What a session takes.
 #[derive(Debug)]
-pub(in crate::sessions) enum Taken {
+pub(crate) enum Taken {
     /// The next event.
     Event(Event),
     /// Nothing yet: this is to be read from the store first.
@@ -65,7 +65,7 @@ pub(in crate::sessions) enum Taken {
 
 /// What a session needs of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::sessions) enum Want {
+pub(crate) enum Want {
     /// These messages, for [`Plan::loaded_mail`].
     Mail(Vec<Offset>),
     /// Messages of a topic behind this one, for [`Plan::loaded_topic`].
@@ -201,7 +201,7 @@ impl Outbox {
 
 impl Plan {
     /// What a session takes next.
-    pub(in crate::sessions) fn take(&mut self, number: u64, now: Timestamp) -> Taken {
+    pub(crate) fn take(&mut self, number: u64, now: Timestamp) -> Taken {
         let Some(live) = self.sessions.get_mut(&number) else {
             return Taken::Over;
         };
@@ -220,7 +220,7 @@ impl Plan {
     }
 
     /// Messages arrived at the client; answers whether there was anything to acknowledge.
-    pub(in crate::sessions) fn acknowledge(&mut self, number: u64, position: &Position) -> bool {
+    pub(crate) fn acknowledge(&mut self, number: u64, position: &Position) -> bool {
         let topic = match position {
             Position::UpTo { stream, .. } => match self.source_of(number, stream) {
                 Some(source) => Some(source),
@@ -269,7 +269,7 @@ impl Plan {
     }
 
     /// An event that is not stored. A session that has too much waiting is closed.
-    pub(in crate::sessions) fn push(&mut self, number: u64, event: Event, now: Timestamp) {
+    pub(crate) fn push(&mut self, number: u64, event: Event, now: Timestamp) {
         let Some(live) = self.sessions.get_mut(&number).filter(|live| !live.closed) else {
             return;
         };

@@ -17,7 +17,7 @@ use super::{Facts, SESSIONS_MAX, SUBSCRIPTIONS_MAX, USER_SESSIONS_MAX};
 
 /// What is left to do for the keeper.
 #[derive(Debug)]
-pub(super) enum Job {
+pub(crate) enum Job {
     /// The store is to know the end of a message.
     End(MailEnd),
     /// Scheduled messages of a user are due.
@@ -34,35 +34,35 @@ pub(crate) struct Sessions {
     /// Nobody could miss what is not told of; to be asked without the lock.
     deaf: AtomicBool,
     /// An alarm is earlier than the keeper thinks, or there are no more.
-    pub(super) changed: Notify,
+    pub(crate) changed: Notify,
     jobs: mpsc::UnboundedSender<Job>,
     /// Until the keeper takes it.
-    pub(super) left: Mutex<Option<mpsc::UnboundedReceiver<Job>>>,
+    pub(crate) left: Mutex<Option<mpsc::UnboundedReceiver<Job>>>,
     /// One change of the roster at a time; held across the commit on purpose.
-    pub(super) roster: tokio::sync::Mutex<()>,
+    pub(crate) roster: tokio::sync::Mutex<()>,
 }
 
-pub(super) struct State {
-    pub(super) plan: Plan,
+pub(crate) struct State {
+    pub(crate) plan: Plan,
     /// What is known of each session beside the plan.
-    pub(super) seats: HashMap<u64, Seat>,
+    pub(crate) seats: HashMap<u64, Seat>,
     /// No session is opened any more.
-    pub(super) closed: bool,
+    pub(crate) closed: bool,
     last: u64,
     /// When the mailboxes of users who are not connected were gone through.
-    pub(super) swept: Timestamp,
+    pub(crate) swept: Timestamp,
 }
 
 /// What is known of a session beside the plan.
-pub(super) struct Seat {
-    pub(super) wake: Arc<Notify>,
-    pub(super) facts: Arc<Facts>,
-    pub(super) last_seen: Timestamp,
+pub(crate) struct Seat {
+    pub(crate) wake: Arc<Notify>,
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) last_seen: Timestamp,
 }
 
 impl State {
     /// The number of a new session.
-    pub(super) const fn next_number(&mut self) -> u64 {
+    pub(crate) const fn next_number(&mut self) -> u64 {
         self.last += 1;
         self.last
     }
@@ -97,7 +97,7 @@ impl Sessions {
     }
 
     /// When this run began.
-    pub(super) const fn began(&self) -> Timestamp {
+    pub(crate) const fn began(&self) -> Timestamp {
         self.began
     }
 
@@ -111,7 +111,7 @@ impl Sessions {
     }
 
     /// Changes the state at this moment, and sees to what comes of it.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State, Timestamp) -> T) -> T {
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State, Timestamp) -> T) -> T {
         let now = self.clock.now();
         let mut state = self.state();
         let before = state.plan.next_alarm();
@@ -140,7 +140,7 @@ impl Sessions {
         answer
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

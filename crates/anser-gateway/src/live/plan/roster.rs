@@ -12,7 +12,7 @@ pub const ROSTER_MAX: usize = 1_000_000;
 
 /// How far it has come between two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sessions) enum Edge {
+pub(crate) enum Edge {
     /// The one asked, the other has not answered.
     Asked,
     /// The other agreed.

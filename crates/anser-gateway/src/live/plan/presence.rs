@@ -55,12 +55,7 @@ impl Standing {
 
 impl Plan {
     /// A session says how available it is.
-    pub(in crate::sessions) fn say_presence(
-        &mut self,
-        number: u64,
-        said: PresenceUpdate,
-        now: Timestamp,
-    ) {
+    pub(crate) fn say_presence(&mut self, number: u64, said: PresenceUpdate, now: Timestamp) {
         let Some(live) = self.sessions.get_mut(&number).filter(|live| !live.closed) else {
             return;
         };
@@ -124,7 +119,7 @@ impl Plan {
     }
 
     /// How available a user is, as told last.
-    pub(in crate::sessions) fn presence_of(&self, user: &UserId) -> Presence {
+    pub(crate) fn presence_of(&self, user: &UserId) -> Presence {
         let known = self.users.get(user);
         known.map_or_else(Presence::offline, |known| known.standing.announced.clone())
     }
@@ -180,7 +175,7 @@ impl Plan {
     }
 
     /// A session sees a user by its own right, as long as it lasts; answers how available that user is.
-    pub(in crate::sessions) fn watch(&mut self, number: u64, user: &UserId) -> Presence {
+    pub(crate) fn watch(&mut self, number: u64, user: &UserId) -> Presence {
         if let Some(live) = self.sessions.get_mut(&number).filter(|live| !live.closed)
             && !live.watches.contains(user)
         {
@@ -191,14 +186,14 @@ impl Plan {
     }
 
     /// How many users a session sees by its own right.
-    pub(in crate::sessions) fn watches(&self, number: u64) -> usize {
+    pub(crate) fn watches(&self, number: u64) -> usize {
         self.sessions
             .get(&number)
             .map_or(0, |live| live.watches.len())
     }
 
     /// A session does not want to see a user any more.
-    pub(in crate::sessions) fn stop_watching(&mut self, number: u64, user: &UserId) -> bool {
+    pub(crate) fn stop_watching(&mut self, number: u64, user: &UserId) -> bool {
         let watched = self.sessions.get_mut(&number).is_some_and(|live| {
             let before = live.watches.len();
             live.watches.retain(|watched| watched != user);
@@ -218,7 +213,7 @@ impl Plan {
     }
 
     /// One of a roster, from `user`'s side.
-    pub(in crate::sessions) fn contact(&self, user: &UserId, other: &UserId) -> Contact {
+    pub(crate) fn contact(&self, user: &UserId, other: &UserId) -> Contact {
         let (to, from) = (self.roster.edge(user, other), self.roster.edge(other, user));
         let sees = to == Some(Edge::Approved);
         Contact {
@@ -231,13 +226,13 @@ impl Plan {
     }
 
     /// Everybody in a user's roster.
-    pub(in crate::sessions) fn contacts(&self, user: &UserId) -> Vec<Contact> {
+    pub(crate) fn contacts(&self, user: &UserId) -> Vec<Contact> {
         let others = self.roster.others(user).into_iter();
         others.map(|other| self.contact(user, &other)).collect()
     }
 
     /// Who may see whom has changed, and the store knows: `to`'s sessions are told by `about`.
-    pub(in crate::sessions) fn tell_roster(
+    pub(crate) fn tell_roster(
         &mut self,
         to: &UserId,
         about: &UserId,

@@ -6,7 +6,7 @@ use super::{Plan, Timer};
 
 impl Plan {
     /// A session goes on until `until`, or for as long as it likes; answers whether it was there and not over.
-    pub(in crate::sessions) fn prolong(&mut self, number: u64, until: Option<Timestamp>) -> bool {
+    pub(crate) fn prolong(&mut self, number: u64, until: Option<Timestamp>) -> bool {
         if !self.is_open(number) {
             return false;
         }

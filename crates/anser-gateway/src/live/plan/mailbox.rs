@@ -35,7 +35,7 @@ pub(super) struct Mail {
 
 /// Why it may have been given before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sessions) enum Doubt {
+pub(crate) enum Doubt {
     /// The gateway stopped uncleanly.
     Restart,
     /// A session that had it ended.

@@ -2,7 +2,7 @@
 
 /// Whether `pattern` matches `text`, whose first `name` bytes are compared ignoring (ASCII) case. Time is at most the
 /// product of both lengths.
-pub(super) fn matches(pattern: &str, text: &str, name: usize) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str, name: usize) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
     // Where to go on when the characters behind the last `*` do not match: the `*` takes one more.
@@ -25,6 +25,12 @@ pub(super) fn matches(pattern: &str, text: &str, name: usize) -> bool {
         }
     }
     pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+/// Whether a pattern of a key or token covers a name.
+#[must_use]
+pub(crate) fn pattern_matches(pattern: &str, name: &str, ignoring_case: bool) -> bool {
+    matches(pattern, name, if ignoring_case { name.len() } else { 0 })
 }
 
 const fn same(expected: u8, found: u8, ignoring_case: bool) -> bool {

@@ -6,7 +6,7 @@ use anser_core::live::IqType;
 use proptest::prelude::*;
 
 use super::*;
-use crate::sessions::plan::{ANSWER_WITHIN, outcome};
+use crate::live::plan::{ANSWER_WITHIN, outcome};
 
 #[derive(Debug, Clone)]
 enum Step {

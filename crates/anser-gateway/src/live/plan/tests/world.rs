@@ -16,8 +16,8 @@ use anser_core::name::UserId;
 use anser_core::store::{DeliveryRow, MessageRow};
 use bytes::Bytes;
 
+use crate::live::plan::{Admission, Bounds, Effect, Fresh, MailEnd, Plan, Taken, Want};
 use crate::mailbox::group_of;
-use crate::sessions::plan::{Admission, Bounds, Effect, Fresh, MailEnd, Plan, Taken, Want};
 
 pub(super) const START: Timestamp = Timestamp::from_millis(1_795_395_600_000);
 /// Where a message goes that is for no user.
