@@ -34,6 +34,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use live::Live;
+
 pub use live::{
     LIVE_AUTH_TIMEOUT, LIVE_CONNECTIONS_MAX, LIVE_FRAME_BYTES_MAX, LIVE_HALF_OPEN_MAX,
     LIVE_HALF_OPEN_OF_ADDRESS_MAX, LIVE_OPERATIONS_BURST, LIVE_OPERATIONS_PER_SECOND,
@@ -87,27 +89,30 @@ pub async fn serve(
     if options.cmq.enabled {
         router = cmq::attach(router);
     }
-    router = live::attach(router, &edge);
+    let live = Live::new(&edge);
+    router = live::attach(router, &live);
     let router = router
         .method_not_allowed_fallback(route::method_not_allowed)
         .fallback(route::no_such_route)
-        .with_state(Arc::clone(&edge));
-    let Listeners { http, live } = listeners.into();
+        .with_state(edge);
+    let Listeners { http, live: framed } = listeners.into();
     let http = async {
         let served = server::run(http, router, &options, shutdown).await;
-        edge.live.end(options.shutdown_timeout).await;
+        live.end(options.shutdown_timeout).await;
         served
     };
     let framed = async {
-        let Some(listener) = live else { return Ok(()) };
+        let Some(listener) = framed else {
+            return Ok(());
+        };
         // Completes when the other half is dropped.
         let stopped = async move { drop(stopping.changed().await) };
-        live::run_tcp(listener, Arc::clone(&edge), stopped).await
+        live::run_tcp(listener, Arc::clone(&live), stopped).await
     };
     let both = async { tokio::try_join!(http, framed).map(|((), ())| ()) };
     tokio::select! {
         served = both => served,
-        () = live::sweep(&edge) => Ok(()),
+        () = live::sweep(&live) => Ok(()),
     }
 }
 

@@ -15,6 +15,7 @@ mod sse;
 mod tcp;
 mod ws;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,16 +49,33 @@ pub const LIVE_OPERATIONS_PER_SECOND: u32 = 200;
 /// Operations of one session at once.
 pub const LIVE_OPERATIONS_BURST: u32 = 400;
 
-/// What the live wires share.
-#[derive(Default)]
+/// What the live wires share, beside what every request is served with.
 pub(crate) struct Live {
+    edge: Arc<Edge>,
     /// Who is connected.
     places: Arc<Places>,
     /// Sessions whose clients call again and again instead of holding a connection.
     shelf: Shelf,
 }
 
+impl Deref for Live {
+    type Target = Edge;
+
+    fn deref(&self) -> &Edge {
+        &self.edge
+    }
+}
+
 impl Live {
+    /// Nobody is connected.
+    pub(crate) fn new(edge: &Arc<Edge>) -> Arc<Self> {
+        Arc::new(Self {
+            edge: Arc::clone(edge),
+            places: Arc::default(),
+            shelf: Shelf::default(),
+        })
+    }
+
     /// Waits, after the sessions were closed, until every client was told and its connection given back.
     pub(crate) async fn end(&self, limit: Duration) {
         self.shelf.clear();
@@ -71,21 +89,25 @@ impl Live {
 }
 
 /// Adds the wires that begin as HTTP.
-pub(crate) fn attach(router: Router<Arc<Edge>>, edge: &Arc<Edge>) -> Router<Arc<Edge>> {
-    let router = socket_io::attach(router, edge);
-    let router = if edge.gateway.options().dev {
+pub(crate) fn attach(router: Router<Arc<Edge>>, live: &Arc<Live>) -> Router<Arc<Edge>> {
+    let router = socket_io::attach(router, live);
+    let router = if live.gateway.options().dev {
         demo::attach(router)
     } else {
         router
     };
-    let both = |first: MethodRouter<Arc<Edge>>| first.post(held::operate);
+    let both = |first: MethodRouter<Arc<Live>>| {
+        let both = first.post(held::operate);
+        both.with_state(Arc::clone(live))
+    };
+    let upgrade = get(ws::upgrade).with_state(Arc::clone(live));
     router
-        .route("/ws", get(ws::upgrade))
+        .route("/ws", upgrade)
         .route("/sse", both(get(sse::stream)))
         .route("/poll", both(get(poll::poll)))
 }
 
 /// Ends, every few seconds, the sessions of clients that do not call again. Never completes.
-pub(crate) async fn sweep(edge: &Edge) {
-    edge.live.shelf.sweep(edge).await;
+pub(crate) async fn sweep(live: &Live) {
+    live.shelf.sweep(live).await;
 }

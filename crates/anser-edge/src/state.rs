@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 use anser_gateway::Gateway;
 use bytes::Bytes;
 
-use crate::live::Live;
 use crate::options::EdgeOptions;
 
 /// What every request is served with.
@@ -17,8 +16,6 @@ pub(crate) struct Edge {
     /// One change of topics, queues or subscriptions through the CMQ door at a time: its limits are counts, and a
     /// subscription is made of two resources.
     pub(crate) cmq_changes: tokio::sync::Mutex<()>,
-    /// What the wires of live clients share.
-    pub(crate) live: Live,
     document: OnceLock<Bytes>,
     make_document: fn() -> Bytes,
 }
@@ -33,7 +30,6 @@ impl Edge {
             gateway,
             options,
             cmq_changes: tokio::sync::Mutex::new(()),
-            live: Live::default(),
             document: OnceLock::new(),
             make_document,
         }

@@ -8,11 +8,11 @@ use anser_core::{Problem, ProblemKind};
 use anser_gateway::sessions::{Events, Identity, Opening, Session};
 use http::request::Parts;
 
+use super::Live;
 use super::places::Place;
 use crate::activity::Connected;
 use crate::bearer::bearer;
 use crate::guard;
-use crate::state::Edge;
 
 /// A connection that has not said who it is, and what is known of it.
 pub(crate) struct Caller {
@@ -29,9 +29,9 @@ impl Caller {
     ///
     /// # Errors
     /// 429 `too_many_connections`.
-    pub(super) fn raw(edge: &Edge, address: IpAddr) -> Result<Self, Problem> {
+    pub(super) fn raw(live: &Live, address: IpAddr) -> Result<Self, Problem> {
         Ok(Self {
-            place: edge.live.places.take(address)?,
+            place: live.places.take(address)?,
             address,
             keyless: Ok(()),
         })
@@ -41,14 +41,14 @@ impl Caller {
     ///
     /// # Errors
     /// 429 `too_many_connections`.
-    pub(super) fn of_request(edge: &Edge, parts: &Parts) -> Result<Self, Problem> {
+    pub(super) fn of_request(live: &Live, parts: &Parts) -> Result<Self, Problem> {
         let connected = parts.extensions.get::<Connected>();
         let unspecified = IpAddr::from([0, 0, 0, 0]);
         let address = connected.map_or(unspecified, |connected| connected.peer);
         Ok(Self {
-            place: edge.live.places.take(address)?,
+            place: live.places.take(address)?,
             address,
-            keyless: guard::check(parts, &edge.options.trusted_hosts),
+            keyless: guard::check(parts, &live.options.trusted_hosts),
         })
     }
 
@@ -56,12 +56,12 @@ impl Caller {
     ///
     /// # Errors
     /// What `hello` breaks; 401 and 403 as the gateway says; in developer mode 403 for a page of another site.
-    pub(super) fn identify(&self, edge: &Edge, hello: &Hello) -> Result<Identity, Problem> {
+    pub(super) fn identify(&self, live: &Live, hello: &Hello) -> Result<Identity, Problem> {
         hello.check()?;
-        if hello.token.is_none() && edge.gateway.options().dev {
+        if hello.token.is_none() && live.gateway.options().dev {
             self.keyless.clone()?;
         }
-        edge.gateway
+        live.gateway
             .admit_live(hello.token.as_deref(), hello.user.clone())
     }
 
@@ -71,12 +71,12 @@ impl Caller {
     /// As [`Caller::identify`], and as the gateway opens sessions.
     pub(super) async fn open(
         &mut self,
-        edge: &Edge,
+        live: &Live,
         hello: Hello,
         transport: &'static str,
         acks: Acknowledgements,
     ) -> Result<(Session, Events), Problem> {
-        let identity = self.identify(edge, &hello)?;
+        let identity = self.identify(live, &hello)?;
         let opening = Opening {
             identity,
             transport,
@@ -87,7 +87,7 @@ impl Caller {
             acks: hello.acks.unwrap_or(acks),
             questions: hello.questions,
         };
-        let opened = edge.gateway.open_session(opening).await?;
+        let opened = live.gateway.open_session(opening).await?;
         opened.0.recheck();
         self.place.known();
         Ok(opened)

@@ -15,10 +15,10 @@ use futures_util::FutureExt as _;
 use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::Live;
 use super::door::{Caller, refusal};
 use super::pace::Pace;
 use super::{LIVE_AUTH_TIMEOUT, LIVE_PING_INTERVAL, LIVE_WRITE_TIMEOUT, SILENT_INTERVALS_MAX};
-use crate::state::Edge;
 
 /// Events written before they are flushed together.
 const EVENTS_AT_ONCE: usize = 32;
@@ -67,16 +67,16 @@ pub(super) trait Wire: Send {
 
 /// Serves a connection to its end. `hello` is there when the wire's handshake said who it is.
 pub(super) async fn serve<W: Wire>(
-    edge: Arc<Edge>,
+    live: Arc<Live>,
     mut wire: W,
     mut caller: Caller,
     hello: Option<Hello>,
 ) {
     // What comes before the session is boxed, so that a connection that lives for days does not keep room for it.
-    let entered = Box::pin(enter(&edge, &mut wire, &mut caller, hello)).await;
+    let entered = Box::pin(enter(&live, &mut wire, &mut caller, hello)).await;
     match entered {
         Ok((session, events)) => {
-            let pump = Pump::new(edge, wire, session, events, caller);
+            let pump = Pump::new(live, wire, session, events, caller);
             pump.run().await;
         }
         Err(problem) => Box::pin(turn_away(wire, &caller, problem)).await,
@@ -84,7 +84,7 @@ pub(super) async fn serve<W: Wire>(
 }
 
 async fn enter<W: Wire>(
-    edge: &Edge,
+    live: &Live,
     wire: &mut W,
     caller: &mut Caller,
     hello: Option<Hello>,
@@ -94,7 +94,7 @@ async fn enter<W: Wire>(
         None => first(wire).await?,
     };
     let acks = Acknowledgements::Explicit;
-    caller.open(edge, hello, W::NAME, acks).await
+    caller.open(live, hello, W::NAME, acks).await
 }
 
 /// Tells who was not let in why.
@@ -156,7 +156,7 @@ async fn first<W: Wire>(wire: &mut W) -> Result<Hello, Problem> {
 type UnderWay = Pin<Box<dyn Future<Output = Bytes> + Send>>;
 
 struct Pump<W> {
-    edge: Arc<Edge>,
+    live: Arc<Live>,
     wire: W,
     session: Session,
     events: Events,
@@ -169,10 +169,10 @@ struct Pump<W> {
 }
 
 impl<W: Wire> Pump<W> {
-    fn new(edge: Arc<Edge>, wire: W, session: Session, events: Events, caller: Caller) -> Self {
+    fn new(live: Arc<Live>, wire: W, session: Session, events: Events, caller: Caller) -> Self {
         Self {
-            pace: Pace::new(edge.gateway.now()),
-            edge,
+            pace: Pace::new(live.gateway.now()),
+            live,
             wire,
             session,
             events,
@@ -221,7 +221,8 @@ impl<W: Wire> Pump<W> {
     /// Writes an event, and those that are there already.
     async fn tell(&mut self, event: Option<Event>) -> Result<(), End> {
         let mut next = event;
-        for _ in 0..EVENTS_AT_ONCE {
+        let mut written = 0;
+        loop {
             let Some(event) = next else {
                 return Err(End::Lost);
             };
@@ -232,6 +233,11 @@ impl<W: Wire> Pump<W> {
             within(self.wire.write(event.to_json())).await?;
             if let Some(reason) = last {
                 return Err(End::Told(reason));
+            }
+            written += 1;
+            // What is taken is to be written: nothing is taken beyond the last.
+            if written == EVENTS_AT_ONCE {
+                break;
             }
             match self.events.next().now_or_never() {
                 Some(more) => next = more,
@@ -267,10 +273,10 @@ impl<W: Wire> Pump<W> {
 
     /// Begins what a frame asks, as fast as the session may.
     fn begin(&mut self, frame: Bytes) {
-        let wait = self.pace.take(self.edge.gateway.now());
+        let wait = self.pace.take(self.live.gateway.now());
         if let Some(auth) = renewal(&frame) {
             let answer =
-                auth.and_then(|hello| renew(&self.edge, &self.caller, &self.session, &hello));
+                auth.and_then(|hello| renew(&self.live, &self.caller, &self.session, &hello));
             let answer = answer_json(mark(&frame).as_deref(), &answer);
             self.under_way = Some(Box::pin(async move {
                 pause(wait).await;
@@ -369,11 +375,11 @@ fn mark(frame: &[u8]) -> Option<String> {
 
 /// Prolongs a session with a fresh token of the same user.
 pub(super) fn renew(
-    edge: &Edge,
+    live: &Live,
     caller: &Caller,
     session: &Session,
     hello: &Hello,
 ) -> Result<Answer, Problem> {
-    let identity = caller.identify(edge, hello)?;
+    let identity = caller.identify(live, hello)?;
     session.renew(identity)
 }

@@ -21,6 +21,7 @@ use serde_json::value::RawValue;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::Live;
 use super::door::Caller;
 use super::duplex::{renew, renewal};
 use super::pace::Pace;
@@ -28,7 +29,6 @@ use super::position::Positions;
 use super::{LIVE_FRAME_BYTES_MAX, LIVE_PING_INTERVAL};
 use crate::activity::Connected;
 use crate::answer::{self, Answer, JSON};
-use crate::state::Edge;
 use crate::{body, query};
 
 /// What every name of a session begins with, so that it is told from a position.
@@ -144,15 +144,15 @@ impl Held {
     }
 
     /// Does what one frame asks.
-    async fn operate(&self, edge: &Edge, frame: &[u8]) -> Bytes {
+    async fn operate(&self, live: &Live, frame: &[u8]) -> Bytes {
         if let Some(auth) = renewal(frame) {
             let answer: Result<Done, Problem> =
-                auth.and_then(|hello| renew(edge, &self.caller, &self.session, &hello));
+                auth.and_then(|hello| renew(live, &self.caller, &self.session, &hello));
             return answer_json(None, &answer);
         }
         let wait = {
             let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-            pace.take(edge.gateway.now())
+            pace.take(live.gateway.now())
         };
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
@@ -187,12 +187,12 @@ impl Shelf {
     }
 
     /// Ends what nobody comes back to. Never completes.
-    pub(super) async fn sweep(&self, edge: &Edge) {
+    pub(super) async fn sweep(&self, live: &Live) {
         let mut ticks = interval(SWEEP_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let now = edge.gateway.now();
+            let now = live.gateway.now();
             let late: Vec<Arc<Held>> = {
                 let held = self.held();
                 let late = held.values().filter(|held| held.is_late(now));
@@ -228,11 +228,11 @@ struct OperateQuery {
 }
 
 /// `POST /sse` and `POST /poll`: one frame, or an array of frames, for the session named in the query. Answers as many.
-pub(super) async fn operate(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Answer {
-    let _counted = edge.gateway.metrics().http_request();
+pub(super) async fn operate(State(live): State<Arc<Live>>, request: Request<Body>) -> Answer {
+    let _counted = live.gateway.metrics().http_request();
     let (parts, body) = request.into_parts();
     let held = query::read::<OperateQuery>(parts.uri.query()).and_then(|query| {
-        let held = edge.live.shelf.find(&query.session);
+        let held = live.shelf.find(&query.session);
         held.ok_or_else(no_session)
     });
     let held = match held {
@@ -243,15 +243,15 @@ pub(super) async fn operate(State(edge): State<Arc<Edge>>, request: Request<Body
         }
     };
     let answered = async {
-        let bytes = body::read(body, LIVE_FRAME_BYTES_MAX, edge.options.body_timeout).await?;
-        held.touch(edge.gateway.now());
+        let bytes = body::read(body, LIVE_FRAME_BYTES_MAX, live.options.body_timeout).await?;
+        held.touch(live.gateway.now());
         let _one_after_the_other = held.operating.lock().await;
         match frames(&bytes)? {
-            None => Ok(held.operate(&edge, &bytes).await),
+            None => Ok(held.operate(&live, &bytes).await),
             Some(frames) => {
                 let mut answers = Vec::with_capacity(frames.len());
                 for frame in frames {
-                    answers.push(held.operate(&edge, frame.get().as_bytes()).await);
+                    answers.push(held.operate(&live, frame.get().as_bytes()).await);
                 }
                 Ok(Bytes::from(array(&answers)))
             }

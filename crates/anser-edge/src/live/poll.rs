@@ -20,13 +20,13 @@ use http::{HeaderValue, Request, StatusCode};
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use super::Live;
 use super::door::{Caller, credential};
 use super::duplex::renew;
 use super::held::{HANDLE_PREFIX, Held, How, Polled, array};
 use super::position::{Positions, streams};
 use crate::answer::{self, Answer, JSON};
 use crate::query;
-use crate::state::Edge;
 
 /// Seconds that a poll waits, unless it says otherwise.
 const WAIT_DEFAULT: u16 = 30;
@@ -78,10 +78,10 @@ impl After {
     }
 }
 
-pub(super) async fn poll(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Answer {
-    let _counted = edge.gateway.metrics().http_request();
+pub(super) async fn poll(State(live): State<Arc<Live>>, request: Request<Body>) -> Answer {
+    let _counted = live.gateway.metrics().http_request();
     let (parts, _) = request.into_parts();
-    match answer(&edge, &parts).await {
+    match answer(&live, &parts).await {
         Ok(json) => {
             let mut answer = answer::bytes(StatusCode::OK, JSON, json);
             let no_store = HeaderValue::from_static("no-store");
@@ -92,7 +92,7 @@ pub(super) async fn poll(State(edge): State<Arc<Edge>>, request: Request<Body>) 
     }
 }
 
-async fn answer(edge: &Arc<Edge>, parts: &Parts) -> Result<Bytes, Problem> {
+async fn answer(live: &Arc<Live>, parts: &Parts) -> Result<Bytes, Problem> {
     let mut query: PollQuery = query::read(parts.uri.query())?;
     let wait = query.wait.unwrap_or(WAIT_DEFAULT);
     if wait > WAIT_MAX {
@@ -107,16 +107,16 @@ async fn answer(edge: &Arc<Edge>, parts: &Parts) -> Result<Bytes, Problem> {
         None => (None, Positions::default()),
     };
     if let Some((handle, number)) = session
-        && let Some(held) = edge.live.shelf.find(&handle)
+        && let Some(held) = live.shelf.find(&handle)
     {
-        return go_on(edge, &held, number, credential, wait).await;
+        return go_on(live, &held, number, credential, wait).await;
     }
-    let held = open(edge, parts, query, credential, positions).await?;
-    go_on(edge, &held, 0, None, wait).await
+    let held = open(live, parts, query, credential, positions).await?;
+    go_on(live, &held, 0, None, wait).await
 }
 
 async fn open(
-    edge: &Arc<Edge>,
+    live: &Arc<Live>,
     parts: &Parts,
     query: PollQuery,
     credential: Option<String>,
@@ -130,9 +130,9 @@ async fn open(
         after: positions.mailbox,
         ..Hello::default()
     };
-    let mut caller = Caller::of_request(edge, parts)?;
+    let mut caller = Caller::of_request(live, parts)?;
     let acks = Acknowledgements::Explicit;
-    let (session, events) = caller.open(edge, hello, "poll", acks).await?;
+    let (session, events) = caller.open(live, hello, "poll", acks).await?;
     // What the client read before it reads again, from where it was, whether it asks again or not.
     let before = positions.streams.iter().map(|(stream, _)| stream);
     let again = before.filter(|stream| !read.contains(stream)).cloned();
@@ -148,14 +148,14 @@ async fn open(
         polled.positions = positions;
         polled.credential = credential;
     }
-    let held = Held::new(&edge.gateway, session, caller, how);
-    edge.live.shelf.put(&held);
+    let held = Held::new(&live.gateway, session, caller, how);
+    live.shelf.put(&held);
     Ok(held)
 }
 
 /// The answer to a poll that says that answer `number` arrived.
 async fn go_on(
-    edge: &Edge,
+    live: &Live,
     held: &Arc<Held>,
     number: u64,
     credential: Option<String>,
@@ -175,13 +175,13 @@ async fn go_on(
     newer.notify_waiters();
     let mut polled = polled.lock().await;
     drop(comes);
-    held.touch(edge.gateway.now());
+    held.touch(live.gateway.now());
     if credential.is_some() && credential != polled.credential {
         let hello = Hello {
             token: credential.clone(),
             ..Hello::default()
         };
-        renew(edge, &held.caller, &held.session, &hello)?;
+        renew(live, &held.caller, &held.session, &hello)?;
         polled.credential = credential;
     }
     if number != polled.number {
@@ -191,7 +191,7 @@ async fn go_on(
     } else if polled.last.take().is_some() {
         acknowledge(held, &polled.positions).await;
         if polled.over {
-            edge.live.shelf.remove(&held.handle);
+            live.shelf.remove(&held.handle);
         }
     }
     let mut given_up = pin!(newer.notified());
@@ -205,9 +205,9 @@ async fn go_on(
         }
     };
     let answer = gather(&mut polled, first, &held.handle);
-    held.touch(edge.gateway.now());
+    held.touch(live.gateway.now());
     if polled.over {
-        edge.live.shelf.remove(&held.handle);
+        live.shelf.remove(&held.handle);
     }
     Ok(answer)
 }

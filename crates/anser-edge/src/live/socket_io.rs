@@ -40,6 +40,7 @@ use socketioxide::{AckError, SocketIo};
 use tokio::sync::mpsc;
 use url::form_urlencoded;
 
+use super::Live;
 use super::door::Caller;
 use super::duplex::renew;
 use super::pace::Pace;
@@ -70,7 +71,7 @@ const MESSAGE: &str = "message";
 type Entrance = Arc<Mutex<Option<Caller>>>;
 
 /// Adds the path of the stock clients.
-pub(super) fn attach(router: Router<Arc<Edge>>, edge: &Arc<Edge>) -> Router<Arc<Edge>> {
+pub(super) fn attach(router: Router<Arc<Edge>>, live: &Arc<Live>) -> Router<Arc<Edge>> {
     let (service, io) = SocketIo::builder()
         .connect_timeout(LIVE_AUTH_TIMEOUT)
         .ack_timeout(ACK_TIMEOUT)
@@ -82,21 +83,21 @@ pub(super) fn attach(router: Router<Arc<Edge>>, edge: &Arc<Edge>) -> Router<Arc<
         .ws_max_message_size(LIVE_FRAME_BYTES_MAX)
         .ws_max_frame_size(LIVE_FRAME_BYTES_MAX)
         .build_svc();
-    let admitting = Arc::clone(edge);
+    let admitting = Arc::clone(live);
     let admit = move |socket: SocketRef, auth: TryData<Option<serde_json::Value>>| {
-        let edge = Arc::clone(&admitting);
-        async move { admit(&edge, &socket, auth.0.ok().flatten()).await }
+        let live = Arc::clone(&admitting);
+        async move { admit(&live, &socket, auth.0.ok().flatten()).await }
     };
-    let serving = Arc::clone(edge);
+    let serving = Arc::clone(live);
     let serve = move |socket: SocketRef| {
-        let edge = Arc::clone(&serving);
-        async move { serve(edge, socket).await }
+        let live = Arc::clone(&serving);
+        async move { serve(live, socket).await }
     };
     io.ns("/", serve.with(admit));
-    let answer = move |State(edge): State<Arc<Edge>>, request: http::Request<Body>| {
+    let answer = move |State(live): State<Arc<Live>>, request: http::Request<Body>| {
         let service = service.clone();
         async move {
-            match enter(&edge, request) {
+            match enter(&live, request) {
                 Ok(request) => match service.call(request).await {
                     Ok(answer) => answer.into_response(),
                     Err(never) => match never {},
@@ -105,17 +106,17 @@ pub(super) fn attach(router: Router<Arc<Edge>>, edge: &Arc<Edge>) -> Router<Arc<
             }
         }
     };
-    router.route("/socket.io/", any(answer))
+    router.route("/socket.io/", any(answer).with_state(Arc::clone(live)))
 }
 
 /// Takes a place for a connection that begins; it goes with the parts of the request, which the library keeps to its end.
-fn enter(edge: &Edge, request: http::Request<Body>) -> Result<http::Request<Body>, Problem> {
+fn enter(live: &Live, request: http::Request<Body>) -> Result<http::Request<Body>, Problem> {
     let query = request.uri().query().unwrap_or_default();
     // The number of the connection; absent when the request begins one.
     let begins = form_urlencoded::parse(query.as_bytes()).all(|(name, _)| name != "sid");
     let (mut parts, body) = request.into_parts();
     if begins {
-        let caller = Caller::of_request(edge, &parts)?;
+        let caller = Caller::of_request(live, &parts)?;
         let entrance: Entrance = Arc::new(Mutex::new(Some(caller)));
         parts.extensions.insert(entrance);
     }
@@ -155,7 +156,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// Authenticates a socket and opens its session, before it is told that it is connected. A refusal is told as
 /// `connect_error`.
 async fn admit(
-    edge: &Edge,
+    live: &Live,
     socket: &SocketRef,
     auth: Option<serde_json::Value>,
 ) -> Result<(), Refused> {
@@ -170,7 +171,7 @@ async fn admit(
             detail,
         )));
     };
-    let opened = open(edge, &mut caller, parts, auth).await;
+    let opened = open(live, &mut caller, parts, auth).await;
     // The place is given back with the connection, whatever becomes of the session.
     let address = caller.address;
     if opened.is_ok() {
@@ -202,7 +203,7 @@ async fn admit(
 }
 
 async fn open(
-    edge: &Edge,
+    live: &Live,
     caller: &mut Caller,
     parts: &Parts,
     auth: Option<serde_json::Value>,
@@ -223,7 +224,7 @@ async fn open(
         return Err(Problem::invalid("invalid_field", "acks", detail).accepted("explicit"));
     }
     caller
-        .open(edge, hello, TRANSPORT, Acknowledgements::Explicit)
+        .open(live, hello, TRANSPORT, Acknowledgements::Explicit)
         .await
 }
 
@@ -335,15 +336,15 @@ enum Told {
 }
 
 /// Serves a socket until one side ends it.
-async fn serve(edge: Arc<Edge>, socket: SocketRef) {
+async fn serve(live: Arc<Live>, socket: SocketRef) {
     let made = socket.extensions.get::<Made>();
     let seat = made.and_then(|made| lock(&made).take());
     let (Some(seat), Some(known)) = (seat, socket.extensions.get::<Known>()) else {
         return;
     };
     let mut pump = Pump {
-        pace: Pace::new(edge.gateway.now()),
-        edge,
+        pace: Pace::new(live.gateway.now()),
+        live,
         socket,
         known,
         session: seat.session,
@@ -352,7 +353,7 @@ async fn serve(edge: Arc<Edge>, socket: SocketRef) {
 }
 
 struct Pump {
-    edge: Arc<Edge>,
+    live: Arc<Live>,
     socket: SocketRef,
     known: Known,
     session: Session,
@@ -461,7 +462,7 @@ impl Pump {
 
     /// Begins what an event asks, as fast as the session may.
     fn begin(&mut self, asked: Asked) -> UnderWay {
-        let wait = self.pace.take(self.edge.gateway.now());
+        let wait = self.pace.take(self.live.gateway.now());
         let renewed = (asked.name == "auth").then(|| self.renew(&asked));
         let session = self.session.clone();
         Box::pin(async move {
@@ -484,7 +485,7 @@ impl Pump {
     fn renew(&self, asked: &Asked) -> Result<Done, Problem> {
         let frame = asked.frame.as_ref().map_err(Clone::clone)?;
         let hello = Hello::from_json(frame)?;
-        renew(&self.edge, &self.known.0, &self.session, &hello)
+        renew(&self.live, &self.known.0, &self.session, &hello)
     }
 
     fn answer(&self, answer: &Bytes, sender: AckSender, told: Told) {

@@ -19,13 +19,13 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::LIVE_PING_INTERVAL;
+use super::Live;
 use super::door::{Caller, credential};
 use super::held::{Held, How};
 use super::position::{Positions, streams};
 use crate::activity::{Connected, UnderWay};
 use crate::answer::{self, Answer};
 use crate::query;
-use crate::state::Edge;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Tells nginx not to gather what is streamed.
@@ -45,16 +45,16 @@ struct StreamQuery {
     read: Option<String>,
 }
 
-pub(super) async fn stream(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Answer {
-    let _counted = edge.gateway.metrics().http_request();
+pub(super) async fn stream(State(live): State<Arc<Live>>, request: Request<Body>) -> Answer {
+    let _counted = live.gateway.metrics().http_request();
     let (parts, _) = request.into_parts();
-    match open(edge, &parts).await {
+    match open(live, &parts).await {
         Ok(streaming) => streaming.into_answer(),
         Err(problem) => answer::problem(&problem),
     }
 }
 
-async fn open(edge: Arc<Edge>, parts: &Parts) -> Result<Streaming, Problem> {
+async fn open(live: Arc<Live>, parts: &Parts) -> Result<Streaming, Problem> {
     let query: StreamQuery = query::read(parts.uri.query())?;
     let positions = positions(parts, query.after.as_deref())?;
     let read = streams(query.read.as_deref())?;
@@ -65,9 +65,9 @@ async fn open(edge: Arc<Edge>, parts: &Parts) -> Result<Streaming, Problem> {
         after: positions.mailbox,
         ..Hello::default()
     };
-    let mut caller = Caller::of_request(&edge, parts)?;
+    let mut caller = Caller::of_request(&live, parts)?;
     let acks = Acknowledgements::Resume;
-    let (session, events) = caller.open(&edge, hello, "sse", acks).await?;
+    let (session, events) = caller.open(&live, hello, "sse", acks).await?;
     for stream in read {
         let after = positions.of(&stream);
         let subscribe = Operation::Subscribe(Subscribe { stream, after });
@@ -80,10 +80,10 @@ async fn open(edge: Arc<Edge>, parts: &Parts) -> Result<Streaming, Problem> {
             .activity
             .begin(parts.version == http::Version::HTTP_2)
     });
-    let held = Held::new(&edge.gateway, session, caller, How::Stream(connected));
-    edge.live.shelf.put(&held);
+    let held = Held::new(&live.gateway, session, caller, How::Stream(connected));
+    live.shelf.put(&held);
     Ok(Streaming {
-        edge,
+        live,
         held,
         events,
         positions,
@@ -105,7 +105,7 @@ fn positions(parts: &Parts, after: Option<&str>) -> Result<Positions, Problem> {
 
 /// An answer that goes on. Dropping it ends the session: as lost, unless it was closed.
 struct Streaming {
-    edge: Arc<Edge>,
+    live: Arc<Live>,
     held: Arc<Held>,
     events: Events,
     positions: Positions,
@@ -131,7 +131,7 @@ impl Streaming {
 
     /// The next bytes of the answer.
     async fn next(&mut self) -> Option<Bytes> {
-        self.held.touch(self.edge.gateway.now());
+        self.held.touch(self.live.gateway.now());
         if !self.begun {
             self.begun = true;
             let opened = json!({"session": self.held.handle}).to_string();
@@ -155,7 +155,7 @@ impl Streaming {
 impl Drop for Streaming {
     fn drop(&mut self) {
         self.held.session.close(CloseReason::Lost);
-        self.edge.live.shelf.remove(&self.held.handle);
+        self.live.shelf.remove(&self.held.handle);
     }
 }
 

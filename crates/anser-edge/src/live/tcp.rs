@@ -19,10 +19,10 @@ use tokio::time::{interval, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::LIVE_AUTH_TIMEOUT;
+use super::Live;
 use super::door::{Caller, refusal};
 use super::duplex::{Broken, Incoming, Wire, serve};
 use crate::server::{ACCEPT_PAUSE, TLS_CHECK_INTERVAL, report};
-use crate::state::Edge;
 use crate::tls::{Tls, TlsError};
 use framing::{Frames, head};
 
@@ -32,11 +32,11 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Takes connections until `shutdown` completes. Their sessions are closed by the gateway, which ends them.
 pub(crate) async fn run(
     listener: TcpListener,
-    edge: Arc<Edge>,
+    live: Arc<Live>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), TlsError> {
-    let files = edge.options.tls.as_ref();
-    let mut tls = match files.filter(|_| edge.options.live_tcp_tls) {
+    let files = live.options.tls.as_ref();
+    let mut tls = match files.filter(|_| live.options.live_tcp_tls) {
         Some(files) => Some(Tls::load(files).await?),
         None => None,
     };
@@ -49,10 +49,10 @@ pub(crate) async fn run(
             () = &mut shutdown => break,
             Some(ended) = connections.join_next() => report(ended),
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => match Caller::raw(&edge, peer.ip()) {
+                Ok((stream, peer)) => match Caller::raw(&live, peer.ip()) {
                     Ok(caller) => {
                         let acceptor = tls.as_ref().map(Tls::acceptor);
-                        connections.spawn(open(Arc::clone(&edge), stream, acceptor, caller));
+                        connections.spawn(open(Arc::clone(&live), stream, acceptor, caller));
                     }
                     Err(problem) => {
                         tracing::debug!(address = %peer.ip(), %problem, "a live connection is refused");
@@ -86,15 +86,15 @@ fn refuse(stream: &TcpStream, problem: &anser_core::Problem, tls: bool) {
     }
 }
 
-async fn open(edge: Arc<Edge>, stream: TcpStream, acceptor: Option<TlsAcceptor>, caller: Caller) {
+async fn open(live: Arc<Live>, stream: TcpStream, acceptor: Option<TlsAcceptor>, caller: Caller) {
     // Frames are small, and one that waits for the next is late.
     if stream.set_nodelay(true).is_err() {
         return;
     }
     match acceptor {
-        None => serve(edge, Framed::new(stream), caller, None).await,
+        None => serve(live, Framed::new(stream), caller, None).await,
         Some(acceptor) => match timeout(LIVE_AUTH_TIMEOUT, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => Box::pin(serve(edge, Framed::new(stream), caller, None)).await,
+            Ok(Ok(stream)) => Box::pin(serve(live, Framed::new(stream), caller, None)).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake of a live client failed"),
             Err(_) => tracing::debug!("TLS handshake of a live client not completed in time"),
         },

@@ -18,11 +18,11 @@ use serde::Deserialize;
 use tokio_tungstenite::tungstenite;
 
 use super::LIVE_FRAME_BYTES_MAX;
+use super::Live;
 use super::door::{Caller, credential};
 use super::duplex::{Broken, Incoming, Wire, serve};
 use crate::answer::{self, Answer};
 use crate::query;
-use crate::state::Edge;
 
 /// Read buffer of a connection, allocated with it: an idle one keeps little memory, a large message grows its own.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
@@ -60,12 +60,12 @@ impl Handshake {
     }
 }
 
-pub(super) async fn upgrade(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Answer {
-    let _counted = edge.gateway.metrics().http_request();
+pub(super) async fn upgrade(State(live): State<Arc<Live>>, request: Request<Body>) -> Answer {
+    let _counted = live.gateway.metrics().http_request();
     let (mut parts, _) = request.into_parts();
-    match prepare(&edge, &mut parts).await {
+    match prepare(&live, &mut parts).await {
         Ok((socket, caller, hello)) => socket.on_upgrade(move |socket| async move {
-            serve(edge, Socket(socket), caller, hello).await;
+            serve(live, Socket(socket), caller, hello).await;
         }),
         Err(Refused::Problem(problem)) => answer::problem(&problem),
         Err(Refused::Answer(answer)) => *answer,
@@ -84,15 +84,15 @@ impl From<Problem> for Refused {
 }
 
 async fn prepare(
-    edge: &Arc<Edge>,
+    live: &Arc<Live>,
     parts: &mut Parts,
 ) -> Result<(WebSocketUpgrade, Caller, Option<Hello>), Refused> {
     let handshake: Handshake = query::read(parts.uri.query())?;
     let hello = handshake.hello(parts)?;
-    let caller = Caller::of_request(edge, parts)?;
+    let caller = Caller::of_request(live, parts)?;
     if let Some(hello) = &hello {
         // Told as HTTP, where the client's library shows it best.
-        caller.identify(edge, hello)?;
+        caller.identify(live, hello)?;
     }
     let socket = WebSocketUpgrade::from_request_parts(parts, &())
         .await
