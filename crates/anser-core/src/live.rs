@@ -11,6 +11,9 @@ mod names;
 mod operation;
 mod presence;
 
+#[cfg(test)]
+mod tests;
+
 pub use crate::name::{UserId, check_resource};
 pub use answer::{Answer, Contact, ProblemBody, answer_json};
 pub use event::{CloseReason, Closed, Event, IbEvent, IqEvent, MessageEvent, PresenceEvent};
