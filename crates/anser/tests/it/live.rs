@@ -1,6 +1,8 @@
 //! Live clients against the real binary: every wire connects, publishes, receives and goes on from where it was; what is
 //! spoofed, expired, forged or broken is refused with a reason, and nobody else notices.
 
+mod bursts;
+mod chaos;
 mod client;
 mod demo;
 mod frames;
