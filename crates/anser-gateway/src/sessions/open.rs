@@ -1,6 +1,7 @@
 //! Opening a session, and what operators see and do: the list, the end of one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anser_core::Problem;
 use anser_core::ProblemKind;
@@ -23,6 +24,9 @@ use crate::refusal::store_problem;
 
 /// Deliveries of a mailbox read at a time.
 const CLAIMED_AT_ONCE: usize = 1_000;
+/// What is committed while a mailbox is read may be stamped later than the read began, and have a lower number than what is
+/// found: everything that is not scheduled is read, whatever its time.
+const STAMPED_AHEAD: Duration = Duration::from_secs(60);
 /// Deliveries of a mailbox that are looked at, at most: some more than may wait, as requests side by side may pass that.
 const CLAIMED_MAX: usize = 2 * MAILBOX_MESSAGES_MAX as usize;
 
@@ -149,12 +153,12 @@ impl Gateway {
     ) -> Result<(Vec<DeliveryRow>, Option<Timestamp>), StoreError> {
         let mut rows: Vec<DeliveryRow> = Vec::new();
         let mut exclude: Vec<DeliveryId> = Vec::new();
-        let due_until = self.clock.now();
+        let now = self.clock.now();
         loop {
             let claim = Claim {
                 group: group_of(user),
                 class: ClaimClass::First,
-                due_until,
+                due_until: now.plus(STAMPED_AHEAD),
                 exclude: exclude.clone(),
                 limit: CLAIMED_AT_ONCE,
             };
@@ -163,7 +167,11 @@ impl Gateway {
             let of_user = |row: &DeliveryRow| is_of(row.target.as_deref(), user);
             rows.extend(claimed.deliveries.into_iter().filter(of_user));
             if !claimed.more || exclude.len() >= CLAIMED_MAX {
-                return Ok((rows, claimed.next_due));
+                let is_later = |row: &DeliveryRow| row.scheduled && row.due > now;
+                let later = rows.iter().filter(|row| is_later(row));
+                let next_due = later.map(|row| row.due).chain(claimed.next_due).min();
+                rows.retain(|row| !is_later(row));
+                return Ok((rows, next_due));
             }
         }
     }

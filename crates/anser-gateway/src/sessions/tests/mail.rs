@@ -229,3 +229,23 @@ async fn what_was_given_and_not_acknowledged_is_marked_however_its_session_ended
     assert!(text(&two) == "two" && two.possible_duplicate.is_none());
     drop(session);
 }
+
+#[tokio::test(start_paused = true)]
+async fn mail_that_is_stamped_later_than_the_clock_says_waits_for_nobody() {
+    let live = Live::new();
+    let clock = &live.fixture.clock;
+    let now = live.fixture.gateway.now();
+    // As a commit that is stamped while the mailbox is being read, or a clock that is set back.
+    clock.set(now.plus(Duration::from_secs(5)));
+    live.say("user:alice", "one").await;
+    clock.set(now);
+    live.say("user:alice", "two").await;
+    let later = now.plus(Duration::from_secs(20)).to_string();
+    let mut scheduled = message("user:alice", "three");
+    scheduled["header"]["not_before"] = json!(later);
+    live.send(scheduled).await.unwrap();
+    let (_session, mut events) = live.open("alice", "phone", None).await;
+    assert_eq!(next_text(&mut events).await, "one");
+    assert_eq!(next_text(&mut events).await, "two");
+    assert!(is_quiet(&mut events).await);
+}
