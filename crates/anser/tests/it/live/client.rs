@@ -227,16 +227,10 @@ impl Client {
                     if let Some((event, rest)) = unread.split_once("\n\n") {
                         let fields = fields(event);
                         *unread = rest.to_owned();
-                        let Some(data) = fields.data else { continue };
-                        let data: Value = serde_json::from_str(&data).unwrap();
-                        if fields.event.as_deref() == Some("session") {
-                            *session = data["session"].as_str().unwrap().to_owned();
-                            continue;
+                        if let Some(data) = told(fields, session, &mut self.position) {
+                            return data;
                         }
-                        if fields.id.is_some() {
-                            self.position = fields.id;
-                        }
-                        return data;
+                        continue;
                     }
                     let piece = answer.chunk().await.unwrap().expect("the stream goes on");
                     unread.push_str(std::str::from_utf8(&piece).unwrap());
@@ -287,6 +281,19 @@ struct Fields {
     event: Option<String>,
     id: Option<String>,
     data: Option<String>,
+}
+
+/// What an event tells the client; `None` when it is about the stream itself.
+fn told(fields: Fields, session: &mut String, position: &mut Option<String>) -> Option<Value> {
+    let data: Value = serde_json::from_str(&fields.data?).unwrap();
+    if fields.event.as_deref() == Some("session") {
+        *session = data["session"].as_str().unwrap().to_owned();
+        return None;
+    }
+    if fields.id.is_some() {
+        *position = fields.id;
+    }
+    Some(data)
 }
 
 /// The fields of one event (HTML §9.2.6).

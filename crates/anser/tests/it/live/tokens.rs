@@ -35,6 +35,38 @@ async fn a_session_ends_with_its_token_unless_a_fresh_one_prolongs_it() {
 }
 
 #[tokio::test]
+async fn issuers_are_made_and_tokens_minted_by_the_command_line() {
+    let world = World::start().await;
+    let server = &world.server;
+    let create = [
+        "issuer", "create", "shop", "--users", "shop-*", "--read", "orders.*",
+    ];
+    let shown = server.anser(&create).ok();
+    assert!(
+        shown.contains("is_") && shown.contains("only time"),
+        "{shown}"
+    );
+    let again = server.anser(&create).ok();
+    assert!(
+        again.contains("unchanged") && !again.contains("is_"),
+        "{again}"
+    );
+    let mint = ["token", "mint", "--issuer", "shop", "--user", "shop-1"];
+    let token = server.anser(&mint).ok();
+    let mut shop = Client::open("ws", &world, token.trim(), None).await;
+    shop.done(json!({"op": "ping"})).await;
+    let refused = server.anser(&["token", "mint", "--issuer", "shop", "--user", "ann"]);
+    assert!(
+        refused.code != 0 && refused.stderr.contains("user_not_allowed"),
+        "{refused:?}"
+    );
+    let listed = server.anser(&["--output", "json", "issuer", "list"]).json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2, "{listed}");
+    server.anser(&["issuer", "delete", "shop"]).ok();
+    assert_eq!(shop.next_of("closed").await["reason"], "revoked");
+}
+
+#[tokio::test]
 async fn expired_forged_and_missing_credentials_are_refused_on_every_wire() {
     let world = World::start().await;
     let good = world.token("ann").await;
