@@ -13,6 +13,7 @@ mod frame;
 mod gateway;
 mod load;
 mod payload;
+mod peer;
 mod plan;
 mod process;
 mod rabbit;
@@ -24,6 +25,7 @@ mod stand_in;
 mod stats;
 mod table;
 mod usage;
+mod wire;
 
 use crate::cargo;
 use anyhow::{Context, bail};
@@ -70,6 +72,7 @@ enum Name {
     Queue,
     Chat,
     Callbacks,
+    Live,
 }
 
 impl Name {
@@ -86,6 +89,7 @@ impl Name {
             Self::Queue => scenario::queue::run(plan, named).await,
             Self::Chat => scenario::chat::run(plan).await,
             Self::Callbacks => scenario::callbacks::run(plan).await,
+            Self::Live => scenario::live::run(plan).await,
         }
     }
 

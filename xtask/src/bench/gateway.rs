@@ -30,6 +30,15 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts it in developer mode on `folder` and waits until it listens.
     pub(crate) fn start(binary: &Path, folder: &Path) -> anyhow::Result<Self> {
+        Self::start_with(binary, folder, &[])
+    }
+
+    /// The same with settings of its own, by their names in the environment.
+    pub(crate) fn start_with(
+        binary: &Path,
+        folder: &Path,
+        settings: &[(&str, String)],
+    ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
         let log = folder.join("gateway.log");
@@ -42,6 +51,7 @@ impl Gateway {
         }
         command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data"]);
         command.arg(folder.join("data"));
+        command.envs(settings.iter().map(|(name, value)| (name, value)));
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

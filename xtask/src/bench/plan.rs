@@ -30,6 +30,10 @@ pub(crate) struct Plan {
     pub(crate) backlog: u64,
     /// Messages in a queue while producers or consumers work alone.
     pub(crate) queued: u64,
+    /// Live connections on which nothing happens.
+    pub(crate) connections: usize,
+    /// Live sessions that read one topic.
+    pub(crate) readers: usize,
     /// Other programs are measured beside ours, where they are installed.
     pub(crate) beside: bool,
 }
@@ -52,6 +56,8 @@ impl Plan {
             backlog: 1_000_000,
             // A queue holds 100,000 leases.
             queued: 64_000,
+            connections: 8_000,
+            readers: 1_000,
             beside: true,
         }
     }
@@ -67,6 +73,8 @@ impl Plan {
             hanging: (Duration::from_secs(3), Duration::from_secs(5)),
             backlog: 20_000,
             queued: 16_000,
+            connections: 500,
+            readers: 100,
             beside: false,
             ..Self::full(binary, folder)
         }

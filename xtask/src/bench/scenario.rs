@@ -8,6 +8,7 @@ pub(crate) mod chat;
 pub(crate) mod floor;
 pub(crate) mod hanging;
 pub(crate) mod idle;
+pub(crate) mod live;
 pub(crate) mod queue;
 pub(crate) mod steady;
 pub(crate) mod throughput;
