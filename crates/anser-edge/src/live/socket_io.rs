@@ -263,12 +263,13 @@ impl FromMessageParts<LocalAdapter> for Queued {
             answer,
             called_back: ack.is_some(),
         };
-        let queue = socket.extensions.get::<Queue>();
-        let full = match queue.map(|queue| queue.0.try_send(asked)) {
-            Some(Err(mpsc::error::TrySendError::Full(asked))) => Some(asked),
-            // Nobody serves a session that has ended.
-            Some(Ok(()) | Err(mpsc::error::TrySendError::Closed(_))) | None => None,
-        };
+        let mut full = None;
+        // Nobody serves a session that has ended.
+        if let Some(Queue(queue)) = socket.extensions.get()
+            && let Err(mpsc::error::TrySendError::Full(asked)) = queue.try_send(asked)
+        {
+            full = Some(asked);
+        }
         Ok(Self(full))
     }
 }
