@@ -23,7 +23,7 @@ pub(crate) enum IssuerCommand {
     #[command(flatten)]
     Usual(Usual),
     /// Create an issuer; a secret that is made is shown this once.
-    Create(Create),
+    Create(Box<Create>),
 }
 
 /// An issuer to create.
