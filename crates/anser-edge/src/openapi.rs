@@ -133,6 +133,11 @@ fn path_schema(name: &str, system_topics: bool) -> Value {
         "delivery" => json!({"type": "string", "pattern": "^dlv_[0-9]{1,19}$"}),
         "media" => json!({"type": "integer", "minimum": 0}),
         "type" => json!({"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$"}),
+        // Of any script: in bytes it is counted by the rule, which a schema cannot say.
+        "user" => {
+            json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[^\s/\x00-\x1f\x7f]+$"})
+        }
+        "session" => json!({"type": "string", "pattern": "^ses_[0-9]{1,19}_[0-9]{1,19}$"}),
         "topic" if system_topics => {
             json!({"type": "string", "pattern": r"^\$?[A-Za-z][A-Za-z0-9._-]{0,126}$"})
         }

@@ -30,10 +30,10 @@ pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(24 * 3_600);
 pub struct IssuerSpec {
     /// What its tokens are signed with. A token never chooses: one that names another algorithm is refused.
     pub algorithm: SigningAlgorithm,
-    /// HS256: the secret, its UTF-8 bytes as they are. Left out of a new issuer, one is made and shown this once. Can be
-    /// written, never read again.
+    /// HS256: the secret, its UTF-8 bytes as they are, at least 32. Left out of a new issuer, one is made and shown this
+    /// once; later `********` stands for it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 32, max = 512), extend("writeOnly" = true))]
+    #[schemars(length(max = 512), extend("anyOf" = [{"const": "********"}, {"minLength": 32}]))]
     pub secret: Option<String>,
     /// EdDSA: the Ed25519 public key, as PEM (`BEGIN PUBLIC KEY`) or as the `x` of its JWK (RFC 8037).
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -36,10 +36,10 @@ pub struct RobotSpec {
         inner(regex(pattern = r"^[a-z][a-z0-9-]{0,31}$"))
     )]
     pub dialects: Option<Vec<String>>,
-    /// What requests are signed with, by the rules of their dialect; those that prove nothing are then refused. Can be
-    /// written, never read. Absent: the URL alone is the proof.
+    /// What requests are signed with, by the rules of their dialect; those that prove nothing are then refused. It is
+    /// shown as `********`. Absent: the URL alone is the proof.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512), extend("writeOnly" = true))]
+    #[schemars(length(min = 1, max = 512))]
     pub secret: Option<String>,
     /// For people.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,6 @@
 //! Live sessions and users as operators see them, and the end of a session.
 
+use anser_core::Problem;
 use anser_core::name::UserId;
 use anser_core::resource::Scope;
 use anser_gateway::admin::ListQuery;
@@ -70,6 +71,9 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
+/// Characters that may be said to the clients of sessions that are ended.
+const DETAIL_CHARACTERS_MAX: usize = 256;
+
 /// Which sessions.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -91,7 +95,7 @@ struct Sessions {
 #[serde(default)]
 struct Ending {
     /// What its client is told.
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = DETAIL_CHARACTERS_MAX))]
     detail: Option<String>,
 }
 
@@ -100,7 +104,7 @@ struct Ending {
 #[serde(default, deny_unknown_fields)]
 struct Kick {
     /// What their clients are told.
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = DETAIL_CHARACTERS_MAX))]
     detail: Option<String>,
 }
 
@@ -128,6 +132,7 @@ async fn list(call: Call, principal: Principal) -> Handled {
 async fn end(call: Call, principal: Principal) -> Handled {
     let id: SessionId = call.id("session", "session_not_found")?;
     let Ending { detail } = call.query()?;
+    check_detail(detail.as_deref())?;
     call.edge.gateway.end_session(&principal, id, detail)?;
     Ok(answer::no_content())
 }
@@ -136,10 +141,21 @@ async fn kick(call: Call, principal: Principal) -> Handled {
     let edge = call.edge.clone();
     let user = UserId::parse("user", &call.param("user")?)?;
     let Kick { detail } = call.json().await?;
+    check_detail(detail.as_deref())?;
     let ended = edge
         .gateway
         .end_sessions_of(&principal, &user, detail.as_deref())?;
     Ok(answer::json(StatusCode::OK, &Kicked { ended }))
+}
+
+/// What clients are told is short.
+fn check_detail(detail: Option<&str>) -> Result<(), Problem> {
+    let characters = detail.map_or(0, |detail| detail.chars().count());
+    if characters > DETAIL_CHARACTERS_MAX {
+        let rule = format!("has at most {DETAIL_CHARACTERS_MAX} characters, this one {characters}");
+        return Err(Problem::invalid("out_of_range", "detail", rule));
+    }
+    Ok(())
 }
 
 async fn presence(call: Call, principal: Principal) -> Handled {
