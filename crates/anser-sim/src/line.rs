@@ -50,6 +50,9 @@ pub(crate) enum Told {
     Missed,
 }
 
+/// How long a line that was closed waits for the other side.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
 /// What whoever runs a stand-in may order for all lines that are open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -170,5 +173,18 @@ async fn close(socket: &mut WebSocket, code: u16, reason: &str) {
     };
     if let Err(error) = socket.send(Message::Close(Some(frame))).await {
         tracing::debug!(%error, "a line was gone before it was closed");
+        return;
+    }
+    // The other side answers with a close of its own (RFC 6455 §5.5.1). Until then what it sent is read: a connection that is let
+    // go of with something unread is reset, and the other side may never see why.
+    let answered = async {
+        while let Some(Ok(message)) = socket.recv().await {
+            if matches!(message, Message::Close(_)) {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(CLOSE_WAIT, answered).await.is_err() {
+        tracing::debug!("a line was closed and its other side did not answer");
     }
 }
