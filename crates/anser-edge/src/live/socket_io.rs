@@ -19,7 +19,7 @@ use anser_core::live::{
     Request, answer_json,
 };
 use anser_core::{Problem, ProblemKind};
-use anser_gateway::sessions::{Events, Session};
+use anser_gateway::sessions::{Events, Session, WINDOW_MESSAGES};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -53,6 +53,9 @@ use crate::state::Edge;
 const ASKED_MAX: usize = 64;
 /// Packets that wait to be sent to a client: all messages that it may have without acknowledging them, and what comes beside.
 const PACKETS_MAX: usize = 1_024;
+/// Messages whose callbacks are waited for: as many as may be unacknowledged. With more of them the client acknowledges by `ack`,
+/// and the next ones carry no callback: what nobody will answer must not be kept.
+const CALLBACKS_MAX: usize = WINDOW_MESSAGES;
 /// How long a message may be acknowledged by its callback; longer than a session lives.
 const ACK_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Between two pings of the server, as the protocol's own servers have it.
@@ -186,7 +189,7 @@ async fn admit(
     let (queue, asked) = mpsc::channel(ASKED_MAX);
     let (leaving, gone) = mpsc::channel(1);
     socket.extensions.insert(Queue(queue));
-    socket.on_fallback(async |queued: Queued| queued.refuse());
+    socket.on_fallback(async |socket: SocketRef, queued: Queued| queued.refuse(&socket));
     socket.on_disconnect(async move |reason: DisconnectReason| {
         // Nobody waits for it once the session has ended.
         let _ended = leaving.try_send(reason);
@@ -275,12 +278,13 @@ impl FromMessageParts<LocalAdapter> for Queued {
 }
 
 impl Queued {
-    fn refuse(self) {
+    fn refuse(self, socket: &SocketRef) {
         let Some(asked) = self.0 else { return };
         let detail =
             format!("at most {ASKED_MAX} operations wait for their answers; wait for some of them");
         let problem = Problem::new(ProblemKind::TooMany, "too_many_operations", detail);
-        drop(asked.answer.send(&raw(&answer_json(None, &Err(problem)))));
+        // A client that does not even take this is found too slow by its own events.
+        drop(told(socket, &Err(problem), asked.answer, asked.called_back));
     }
 }
 
@@ -316,25 +320,31 @@ fn taken_apart(value: &Value) -> Result<(String, Bytes), Problem> {
     Ok((name, Bytes::copy_from_slice(frame.as_bytes())))
 }
 
-/// JSON that we wrote, as a value that is written as it is.
-fn raw(json: &Bytes) -> Box<RawValue> {
-    let text = String::from_utf8_lossy(json).into_owned();
-    RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
+/// A frame as a value that is written as it is.
+fn raw(frame: &Bytes) -> &RawValue {
+    serde_json::from_slice(frame)
+        .expect("frames are JSON: serialised here, around a message that was parsed when it came")
 }
 
-/// An operation under way; what it leaves is the answer and who waits for it.
-type UnderWay = Pin<Box<dyn Future<Output = (Bytes, AckSender, Told)> + Send>>;
-
-/// Whether and how an answer is told.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
-    /// By the client's callback.
-    Called,
-    /// There is no callback, and it is an error: by the event `error`.
-    Event,
-    /// There is no callback, and nothing to say.
-    Not,
+/// Tells an answer: by the client's callback; without one errors come as the event `error`, and there is nothing else to say.
+fn told(
+    socket: &SocketRef,
+    answer: &Result<Done, Problem>,
+    sender: AckSender,
+    called_back: bool,
+) -> Result<(), Full> {
+    let sent = if called_back {
+        sender.send(raw(&answer_json(None, answer)))
+    } else if answer.is_err() {
+        socket.emit("error", raw(&answer_json(None, answer)))
+    } else {
+        Ok(())
+    };
+    sent.map_err(|_| Full)
 }
+
+/// An operation under way; what it leaves is the answer, who waits for it, and whether by a callback.
+type UnderWay = Pin<Box<dyn Future<Output = (Result<Done, Problem>, AckSender, bool)> + Send>>;
 
 /// Serves a socket until one side ends it.
 async fn serve(live: Arc<Live>, socket: SocketRef) {
@@ -382,7 +392,7 @@ impl Pump {
             tokio::select! {
                 reason = gone.recv() => break reason,
                 event = events.next() => match event {
-                    Some(Event::Message(message)) => match self.give(&message) {
+                    Some(Event::Message(message)) => match self.give(&message, unacknowledged.len()) {
                         Ok(ack) => unacknowledged.push(ack),
                         Err(Full) => self.too_slow(),
                     },
@@ -398,9 +408,11 @@ impl Pump {
                     }
                     None => return,
                 },
-                (answer, sender, told) = answered => {
+                (answer, sender, called_back) = answered => {
                     under_way = None;
-                    self.answer(&answer, sender, told);
+                    if told(&self.socket, &answer, sender, called_back).is_err() {
+                        self.too_slow();
+                    }
                 }
                 Some(next) = asked.recv(), if idle => under_way = Some(self.begin(next)),
                 Some(acknowledged) = unacknowledged.next() => {
@@ -411,12 +423,12 @@ impl Pump {
                 Some(()) = settling.next() => {}
             }
         };
-        // What the client said before it went counts.
+        // What the client said before it went counts, though nobody hears the answers.
         if let Some(operation) = under_way {
-            operation.await;
+            drop(operation.await);
         }
         while let Ok(next) = asked.try_recv() {
-            self.begin(next).await;
+            drop(self.begin(next).await);
         }
         while let Some(Some(acknowledged)) = unacknowledged.next().now_or_never() {
             if let Some(id) = acknowledged {
@@ -430,18 +442,21 @@ impl Pump {
         // Dropping the events ends a session that was not closed as lost.
     }
 
-    /// Gives a message; what is left is to wait for its acknowledgement, whatever that carries.
+    /// Gives a message; what is left is to wait for its acknowledgement, whatever that carries. `waiting` are waited for.
     fn give(
         &self,
         message: &MessageEvent,
+        waiting: usize,
     ) -> Result<impl Future<Output = Option<MessageId>> + Send + use<>, Full> {
-        let json = raw(&message.to_json());
-        let (id, durable) = (message.id, message.offset.is_some());
-        let ack = if durable {
-            let sent = self.socket.emit_with_ack::<_, IgnoredAny>(MESSAGE, &json);
+        let json = message.to_json();
+        let id = message.id;
+        let ack = if message.offset.is_some() && waiting < CALLBACKS_MAX {
+            let sent = self
+                .socket
+                .emit_with_ack::<_, IgnoredAny>(MESSAGE, raw(&json));
             Some(sent.map_err(|_| Full)?)
         } else {
-            self.socket.emit(MESSAGE, &json).map_err(|_| Full)?;
+            self.tell(MESSAGE, &json)?;
             None
         };
         Ok(async move {
@@ -451,7 +466,7 @@ impl Pump {
     }
 
     fn tell(&self, name: &str, json: &Bytes) -> Result<(), Full> {
-        self.socket.emit(name, &raw(json)).map_err(|_| Full)
+        self.socket.emit(name, raw(json)).map_err(|_| Full)
     }
 
     fn too_slow(&self) {
@@ -474,12 +489,7 @@ impl Pump {
                 Some(renewed) => renewed,
                 None => operate(&session, &asked.name, asked.frame).await,
             };
-            let told = match (&answer, asked.called_back) {
-                (_, true) => Told::Called,
-                (Err(_), false) => Told::Event,
-                (Ok(_), false) => Told::Not,
-            };
-            (answer_json(None, &answer), asked.answer, told)
+            (answer, asked.answer, asked.called_back)
         })
     }
 
@@ -487,17 +497,6 @@ impl Pump {
         let frame = asked.frame.as_ref().map_err(Clone::clone)?;
         let hello = Hello::from_json(frame)?;
         renew(&self.live, &self.known.0, &self.session, &hello)
-    }
-
-    fn answer(&self, answer: &Bytes, sender: AckSender, told: Told) {
-        let sent = match told {
-            Told::Called => sender.send(&raw(answer)).map_err(|_| Full),
-            Told::Event => self.tell("error", answer),
-            Told::Not => Ok(()),
-        };
-        if sent.is_err() {
-            self.too_slow();
-        }
     }
 }
 

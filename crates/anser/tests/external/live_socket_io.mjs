@@ -1,5 +1,6 @@
 // Two users of npm socket.io-client talk through Anser, over the transports that are asked for; prints what they saw on its
-// last line. Argument: a folder with the package. Standard input: {"base_url", "ann", "bob", "transports"}, tokens of two users.
+// last line. Argument: a folder with the package. Standard input: {"base_url", "key", "ann", "bob", "bob_id", "transports"},
+// an operator's key and tokens of two users.
 
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
@@ -51,6 +52,16 @@ const refused = (auth) =>
   });
 const gone = (socket) => new Promise((resolve) => socket.on("disconnect", resolve));
 
+// Leaves, and waits until the server knows it: what is said then was surely never given to the session that is gone.
+const leave = async (socket) => {
+  socket.disconnect();
+  const url = `${asked.base_url}/v1/sessions?user=${asked.bob_id}`;
+  for (;;) {
+    const answer = await fetch(url, { headers: { authorization: `Bearer ${asked.key}` } });
+    if ((await answer.json()).items.length === 0) return;
+  }
+};
+
 const told = {};
 const ann = await open({ token: asked.ann });
 let bob = await open({ token: asked.bob, resource: "first" });
@@ -69,16 +80,29 @@ spoofed.message.header.from = { id: "admin", type: "user" };
 told.spoofed = await ann.emitWithAck("publish", spoofed);
 
 // The third was not acknowledged: it comes again, marked, before what was said meanwhile; nothing else does.
-bob.disconnect();
+await leave(bob);
 await ann.emitWithAck("publish", say(`user:${asked.bob_id}`, "four"));
 bob = await open({ token: asked.bob, resource: "first" });
 told.again = [await read(bob), await read(bob)];
 // And nothing at all comes again with the offset of the last one.
 const after = told.again[1].offset;
-bob.disconnect();
+await leave(bob);
 await ann.emitWithAck("publish", say(`user:${asked.bob_id}`, "five"));
 bob = await open({ token: asked.bob, resource: "first", after });
 told.resumed = [await read(bob)];
+
+// Far more than the window, acknowledged by the operation alone: all of it comes.
+told.many = 0;
+for (let i = 0; i < 600; i += 100) {
+  const texts = Array.from({ length: 100 }, (_, n) => `many ${i + n}`);
+  await Promise.all(texts.slice(0, 50).map((text) => ann.emitWithAck("publish", say(`user:${asked.bob_id}`, text))));
+  await Promise.all(texts.slice(50).map((text) => ann.emitWithAck("publish", say(`user:${asked.bob_id}`, text))));
+  for (const text of texts) {
+    const event = await read(bob, false);
+    if (event.message.body.data.text === text) told.many++;
+    if (text === texts[99]) await bob.emitWithAck("ack", { up_to: event.offset });
+  }
+}
 
 // A question, answered by the other one's program.
 bob.on("iq", (question) => bob.emit("iq", { id: question.id, type: "result", payload: { sum: question.payload.a + question.payload.b } }));

@@ -18,7 +18,8 @@ async fn world(transports: &[&str]) -> (Server, Value) {
     let server = ServerOptions::default().with_key(KEY).start();
     let api = server.api();
     api.make("/v1/issuers", &json!({"name": "app"})).await;
-    let mut asked = json!({"base_url": server.base(), "bob_id": "bob", "transports": transports});
+    let mut asked =
+        json!({"base_url": server.base(), "key": KEY, "bob_id": "bob", "transports": transports});
     for user in ["ann", "bob"] {
         let minted = api
             .make("/v1/issuers/app/tokens", &json!({"user": user}))
@@ -65,6 +66,7 @@ fn judge_node(told: &Value) {
     // Whether a session that did not acknowledge has ended with a word depends on the transport; what is new is never marked.
     assert_eq!(told["again"][1]["possible_duplicate"], Value::Null);
     assert_eq!(texts(&told["resumed"]), ["five"]);
+    assert_eq!(told["many"], 600);
     assert_eq!(told["asked"]["op"], "ok", "{}", told["asked"]);
     let outcome = &told["outcome"];
     assert_eq!(
