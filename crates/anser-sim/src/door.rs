@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 use url::form_urlencoded;
 
-use crate::book::{Book, Counters, Received};
+use crate::book::{Book, Received};
 use crate::emit::{
     Amended, Attempt, Callback, Caller, Failed, Outbox, Said, Tried, Unsaid, Waiting,
 };
@@ -211,7 +211,8 @@ impl House {
         if let Some(FaultKind::ServerError { status }) = self.fault(call) {
             return Err(Answer::text(status, DOWN));
         }
-        self.desk(|stand, desk, counters| {
+        self.desk(&mut self.inside(), |stand, desk, book| {
+            let counters = &mut book.counters;
             let line = counters.lines + 1;
             stand.admit(call, line, desk)?;
             counters.lines = line;
@@ -227,15 +228,18 @@ impl House {
     }
 
     /// Lets the platform do something at its desk, and count it.
-    fn desk<T>(&self, work: impl FnOnce(&mut dyn Stand, &mut Desk<'_>, &mut Counters) -> T) -> T {
-        let mut inside = self.inside();
+    fn desk<T>(
+        &self,
+        inside: &mut Inside,
+        work: impl FnOnce(&mut dyn Stand, &mut Desk<'_>, &mut Book) -> T,
+    ) -> T {
         let Inside {
             stand,
             limiter,
             book,
             shelf,
             ..
-        } = &mut *inside;
+        } = inside;
         let mut desk = Desk {
             robots: &self.robots,
             chats: &self.chats,
@@ -246,15 +250,16 @@ impl House {
             exceeded: None,
             is_called: self.callback.is_some(),
         };
-        work(&mut **stand, &mut desk, &mut book.counters)
+        work(&mut **stand, &mut desk, book)
     }
 }
 
 impl Host for House {
     fn hear(&self, line: u64, heard: Heard) -> Vec<Told> {
         let moment = self.moment();
-        self.desk(|stand, desk, counters| {
+        self.desk(&mut self.inside(), |stand, desk, book| {
             let told = stand.hear_line(line, heard, desk, moment);
+            let counters = &mut book.counters;
             for told in &told {
                 match told {
                     Told::Sent => counters.posts += 1,
@@ -291,29 +296,14 @@ impl House {
     /// Takes what a person writes, tells the bot of it where there is a callback, and answers the message's id.
     pub(crate) fn say(&self, said: &Said) -> Result<String, Unsaid> {
         let moment = self.moment();
-        let now = moment.now;
         let mut inside = self.inside();
-        let Inside {
-            stand,
-            limiter,
-            book,
-            shelf,
-            ..
-        } = &mut *inside;
-        let mut desk = Desk {
-            robots: &self.robots,
-            chats: &self.chats,
-            limiter,
-            shelf,
-            number: book.next_number(),
-            base: &self.base,
-            exceeded: None,
-            is_called: self.callback.is_some(),
-        };
         let said = said.checked()?;
-        let (letter, event) = stand.hear(&said, &mut desk, now)?;
-        let id = letter.id.clone().unwrap_or_default();
-        book.hear(letter, said.name, now);
+        let (id, event) = self.desk(&mut inside, |stand, desk, book| {
+            let (letter, event) = stand.hear(&said, desk, moment.now)?;
+            let id = letter.id.clone().unwrap_or_default();
+            book.hear(letter, said.name, moment.now);
+            Ok((id, event))
+        })?;
         self.tell(&mut inside, &event, moment);
         Ok(id)
     }
@@ -322,32 +312,18 @@ impl House {
     pub(crate) fn amend(&self, amended: &Amended) -> Result<(), Unsaid> {
         let moment = self.moment();
         let mut inside = self.inside();
-        let Inside {
-            stand,
-            limiter,
-            book,
-            shelf,
-            ..
-        } = &mut *inside;
-        let mut desk = Desk {
-            robots: &self.robots,
-            chats: &self.chats,
-            limiter,
-            shelf,
-            number: book.next_number(),
-            base: &self.base,
-            exceeded: None,
-            is_called: self.callback.is_some(),
-        };
         let amended = amended.checked()?;
-        let (amendment, event) = stand.amend(&amended, &mut desk, moment.now)?;
-        match amendment {
-            Amendment::Edited(change) => {
-                let bytes = change.text.len();
-                book.edit(change, moment.now, bytes);
+        let event = self.desk(&mut inside, |stand, desk, book| {
+            let (amendment, event) = stand.amend(&amended, desk, moment.now)?;
+            match amendment {
+                Amendment::Edited(change) => {
+                    let bytes = change.text.len();
+                    book.edit(change, moment.now, bytes);
+                }
+                Amendment::Recalled(gone) => book.recall(&gone.conversation, &gone.id, moment.now),
             }
-            Amendment::Recalled(gone) => book.recall(&gone.conversation, &gone.id, moment.now),
-        }
+            Ok::<_, Unsaid>(event)
+        })?;
         self.tell(&mut inside, &event, moment);
         Ok(())
     }
