@@ -119,6 +119,9 @@ pub struct Request {
 /// What a client may ask.
 #[derive(Debug)]
 pub enum Operation {
+    /// Go on with a fresh token, or with the same key. The first `auth` of a connection is its [`Hello`], before there is a
+    /// session; what only that one has a use for is read here too, so that a client may say the same again, and changes nothing.
+    Auth(Box<Hello>),
     /// Read a topic or a room from now on, or from an offset.
     Subscribe(Subscribe),
     /// Read it no more.
@@ -284,12 +287,13 @@ fn lenient<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// The names of all operations after `auth`.
-const OPERATIONS: &str = "subscribe, unsubscribe, publish, ack, presence, presence.subscribe, presence.approve, presence.refuse, presence.unsubscribe, presence.probe, iq, ping";
+/// The names of all operations.
+const OPERATIONS: &str = "auth, subscribe, unsubscribe, publish, ack, presence, presence.subscribe, presence.approve, presence.refuse, presence.unsubscribe, presence.probe, iq, ping";
 
 type Read = fn(&[u8]) -> Result<Request, Problem>;
 
-const READERS: [(&str, Read); 12] = [
+const READERS: [(&str, Read); 13] = [
+    ("auth", read::<AuthFrame>),
     ("subscribe", read::<SubscribeFrame>),
     ("unsubscribe", read::<UnsubscribeFrame>),
     ("publish", read::<PublishFrame>),
@@ -335,6 +339,39 @@ fn about(json: &[u8], operation: fn(UserId) -> Operation) -> Result<Request, Pro
         r#ref: frame.r#ref,
         operation: operation(frame.principal),
     })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuthFrame {
+    #[serde(default, rename = "op")]
+    _op: Option<IgnoredAny>,
+    r#ref: Option<String>,
+    token: Option<String>,
+    user: Option<UserId>,
+    resource: Option<String>,
+    after: Option<Offset>,
+    presence: Option<PresenceUpdate>,
+    acks: Option<Acknowledgements>,
+    #[serde(default)]
+    questions: Vec<String>,
+}
+
+impl Frame for AuthFrame {
+    fn operation(self) -> (Option<String>, Result<Operation, Problem>) {
+        let hello = Hello {
+            op: None,
+            token: self.token,
+            user: self.user,
+            resource: self.resource,
+            after: self.after,
+            presence: self.presence,
+            acks: self.acks,
+            questions: self.questions,
+        };
+        let operation = hello.check().map(|()| Operation::Auth(Box::new(hello)));
+        (self.r#ref, operation)
+    }
 }
 
 #[derive(Deserialize)]

@@ -16,6 +16,7 @@ fn read(frame: &Value) -> Result<Request, Problem> {
 fn every_operation_is_read_by_its_name() {
     let id = "019aacf0-7c00-7a31-9a4e-4b1f0c2d9e10";
     for frame in [
+        json!({"op": "auth", "token": "a.b.c", "resource": "phone", "after": "12"}),
         json!({"op": "subscribe", "topic": "orders", "after": "12"}),
         json!({"op": "subscribe", "room": "dev"}),
         json!({"op": "unsubscribe", "room": "dev"}),
@@ -52,6 +53,12 @@ fn what_is_published_keeps_its_bytes() {
 fn a_refusal_names_the_field_and_keeps_the_mark() {
     for (frame, code, field) in [
         (json!({"op": "dance"}), "unknown_op", "op"),
+        (json!({"op": "auth", "tokn": "x"}), "invalid_field", "tokn"),
+        (
+            json!({"op": "auth", "resource": ""}),
+            "invalid_resource",
+            "resource",
+        ),
         (json!({}), "invalid_field", "op"),
         (json!({"op": "subscribe"}), "invalid_field", "topic"),
         (

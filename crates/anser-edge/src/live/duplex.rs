@@ -7,22 +7,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_core::live::{Acknowledgements, Answer, CloseReason, Closed, Event, Hello, answer_json};
+use anser_core::live::{Acknowledgements, CloseReason, Closed, Event, Hello, answer_json};
 use anser_core::{Problem, ProblemKind};
 use anser_gateway::sessions::{Events, Session};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Live;
 use super::door::{Caller, refusal};
 use super::pace::Pace;
+use super::places::Place;
 use super::{LIVE_AUTH_TIMEOUT, LIVE_PING_INTERVAL, LIVE_WRITE_TIMEOUT, SILENT_INTERVALS_MAX};
 
 /// Events written before they are flushed together.
 const EVENTS_AT_ONCE: usize = 32;
-/// Bytes of a frame that may be an `auth`: a token and what goes with it.
+/// Bytes of the frame that says who it is: a token and what goes with it.
 const AUTH_BYTES_MAX: usize = 32 * 1024;
 
 /// What came in.
@@ -76,7 +76,7 @@ pub(super) async fn serve<W: Wire>(
     let entered = Box::pin(enter(&live, &mut wire, &mut caller, hello)).await;
     match entered {
         Ok((session, events)) => {
-            let pump = Pump::new(live, wire, session, events, caller);
+            let pump = Pump::new(live, wire, session, events, caller.place);
             pump.run().await;
         }
         Err(problem) => Box::pin(turn_away(wire, &caller, problem)).await,
@@ -160,7 +160,8 @@ struct Pump<W> {
     wire: W,
     session: Session,
     events: Events,
-    caller: Caller,
+    /// Given back with the connection.
+    _place: Place,
     pace: Pace,
     under_way: Option<UnderWay>,
     /// Nothing more is read: the session is being closed.
@@ -169,14 +170,14 @@ struct Pump<W> {
 }
 
 impl<W: Wire> Pump<W> {
-    fn new(live: Arc<Live>, wire: W, session: Session, events: Events, caller: Caller) -> Self {
+    fn new(live: Arc<Live>, wire: W, session: Session, events: Events, place: Place) -> Self {
         Self {
             pace: Pace::new(live.gateway.now()),
             live,
             wire,
             session,
             events,
-            caller,
+            _place: place,
             under_way: None,
             deaf: false,
             silent: 0,
@@ -274,16 +275,6 @@ impl<W: Wire> Pump<W> {
     /// Begins what a frame asks, as fast as the session may.
     fn begin(&mut self, frame: Bytes) {
         let wait = self.pace.take(self.live.gateway.now());
-        if let Some(auth) = renewal(&frame) {
-            let answer =
-                auth.and_then(|hello| renew(&self.live, &self.caller, &self.session, &hello));
-            let answer = answer_json(mark(&frame).as_deref(), &answer);
-            self.under_way = Some(Box::pin(async move {
-                pause(wait).await;
-                answer
-            }));
-            return;
-        }
         let session = self.session.clone();
         self.under_way = Some(Box::pin(async move {
             pause(wait).await;
@@ -345,41 +336,4 @@ async fn pause(wait: Duration) {
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }
-}
-
-/// The `auth` that a frame is, if it is one.
-pub(super) fn renewal(frame: &[u8]) -> Option<Result<Hello, Problem>> {
-    /// What such a frame holds, whatever its blanks.
-    const WORD: &[u8] = b"\"auth\"";
-    #[derive(Deserialize)]
-    struct Named {
-        op: Option<String>,
-    }
-    let may_be =
-        frame.len() <= AUTH_BYTES_MAX && frame.windows(WORD.len()).any(|part| part == WORD);
-    let named: Named = may_be
-        .then(|| serde_json::from_slice(frame).ok())
-        .flatten()?;
-    (named.op.as_deref() == Some("auth")).then(|| {
-        // A renewal may carry a mark, a first frame has no use for one.
-        let mut object: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_slice(frame).unwrap_or_default();
-        object.remove("ref");
-        Hello::from_json(serde_json::Value::Object(object).to_string().as_bytes())
-    })
-}
-
-fn mark(frame: &[u8]) -> Option<String> {
-    anser_core::live::Request::reference(frame)
-}
-
-/// Prolongs a session with a fresh token of the same user.
-pub(super) fn renew(
-    live: &Live,
-    caller: &Caller,
-    session: &Session,
-    hello: &Hello,
-) -> Result<Answer, Problem> {
-    let identity = caller.identify(live, hello)?;
-    session.renew(identity)
 }

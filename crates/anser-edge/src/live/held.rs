@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anser_core::live::{Answer as Done, CloseReason, answer_json};
+use anser_core::live::CloseReason;
 use anser_core::{Problem, ProblemKind, Timestamp};
 use anser_gateway::Gateway;
 use anser_gateway::sessions::{Events, Session};
@@ -22,9 +22,8 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Live;
-use super::door::Caller;
-use super::duplex::{renew, renewal};
 use super::pace::Pace;
+use super::places::Place;
 use super::position::Positions;
 use super::{LIVE_FRAME_BYTES_MAX, LIVE_PING_INTERVAL};
 use crate::activity::Connected;
@@ -54,8 +53,8 @@ pub(super) struct Shelf {
 pub(super) struct Held {
     pub(super) handle: String,
     pub(super) session: Session,
-    /// Who opened it.
-    pub(super) caller: Caller,
+    /// Given back with the session.
+    _place: Place,
     pub(super) how: How,
     /// When the client last came or took something, in milliseconds.
     seen: AtomicI64,
@@ -107,7 +106,7 @@ impl Polled {
 }
 
 impl Held {
-    pub(super) fn new(gateway: &Gateway, session: Session, caller: Caller, how: How) -> Arc<Self> {
+    pub(super) fn new(gateway: &Gateway, session: Session, place: Place, how: How) -> Arc<Self> {
         let mut handle = HANDLE_PREFIX.to_owned();
         for _ in 0..HANDLE_NUMBERS {
             let number = gateway.random_number();
@@ -117,7 +116,7 @@ impl Held {
         Arc::new(Self {
             handle,
             session,
-            caller,
+            _place: place,
             how,
             seen: AtomicI64::new(now.millis()),
             pace: Mutex::new(Pace::new(now)),
@@ -145,11 +144,6 @@ impl Held {
 
     /// Does what one frame asks.
     async fn operate(&self, live: &Live, frame: &[u8]) -> Bytes {
-        if let Some(auth) = renewal(frame) {
-            let answer: Result<Done, Problem> =
-                auth.and_then(|hello| renew(live, &self.caller, &self.session, &hello));
-            return answer_json(None, &answer);
-        }
         let wait = {
             let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
             pace.take(live.gateway.now())

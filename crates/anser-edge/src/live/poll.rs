@@ -22,7 +22,6 @@ use tokio::time::timeout;
 
 use super::Live;
 use super::door::{Caller, credential};
-use super::duplex::renew;
 use super::held::{HANDLE_PREFIX, Held, How, Polled, array};
 use super::position::{Positions, streams};
 use crate::answer::{self, Answer, JSON};
@@ -148,7 +147,7 @@ async fn open(
         polled.positions = positions;
         polled.credential = credential;
     }
-    let held = Held::new(&live.gateway, session, caller, how);
+    let held = Held::new(&live.gateway, session, caller.place, how);
     live.shelf.put(&held);
     Ok(held)
 }
@@ -181,7 +180,8 @@ async fn go_on(
             token: credential.clone(),
             ..Hello::default()
         };
-        renew(live, &held.caller, &held.session, &hello)?;
+        let renewed = Operation::Auth(Box::new(hello));
+        held.session.operate(renewed).await?;
         polled.credential = credential;
     }
     if number != polled.number {

@@ -42,8 +42,8 @@ use url::form_urlencoded;
 
 use super::Live;
 use super::door::Caller;
-use super::duplex::renew;
 use super::pace::Pace;
+use super::places::Place;
 use super::{LIVE_AUTH_TIMEOUT, LIVE_FRAME_BYTES_MAX};
 use crate::answer;
 use crate::bearer::bearer;
@@ -70,8 +70,18 @@ const TRANSPORT: &str = "socket.io";
 /// The event that brings a message.
 const MESSAGE: &str = "message";
 
-/// A connection that has not said who it is; it keeps its place until its end, with the parts of the request it began with.
-type Entrance = Arc<Mutex<Option<Caller>>>;
+/// A connection's way in. It keeps its place until the connection's end, with the parts of the request that it began with.
+type Entrance = Arc<Mutex<Entered>>;
+
+/// How far in a connection is.
+enum Entered {
+    /// It has not said who it is.
+    Not(Caller),
+    /// It is being seen who it is.
+    Opening,
+    /// It had its session, and keeps its place whatever became of that.
+    Yes { _place: Place },
+}
 
 /// Adds the path of the stock clients.
 pub(super) fn attach(router: Router<Arc<Edge>>, live: &Arc<Live>) -> Router<Arc<Edge>> {
@@ -120,7 +130,7 @@ fn enter(live: &Live, request: http::Request<Body>) -> Result<http::Request<Body
     let (mut parts, body) = request.into_parts();
     if begins {
         let caller = Caller::of_request(live, &parts)?;
-        let entrance: Entrance = Arc::new(Mutex::new(Some(caller)));
+        let entrance: Entrance = Arc::new(Mutex::new(Entered::Not(caller)));
         parts.extensions.insert(entrance);
     }
     Ok(http::Request::from_parts(parts, body))
@@ -165,8 +175,7 @@ async fn admit(
 ) -> Result<(), Refused> {
     let parts = socket.req_parts();
     let entrance = parts.extensions.get::<Entrance>().cloned();
-    let caller = entrance.as_ref().and_then(|entrance| lock(entrance).take());
-    let (Some(entrance), Some(mut caller)) = (entrance, caller) else {
+    let Some((entrance, mut caller)) = entrance.and_then(going_in) else {
         let detail = "this connection had its session; begin another connection";
         return Err(Refused(Problem::new(
             ProblemKind::Conflict,
@@ -175,13 +184,13 @@ async fn admit(
         )));
     };
     let opened = open(live, &mut caller, parts, auth).await;
-    // The place is given back with the connection, whatever becomes of the session.
     let address = caller.address;
-    if opened.is_ok() {
-        socket.extensions.insert(Known(Arc::new(caller)));
+    *lock(&entrance) = if opened.is_ok() {
+        let _place = caller.place;
+        Entered::Yes { _place }
     } else {
-        *lock(&entrance) = Some(caller);
-    }
+        Entered::Not(caller)
+    };
     let (session, events) = opened.map_err(|problem| {
         tracing::debug!(%address, %problem, "a live client was not let in");
         Refused(problem)
@@ -203,6 +212,18 @@ async fn admit(
     let made: Made = Arc::new(Mutex::new(Some(seat)));
     socket.extensions.insert(made);
     Ok(())
+}
+
+/// The caller of a connection that had no session yet.
+fn going_in(entrance: Entrance) -> Option<(Entrance, Caller)> {
+    let mut entered = lock(&entrance);
+    let before = std::mem::replace(&mut *entered, Entered::Opening);
+    let Entered::Not(caller) = before else {
+        *entered = before;
+        return None;
+    };
+    drop(entered);
+    Some((entrance, caller))
 }
 
 async fn open(
@@ -239,10 +260,6 @@ impl fmt::Display for Refused {
         write!(f, "{}: {}", self.0.code, self.0)
     }
 }
-
-/// Whoever holds the connection's place, once it is known who it is.
-#[derive(Clone)]
-struct Known(Arc<Caller>);
 
 /// An event, put in its session's queue while it was taken apart; what is left is to refuse it where it had no room.
 struct Queued(Option<Asked>);
@@ -350,14 +367,13 @@ type UnderWay = Pin<Box<dyn Future<Output = (Result<Done, Problem>, AckSender, b
 async fn serve(live: Arc<Live>, socket: SocketRef) {
     let made = socket.extensions.get::<Made>();
     let seat = made.and_then(|made| lock(&made).take());
-    let (Some(seat), Some(known)) = (seat, socket.extensions.get::<Known>()) else {
+    let Some(seat) = seat else {
         return;
     };
     let mut pump = Pump {
         pace: Pace::new(live.gateway.now()),
         live,
         socket,
-        known,
         session: seat.session,
     };
     pump.run(seat.events, seat.asked, seat.gone).await;
@@ -366,7 +382,6 @@ async fn serve(live: Arc<Live>, socket: SocketRef) {
 struct Pump {
     live: Arc<Live>,
     socket: SocketRef,
-    known: Known,
     session: Session,
     pace: Pace,
 }
@@ -479,24 +494,14 @@ impl Pump {
     /// Begins what an event asks, as fast as the session may.
     fn begin(&mut self, asked: Asked) -> UnderWay {
         let wait = self.pace.take(self.live.gateway.now());
-        let renewed = (asked.name == "auth").then(|| self.renew(&asked));
         let session = self.session.clone();
         Box::pin(async move {
             if !wait.is_zero() {
                 tokio::time::sleep(wait).await;
             }
-            let answer = match renewed {
-                Some(renewed) => renewed,
-                None => operate(&session, &asked.name, asked.frame).await,
-            };
+            let answer = operate(&session, &asked.name, asked.frame).await;
             (answer, asked.answer, asked.called_back)
         })
-    }
-
-    fn renew(&self, asked: &Asked) -> Result<Done, Problem> {
-        let frame = asked.frame.as_ref().map_err(Clone::clone)?;
-        let hello = Hello::from_json(frame)?;
-        renew(&self.live, &self.known.0, &self.session, &hello)
     }
 }
 

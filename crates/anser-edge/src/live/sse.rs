@@ -80,7 +80,7 @@ async fn open(live: Arc<Live>, parts: &Parts) -> Result<Streaming, Problem> {
             .activity
             .begin(parts.version == http::Version::HTTP_2)
     });
-    let held = Held::new(&live.gateway, session, caller, How::Stream(connected));
+    let held = Held::new(&live.gateway, session, caller.place, How::Stream(connected));
     live.shelf.put(&held);
     Ok(Streaming {
         live,

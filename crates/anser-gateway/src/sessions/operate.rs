@@ -16,6 +16,7 @@ impl Session {
         let number = self.facts.id.number;
         let sessions = &self.gateway.sessions;
         match operation {
+            Operation::Auth(hello) => self.renew(&hello),
             Operation::Ping => Ok(Answer::Pong {
                 time: self.gateway.clock.now(),
             }),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anser_core::Problem;
 use anser_core::id::ResourceId;
-use anser_core::live::{Answer, CloseReason};
+use anser_core::live::{Answer, CloseReason, Hello};
 use anser_core::resource::IssuerSpec;
 
 use super::Session;
@@ -20,8 +20,10 @@ impl Session {
     /// whoever is to have others connects anew.
     ///
     /// # Errors
-    /// 403 `user_not_allowed`, `rights_changed`; `session_closed` when it is over.
-    pub fn renew(&self, identity: Identity) -> Result<Answer, Problem> {
+    /// As [`Gateway::admit_live`](crate::gateway::Gateway::admit_live); 403 `user_not_allowed`, `rights_changed`;
+    /// `session_closed` when it is over.
+    pub(super) fn renew(&self, hello: &Hello) -> Result<Answer, Problem> {
+        let identity = (self.gateway).admit_live(hello.token.as_deref(), hello.user.clone())?;
         let own = self.identity();
         if identity.user != own.user || identity.issuer != own.issuer || key(&identity) != key(own)
         {
