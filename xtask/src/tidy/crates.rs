@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["anser-core", "anser-gateway", "anser-channels"],
     ),
     ("anser-sim", &["anser-core"]),
+    ("anser-client", &["anser-core"]),
     (
         "anser",
         &[
@@ -31,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "anser-gateway",
             "anser-edge",
             "anser-sim",
+            "anser-client",
         ],
     ),
     ("xtask", &[]),

@@ -1,0 +1,37 @@
+//! The Rust SDK of Anser: [`live`] receives messages over a connection that mends itself, and publishes with confirms.
+//! It knows the gateway by its API alone; of the project it uses the words of `anser-core`.
+//!
+//! ```no_run
+//! use anser_client::{Credential, Event, LiveBuilder, Outgoing};
+//!
+//! # async fn run() -> Result<(), anser_client::Error> {
+//! let mut live = LiveBuilder::new("https://anser.example.com")
+//!     .credential(Credential::key_for("ak_…", "ann")?)
+//!     .topic("orders", None)
+//!     .connect()
+//!     .await?;
+//! let hello = Outgoing::text("hello").to("user:bob");
+//! let confirm = live.handle().publish(hello).await?;
+//! println!("accepted as {}", confirm.id);
+//! while let Some(event) = live.next().await {
+//!     if let Event::Message(message) = event? {
+//!         println!("{}", message.json());
+//!         message.ack();
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+
+mod backoff;
+mod credential;
+mod entropy;
+mod error;
+pub mod live;
+mod outgoing;
+mod server;
+
+pub use anser_core::live::{Offset, PresenceUpdate, Show, Stream};
+pub use credential::{Credential, Token, TokenError, TokenSource};
+pub use error::{Error, Refusal};
+pub use live::{Confirm, Event, Handle, Live, LiveBuilder, Message};
+pub use outgoing::Outgoing;
