@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use anser_core::{Problem, ProblemKind};
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -18,6 +18,8 @@ pub(crate) const JSON: &str = "application/json";
 pub(crate) const PROBLEM_TYPE: &str = "https://anser.dev/problems/";
 /// `Retry-After` in seconds, with 429 and 503: both pass as soon as some work is done.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+/// The code of the problem that there is no place for a connection.
+pub(crate) const NO_PLACE: &str = "too_many_connections";
 
 /// An answer.
 pub(crate) type Answer = Response<Body>;
@@ -108,6 +110,10 @@ pub(crate) fn problem(problem: &Problem) -> Answer {
         }
         ProblemKind::TooMany | ProblemKind::Unavailable => {
             headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+            if problem.code == NO_PLACE {
+                // There is no place for it to wait in either.
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
         }
         _ => {}
     }

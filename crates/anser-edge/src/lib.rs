@@ -17,6 +17,7 @@ mod live;
 mod openapi;
 mod operation;
 mod options;
+mod places;
 mod query;
 pub mod robot;
 mod route;
@@ -37,13 +38,13 @@ use tokio::sync::watch;
 use live::Live;
 
 pub use live::{
-    LIVE_AUTH_TIMEOUT, LIVE_CONNECTIONS_MAX, LIVE_FRAME_BYTES_MAX, LIVE_HALF_OPEN_MAX,
-    LIVE_HALF_OPEN_OF_ADDRESS_MAX, LIVE_OPERATIONS_BURST, LIVE_OPERATIONS_PER_SECOND,
-    LIVE_PING_INTERVAL, LIVE_WRITE_TIMEOUT,
+    LIVE_AUTH_TIMEOUT, LIVE_FRAME_BYTES_MAX, LIVE_HALF_OPEN_MAX, LIVE_HALF_OPEN_OF_ADDRESS_MAX,
+    LIVE_OPERATIONS_BURST, LIVE_OPERATIONS_PER_SECOND, LIVE_PING_INTERVAL, LIVE_WRITE_TIMEOUT,
 };
 pub use options::{
     BODY_TIMEOUT, CMQ_HOSTS_MAX, CONNECTIONS_MAX, CmqOptions, EdgeOptions, HEAD_BYTES_MAX,
-    HEAD_TIMEOUT, IDLE_TIMEOUT, PublishUnrouted, SHUTDOWN_TIMEOUT, STREAMS_MAX, TlsFiles,
+    HEAD_TIMEOUT, IDLE_TIMEOUT, LIVE_CONNECTIONS_MAX, PublishUnrouted, SHUTDOWN_TIMEOUT,
+    SILENT_OF_ADDRESS_MAX, STREAMS_MAX, TlsFiles,
 };
 pub use tls::TlsError;
 
@@ -80,6 +81,7 @@ pub async fn serve(
         waits.end_waits();
         drop(stop);
     };
+    let shown = gateway.metrics().http_connections();
     let edge = Arc::new(state::Edge::new(gateway, options.clone(), document_bytes));
     let mut router = Router::new();
     for route in routes() {
@@ -97,7 +99,7 @@ pub async fn serve(
         .with_state(edge);
     let Listeners { http, live: framed } = listeners.into();
     let http = async {
-        let served = server::run(http, router, &options, shutdown).await;
+        let served = server::run(http, router, &options, shown, shutdown).await;
         live.end(options.shutdown_timeout).await;
         served
     };

@@ -7,7 +7,6 @@ mod door;
 mod duplex;
 mod held;
 mod pace;
-mod places;
 mod poll;
 mod position;
 mod socket_io;
@@ -24,16 +23,15 @@ use axum::routing::{MethodRouter, get};
 
 pub(crate) use tcp::run as run_tcp;
 
+use crate::places;
 use crate::state::Edge;
 use held::Shelf;
-use places::Places;
+use places::{Places, Room};
 
 /// Bytes of one frame, or of the body of one request, at most.
 pub const LIVE_FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// Time for the first frame, which says who it is.
 pub const LIVE_AUTH_TIMEOUT: Duration = Duration::from_secs(5);
-/// Live connections at a time, those that wait between two polls too; past it new ones are refused.
-pub const LIVE_CONNECTIONS_MAX: usize = 65_536;
 /// Connections at a time that have not said who they are.
 pub const LIVE_HALF_OPEN_MAX: usize = 4_096;
 /// The same, of one address (IPv6: of one network of 64 bits).
@@ -69,9 +67,14 @@ impl Deref for Live {
 impl Live {
     /// Nobody is connected.
     pub(crate) fn new(edge: &Arc<Edge>) -> Arc<Self> {
+        let room = Room {
+            connections: edge.options.live_connections_max,
+            half_open: LIVE_HALF_OPEN_MAX,
+            half_open_of_address: LIVE_HALF_OPEN_OF_ADDRESS_MAX,
+        };
         Arc::new(Self {
             edge: Arc::clone(edge),
-            places: Arc::default(),
+            places: Places::new(room, edge.gateway.metrics().live_connections()),
             shelf: Shelf::default(),
         })
     }

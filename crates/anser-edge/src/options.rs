@@ -5,6 +5,11 @@ use std::time::Duration;
 
 /// Open connections at most, unless configured: each costs some 20 KiB while it is idle.
 pub const CONNECTIONS_MAX: usize = 8_192;
+/// Live connections at a time, those that wait between two polls too, unless configured; past it new ones are refused.
+pub const LIVE_CONNECTIONS_MAX: usize = 65_536;
+/// Connections of one address (IPv6: of one network of 64 bits) at a time that have not asked for anything yet: whoever
+/// opens them and stays silent leaves places for the others.
+pub const SILENT_OF_ADDRESS_MAX: usize = 1_024;
 /// One request head: request line and headers together, in bytes. Beyond it: 431.
 pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Streams of one HTTP/2 connection at a time.
@@ -81,6 +86,8 @@ pub struct EdgeOptions {
     pub cmq: CmqOptions,
     /// Open connections at most; past it new ones are answered 503 and closed.
     pub connections_max: usize,
+    /// Live connections at most, those that wait between two polls too.
+    pub live_connections_max: usize,
     /// Time for a request head; a client that is slower is disconnected within twice this.
     pub head_timeout: Duration,
     /// Time for a whole request body; a client that is slower is answered 408.
@@ -100,6 +107,7 @@ impl Default for EdgeOptions {
             live_tcp_tls: false,
             cmq: CmqOptions::default(),
             connections_max: CONNECTIONS_MAX,
+            live_connections_max: LIVE_CONNECTIONS_MAX,
             head_timeout: HEAD_TIMEOUT,
             body_timeout: BODY_TIMEOUT,
             idle_timeout: IDLE_TIMEOUT,

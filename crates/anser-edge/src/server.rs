@@ -5,9 +5,10 @@ use std::future::Future;
 use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
+use anser_gateway::metrics::ConnectionGauges;
 use axum::Router;
 use http::{Request, Version};
 use hyper::body::Incoming;
@@ -23,13 +24,16 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::activity::{Activity, Connected, Judge, Watched};
-use crate::options::{EdgeOptions, HEAD_BYTES_MAX, STREAMS_MAX};
+use crate::options::{EdgeOptions, HEAD_BYTES_MAX, SILENT_OF_ADDRESS_MAX, STREAMS_MAX};
+use crate::places::{Place, Places, Room};
 use crate::tls::{Tls, TlsError};
 
 /// How often the certificate files are looked at.
 pub(crate) const TLS_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// Pause after a failed accept, which mostly means that file descriptors have run out: some must be closed first.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often it is told at the most that connections were refused.
+const TELL_INTERVAL: Duration = Duration::from_secs(60);
 /// How often an HTTP/2 client is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -42,6 +46,7 @@ pub(crate) async fn run(
     listener: TcpListener,
     router: Router,
     options: &EdgeOptions,
+    shown: Arc<ConnectionGauges>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), TlsError> {
     let mut tls = match &options.tls {
@@ -55,8 +60,16 @@ pub(crate) async fn run(
         head_timeout: options.head_timeout,
         idle_timeout: options.idle_timeout,
     };
+    let room = Room {
+        connections: options.connections_max,
+        half_open: options.connections_max,
+        half_open_of_address: SILENT_OF_ADDRESS_MAX,
+    };
+    let places = Places::new(room, shown);
     let mut connections = JoinSet::new();
     let mut checks = interval(TLS_CHECK_INTERVAL);
+    let (mut refused, mut tells) = (0_u64, interval(TELL_INTERVAL));
+    tells.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
@@ -64,12 +77,23 @@ pub(crate) async fn run(
             () = &mut shutdown => break,
             Some(ended) = connections.join_next() => report(ended),
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if connections.len() >= options.connections_max => refuse(&stream, tls.is_some()),
-                Ok((stream, peer)) => {
-                    let acceptor = tls.as_ref().map(Tls::acceptor);
-                    connections.spawn(door.clone().open(stream, peer.ip(), acceptor, stopping.clone()));
-                }
+                Ok((stream, peer)) => match places.take(peer.ip()) {
+                    Ok(place) => {
+                        let acceptor = tls.as_ref().map(Tls::acceptor);
+                        let visitor = Visitor { peer: peer.ip(), place };
+                        connections.spawn(door.clone().open(stream, visitor, acceptor, stopping.clone()));
+                    }
+                    Err(problem) => {
+                        tracing::debug!(address = %peer.ip(), %problem, "a connection is refused");
+                        refused += 1;
+                        refuse(&stream, tls.is_some());
+                    }
+                },
                 Err(error) => pause(&error).await,
+            },
+            _ = tells.tick(), if refused > 0 => {
+                tracing::warn!(refused, "connections are refused: there is no place for them");
+                refused = 0;
             },
             _ = checks.tick(), if tls.is_some() => if let Some(tls) = &mut tls {
                 tls.refresh().await;
@@ -100,6 +124,12 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
+/// Who comes.
+struct Visitor {
+    peer: IpAddr,
+    place: Place,
+}
+
 /// What every connection is served with.
 #[derive(Clone)]
 struct Door {
@@ -113,7 +143,7 @@ impl Door {
     async fn open(
         self,
         stream: TcpStream,
-        peer: IpAddr,
+        visitor: Visitor,
         acceptor: Option<TlsAcceptor>,
         stopping: watch::Receiver<()>,
     ) {
@@ -123,23 +153,29 @@ impl Door {
             return;
         }
         let Some(acceptor) = acceptor else {
-            return self.serve(stream, peer, stopping).await;
+            return self.serve(stream, visitor, stopping).await;
         };
         match timeout(self.head_timeout, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => Box::pin(self.serve(stream, peer, stopping)).await,
+            Ok(Ok(stream)) => Box::pin(self.serve(stream, visitor, stopping)).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake not completed in time"),
         }
     }
 
-    async fn serve<S>(self, stream: S, peer: IpAddr, mut stopping: watch::Receiver<()>)
+    async fn serve<S>(self, stream: S, visitor: Visitor, mut stopping: watch::Receiver<()>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Arc::new(Activity::default());
         let mut judge = Judge::new(Arc::clone(&activity), self.head_timeout, self.idle_timeout);
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+        let Visitor { peer, place } = visitor;
+        let (place, asked) = (Mutex::new(place), Once::new());
         let service = service_fn(move |mut request: Request<Incoming>| {
+            asked.call_once(|| {
+                let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+                place.known();
+            });
             let activity = Arc::clone(&activity);
             request.extensions_mut().insert(Connected {
                 peer,
@@ -182,7 +218,6 @@ impl Door {
 
 /// Tells a client that there is no connection to spare, if the socket takes it at once.
 fn refuse(stream: &TcpStream, tls: bool) {
-    tracing::warn!("connection refused: the cap on open connections is reached");
     if !tls && let Err(error) = stream.try_write(TOO_MANY) {
         tracing::debug!(%error, "the refusal was not sent");
     }

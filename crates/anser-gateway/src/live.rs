@@ -7,6 +7,7 @@ mod rights;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anser_core::Timestamp;
 use anser_core::id::{InvalidId, ResourceId};
@@ -15,13 +16,15 @@ use anser_core::name::UserId;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::metrics::live::WireCounters;
+
 pub(crate) use hub::{Commit, Job, Seat, Sessions, State};
 pub(crate) use plan::Fresh;
 pub(crate) use rights::forbidden;
 
 pub use plan::{
-    ANSWER_WITHIN, CONTACTS_MAX, GRACE, QUESTIONS_MAX, ROOM_NEWS_MAX, ROSTER_MAX, STALL_MAX,
-    UNSENT_BYTES_MAX, WINDOW_BYTES, WINDOW_MESSAGES,
+    ANSWER_WITHIN, CONTACTS_MAX, Census, GRACE, QUESTIONS_MAX, ROOM_NEWS_MAX, ROSTER_MAX,
+    STALL_MAX, UNSENT_BYTES_MAX, WINDOW_BYTES, WINDOW_MESSAGES,
 };
 pub use rights::{Allowed, Rights};
 
@@ -88,6 +91,8 @@ pub(crate) struct Facts {
     pub(crate) peer: Option<String>,
     pub(crate) resource: String,
     pub(crate) since: Timestamp,
+    /// What is counted of its wire.
+    pub(crate) counters: Arc<WireCounters>,
 }
 
 /// A session as operators see it.

@@ -2,6 +2,7 @@
 //! an atomic add; names are put on when a scrape renders them, and what no longer exists is dropped then, so the number
 //! of series is bounded by what is configured. Must not ask anything of the gateway: a scrape brings its [`Gauges`].
 
+pub(crate) mod live;
 mod render;
 
 use std::collections::HashMap;
@@ -17,6 +18,10 @@ use anser_core::outcome::OutcomeClass;
 use anser_core::store::{BlobTotals, CommitObserver};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
+use live::LiveCounters;
+
+pub use crate::live::Census;
+pub use live::ConnectionGauges;
 pub use render::{Age, CONTENT_TYPE, Gauges};
 
 /// The classes of outcome in the order of their counters.
@@ -65,7 +70,9 @@ pub struct Metrics {
     groups: Histogram,
     latency: Histogram,
     http_in_flight: AtomicI64,
+    http_connections: Arc<ConnectionGauges>,
     blobs: BlobCounters,
+    live: LiveCounters,
 }
 
 /// A topic and a channel that its messages go through.
@@ -147,6 +154,12 @@ impl<K: Copy + Eq + Hash, V: Default> Counters<K, V> {
         count(all.entry(key).or_default());
     }
 
+    /// The counters of `key`, for whoever keeps them.
+    fn of(&self, key: K) -> Arc<V> {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(key).or_default())
+    }
+
     /// Forgets what `keep` does not know any more, and answers the rest.
     fn retain(&self, keep: impl Fn(&K) -> bool) -> Vec<(K, Arc<V>)> {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -180,7 +193,9 @@ impl Metrics {
             // 0.5 ms to 4.5 h: from a healthy endpoint to one that was down for a night.
             latency: Histogram::new(exponential_buckets(0.000_5, 2.0, 26)),
             http_in_flight: AtomicI64::new(0),
+            http_connections: Arc::default(),
             blobs: BlobCounters::default(),
+            live: LiveCounters::default(),
         }
     }
 

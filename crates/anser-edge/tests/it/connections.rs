@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anser_edge::{EdgeOptions, HEAD_BYTES_MAX};
+use anser_edge::{EdgeOptions, HEAD_BYTES_MAX, SILENT_OF_ADDRESS_MAX};
 use anser_gateway::GatewayOptions;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::client::{Reply, raw};
@@ -122,6 +122,42 @@ async fn idle_connections_are_closed_and_cut_bodies_are_no_accident() {
     stream.shutdown().await.unwrap();
     let answer = read_to_end(&mut stream).await;
     assert!(answer.is_empty() || Reply::parse(&answer).status == 400);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_address_that_stays_silent_leaves_places_for_the_others() {
+    let server = start().await;
+    let from = async |last: u8| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, last], 0).into()).unwrap();
+        socket.connect(server.address).await.unwrap()
+    };
+    let get = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let asks = async |mut stream: TcpStream| {
+        stream.write_all(get).await.unwrap();
+        let mut answer = vec![0; 1024];
+        let read = timeout(DEADLINE, stream.read(&mut answer)).await;
+        answer.truncate(read.expect("an answer").unwrap());
+        (Reply::parse(&answer).status, stream)
+    };
+    // Those that have asked do not count.
+    let (status, _kept) = asks(from(2).await).await;
+    assert_eq!(status, 200);
+    let mut silent = Vec::new();
+    for _ in 0..SILENT_OF_ADDRESS_MAX {
+        silent.push(from(2).await);
+    }
+    let mut over = from(2).await;
+    let answer = Reply::parse(&read_to_end(&mut over).await);
+    let code = answer.code();
+    assert_eq!((answer.status, code.as_str()), (503, "too_many_connections"));
+    assert_eq!(asks(from(3).await).await.0, 200);
+    // One asks at last, and leaves its place to another.
+    let (status, _kept) = asks(silent.pop().unwrap()).await;
+    assert_eq!(status, 200);
+    assert_eq!(asks(from(2).await).await.0, 200);
+    drop(silent);
     server.stop().await;
 }
 

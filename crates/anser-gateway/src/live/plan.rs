@@ -4,6 +4,7 @@
 //! A session is given events in its outbox. Messages go there straight from their commit while the session keeps up;
 //! when it does not, they stay in the store, and the session asks for them again ([`Want`]) when it has room.
 
+mod census;
 mod departed;
 mod following;
 mod lifetime;
@@ -30,6 +31,7 @@ use anser_core::name::UserId;
 
 use super::{Facts, SessionView};
 use departed::Departed;
+use census::Counts;
 use following::{Followed, Following};
 use mailbox::Mailbox;
 use outbox::Outbox;
@@ -39,6 +41,7 @@ use roster::Roster;
 use sequence::Sequence;
 
 pub(crate) use following::NotFollowed;
+pub use census::Census;
 pub use following::ROOM_NEWS_MAX;
 pub(crate) use following::Why;
 pub(crate) use mailbox::Doubt;
@@ -179,6 +182,7 @@ pub(crate) struct Plan {
     effects: Vec<Effect>,
     stays: u64,
     patrolling: bool,
+    counts: Counts,
 }
 
 impl Plan {
@@ -200,6 +204,7 @@ impl Plan {
             effects: Vec::new(),
             stays: 0,
             patrolling: false,
+            counts: Counts::default(),
         }
     }
 
@@ -375,6 +380,7 @@ impl Plan {
             return false;
         };
         live.closed = true;
+        self.counts.closed(reason);
         live.outbox
             .finish(Event::Closed(Closed { reason, detail }), now);
         self.effects.push(Effect::Wake(number));

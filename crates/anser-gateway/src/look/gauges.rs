@@ -38,6 +38,7 @@ impl Gateway {
             connections: self.connections.live(),
             attempts_in_flight: self.dispatch.in_flight(),
             receives_waiting: self.leasing.waiting(),
+            live: self.sessions.state().plan.census(),
             version: env!("CARGO_PKG_VERSION"),
         })
     }

@@ -1,6 +1,8 @@
 //! From counters to the text that Prometheus scrapes (OpenMetrics 1.0). A registry is built for each scrape, so that
 //! names are looked up then and series of deleted topics and channels are gone from the next scrape on.
 
+mod live;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,6 +17,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+use crate::live::Census;
 
 use super::{CLASSES, InboundCounters, LOSSES, Metrics, QueueCounters, REFUSALS, RouteCounters};
 
@@ -38,6 +42,8 @@ pub struct Gauges {
     pub attempts_in_flight: usize,
     /// Receives that wait for a message.
     pub receives_waiting: usize,
+    /// Live clients.
+    pub live: Census,
     /// The version of this build.
     pub version: &'static str,
 }
@@ -70,6 +76,7 @@ impl Metrics {
         self.inbound(&mut registry, gauges);
         self.connections(&mut registry, gauges);
         self.blobs(&mut registry);
+        self.live(&mut registry, &gauges.live);
         self.process(&mut registry, gauges);
         let mut text = String::new();
         // Writing to a `String` does not fail; what has been written is the answer in any case.
@@ -443,6 +450,7 @@ mod tests {
             connections: vec![(ResourceId(2), true)],
             attempts_in_flight: 4,
             receives_waiting: 6,
+            live: Census::default(),
             version: "1.2.3",
         }
     }

@@ -24,6 +24,18 @@ impl Gateway {
         credential: Option<&str>,
         user: Option<UserId>,
     ) -> Result<Identity, Problem> {
+        let admitted = self.recognise(credential, user);
+        if admitted.is_err() {
+            self.metrics.live_credential_refused();
+        }
+        admitted
+    }
+
+    fn recognise(
+        &self,
+        credential: Option<&str>,
+        user: Option<UserId>,
+    ) -> Result<Identity, Problem> {
         match credential {
             Some(token) if tokens::looks_like_token(token) => {
                 let known = self.authenticate(Some(token));

@@ -74,6 +74,7 @@ impl Gateway {
                     gathered.push(job);
                 }
                 self.do_jobs(std::mem::take(&mut gathered)).await;
+                self.store_departed().await;
                 return;
             }
             let sleep = alarm.map_or(LONGEST_SLEEP, |at| at.since(self.clock.now()));
@@ -164,6 +165,9 @@ impl Gateway {
                 }
             }
         }
+        let expired = ends.iter().filter(|end| end.expired).count();
+        let metrics = &self.metrics;
+        metrics.live_mail_ended(ends.len() - expired, expired);
         self.sessions.change(|state, _| {
             for end in &ends {
                 state.plan.settled(end);

@@ -61,7 +61,7 @@ impl Gateway {
             let welcome = self.welcome(&session.facts, state.plan.waiting(number));
             state.plan.begin(number, after, welcome, now);
             for id in questions {
-                state.plan.push(number, NoAnswer::Lost.event(id), now);
+                state.plan.no_answer(number, id, NoAnswer::Lost, now);
             }
         });
         Ok((session, events))
@@ -103,7 +103,9 @@ impl Gateway {
                 peer: opening.peer,
                 resource,
                 since: now,
+                counters: self.metrics.live_wire(opening.transport),
             });
+            facts.counters.began();
             let seat = Seat {
                 wake: Arc::clone(&wake),
                 facts: Arc::clone(&facts),
@@ -115,6 +117,7 @@ impl Gateway {
         let events = Events {
             gateway: Arc::clone(self),
             number: facts.id.number,
+            counters: Arc::clone(&facts.counters),
             wake,
         };
         let session = Session {

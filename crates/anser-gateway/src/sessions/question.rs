@@ -42,18 +42,18 @@ impl Session {
         let to_server = matches!(whom, Whom::Server | Whom::User(_, None));
         if let Some(query) = known.filter(|_| to_server && question.r#type == IqType::Get) {
             let event = self.server_answers(question.id, query);
-            sessions.change(|state, now| state.plan.push(number, event, now));
+            sessions.change(|state, now| state.plan.answered(number, event, now));
             return Ok(());
         }
         let from = self.address();
         let (id, r#type, payload) = (question.id, question.r#type, question.payload);
         sessions.change(|state, now| {
             let Whom::User(user, resource) = &whom else {
-                state.plan.push(number, NoAnswer::Unknown.event(id), now);
+                state.plan.no_answer(number, id, NoAnswer::Unknown, now);
                 return;
             };
             match state.plan.answerer(user.as_str(), resource.as_deref()) {
-                None => state.plan.push(number, NoAnswer::Gone.event(id), now),
+                None => state.plan.no_answer(number, id, NoAnswer::Gone, now),
                 Some(asked) => {
                     let event = |key| outcome(key, r#type, from, payload);
                     state.plan.put_question((number, id), asked, event, now);

@@ -14,6 +14,7 @@ use super::{Identity, SessionId};
 use crate::gateway::Gateway;
 use crate::live::Facts;
 use crate::live::plan::{Plan, Taken, Want};
+use crate::metrics::live::WireCounters;
 
 /// Pause after the store could not be read for a session.
 const READ_AGAIN: Duration = Duration::from_secs(1);
@@ -61,6 +62,9 @@ impl Session {
         if !open {
             return Err(over());
         }
+        if matches!(operation, Operation::Ack(_)) {
+            self.facts.counters.acknowledged();
+        }
         self.perform(operation).await
     }
 
@@ -95,6 +99,7 @@ impl Session {
 pub struct Events {
     pub(super) gateway: Arc<Gateway>,
     pub(super) number: u64,
+    pub(super) counters: Arc<WireCounters>,
     pub(super) wake: Arc<Notify>,
 }
 
@@ -106,7 +111,12 @@ impl Events {
             let number = self.number;
             let sessions = &self.gateway.sessions;
             match sessions.change(|state, now| state.plan.take(number, now)) {
-                Taken::Event(event) => return Some(event),
+                Taken::Event(event) => {
+                    if matches!(event, Event::Message(_)) {
+                        self.counters.gave();
+                    }
+                    return Some(event);
+                }
                 Taken::Over => return None,
                 Taken::Nothing => self.wake.notified().await,
                 Taken::Want(want) => {
@@ -165,6 +175,7 @@ impl Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
+        self.counters.gone();
         let number = self.number;
         self.gateway.sessions.change(|state, now| {
             state.plan.drop_session(number, now);

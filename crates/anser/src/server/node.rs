@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 use super::entropy::OsRandom;
 use super::files;
 use super::keys;
+use super::runtime;
 use super::settings::{Allowed, Cmq, Settings, Unrouted};
 
 /// A gateway that is ready to answer.
@@ -228,6 +229,7 @@ fn edge_options(settings: &Settings) -> EdgeOptions {
         tls,
         live_tcp_tls: settings.live.tcp_tls,
         cmq: cmq_options(&settings.cmq),
+        live_connections_max: runtime::live_connections_max(),
         shutdown_timeout: Duration::from_secs(settings.shutdown.limit_seconds),
         ..EdgeOptions::default()
     }

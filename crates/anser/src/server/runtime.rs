@@ -2,11 +2,14 @@
 
 use std::os::fd::RawFd;
 
+use anser_edge::LIVE_CONNECTIONS_MAX;
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors wanted: the sender's and the listener's connections at their caps, and the store's files.
-const DESCRIPTORS_WANTED: u64 = 2 * 8_192 + 256;
+/// Descriptors for all but live clients: the sender's and the listener's connections at their caps, and the store's files.
+const DESCRIPTORS_NEEDED: u64 = 2 * 8_192 + 256;
+/// The same with live clients at their cap.
+const DESCRIPTORS_WANTED: u64 = DESCRIPTORS_NEEDED + LIVE_CONNECTIONS_MAX as u64;
 
 /// The runtime for the network: the calling thread alone, or `workers` beside it. Threads for blocking calls come and
 /// go by themselves.
@@ -42,13 +45,23 @@ pub(crate) fn raise_descriptor_limit() {
     }
     let got = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     reserve_descriptors(DESCRIPTORS_WANTED.min(got));
-    if got < DESCRIPTORS_WANTED {
+    if got < DESCRIPTORS_NEEDED {
         tracing::warn!(
             limit = got,
-            wanted = DESCRIPTORS_WANTED,
+            wanted = DESCRIPTORS_NEEDED,
             "few files may be open: with many slow endpoints attempts will wait; raise ulimit -n"
         );
     }
+}
+
+/// Live connections that fit into the limit on open files. What all else needs at its caps is hardly ever needed at once,
+/// so a small limit is shared: two thirds are for live clients, and never so many that the store cannot open its files.
+pub(crate) fn live_connections_max() -> usize {
+    let got = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let left = got.saturating_sub(DESCRIPTORS_NEEDED).max(got / 3 * 2);
+    usize::try_from(left)
+        .unwrap_or(usize::MAX)
+        .min(LIVE_CONNECTIONS_MAX)
 }
 
 /// Makes the kernel's table of open files as large as it will be needed. Growing it later, with threads running, makes

@@ -153,6 +153,7 @@ impl Plan {
                 self.push(number, Event::Presence(Arc::clone(&event)), now);
             }
         }
+        self.counts.transitions += 1;
         self.effects.push(Effect::Transition(user.clone(), best));
     }
 

@@ -153,7 +153,7 @@ impl Plan {
             return false;
         }
         if let Some(open) = self.questions.remove(&key) {
-            self.push(open.asker, event(open.id), now);
+            self.answered(open.asker, event(open.id), now);
         }
         true
     }
@@ -161,7 +161,7 @@ impl Plan {
     /// The time for an answer is over.
     pub(super) fn question_over(&mut self, key: u64, now: Timestamp) {
         if let Some(open) = self.questions.remove(&key) {
-            self.push(open.asker, NoAnswer::Timeout.event(open.id), now);
+            self.no_answer(open.asker, open.id, NoAnswer::Timeout, now);
         }
     }
 
@@ -174,9 +174,13 @@ impl Plan {
             let Some(open) = self.questions.remove(&key) else {
                 continue;
             };
-            if open.asker != number {
-                self.push(open.asker, NoAnswer::Gone.event(open.id), now);
-            }
+            // Nobody is there to be told of what the session itself asked.
+            let why = if open.asker == number {
+                NoAnswer::Lost
+            } else {
+                NoAnswer::Gone
+            };
+            self.no_answer(open.asker, open.id, why, now);
         }
     }
 }
