@@ -1,9 +1,9 @@
 //! What the tests behind the feature `external` need from outside: a Python with the packages that judge our signatures,
-//! CloudEvents and OpenAPI document, Tencent CMQ's SDKs, chat platforms' SDKs for Python and Node.js, and Prometheus
-//! Alertmanager.
+//! CloudEvents and OpenAPI document, Tencent CMQ's SDKs, chat platforms' SDKs for Python and Node.js, Prometheus
+//! Alertmanager, Chromium and curl.
 //!
 //! It prepares each folder once per requirements file and installs nothing into the machine, except Python, Node.js and
-//! Alertmanager where one is missing and we may.
+//! those programs where one is missing and we may.
 
 use crate::cargo;
 use anyhow::{Context, bail};
@@ -31,8 +31,15 @@ const NODE_VARIABLE: &str = "ANSER_EXTERNAL_NODE";
 const NODE_LOCK: &str = "node/package-lock.json";
 const NODE_PACKAGE: &str = "node/package.json";
 const NODE_SDK: &str = "node_modules/@larksuiteoapi/node-sdk/package.json";
-/// Debian's package of Prometheus Alertmanager, and the program in it.
-const ALERTMANAGER: &str = "prometheus-alertmanager";
+/// Programs that tests run, by their names in the path, and Debian's packages of each. Screenshots need a font.
+const PROGRAMS: [(&str, &[&str]); 3] = [
+    ("prometheus-alertmanager", &["prometheus-alertmanager"]),
+    (CHROMIUM, &["chromium", "fonts-dejavu-core"]),
+    ("curl", &["curl"]),
+];
+/// The browser, which its driver wants as an absolute path, and the variable that says it.
+const CHROMIUM: &str = "chromium";
+const CHROMIUM_VARIABLE: &str = "ANSER_EXTERNAL_CHROMIUM";
 /// The variables as a shell reads them.
 const EXPORTS: &str = "target/external/exports";
 /// What must be there, or the folder is made again: a link to a Python that is gone is not.
@@ -59,7 +66,10 @@ pub(crate) fn prepare() -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     }
     let node = prepared(NODE_LOCK, "node", NODE_SDK, install_node)?;
     variables.push((NODE_VARIABLE, node));
-    have_alertmanager()?;
+    for (program, packages) in PROGRAMS {
+        have(program, packages)?;
+    }
+    variables.push((CHROMIUM_VARIABLE, in_path(CHROMIUM)?));
     write_exports(&variables)?;
     Ok(variables)
 }
@@ -139,16 +149,28 @@ fn install_node(folder: &Path, lock: &Path) -> anyhow::Result<()> {
     )
 }
 
-/// Tests start it themselves, by its name.
-fn have_alertmanager() -> anyhow::Result<()> {
-    let asked = || cargo::read(Command::new(ALERTMANAGER).arg("--version"));
+/// Tests start it themselves.
+fn have(program: &str, packages: &[&str]) -> anyhow::Result<()> {
+    let asked = || cargo::read(Command::new(program).arg("--version"));
     if asked().is_err() && is_root() {
-        install_system(&[ALERTMANAGER])?;
+        install_system(packages)?;
     }
-    asked().map(drop).context(
-        "the tests behind the feature `external` need Prometheus Alertmanager: install it (Debian: apt-get install \
-         prometheus-alertmanager), or pass --skip-external",
-    )
+    asked().map(drop).with_context(|| {
+        format!(
+            "the tests behind the feature `{FEATURE}` need {program}: install it (Debian: apt-get install {}), or pass \
+             --skip-external",
+            packages.join(" ")
+        )
+    })
+}
+
+/// Where a program is that is there.
+fn in_path(program: &str) -> anyhow::Result<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders)
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
+        .with_context(|| format!("{program} is in no folder of PATH"))
 }
 
 /// Named after the content, so that another branch's requirements get a folder of their own.

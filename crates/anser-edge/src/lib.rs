@@ -12,12 +12,15 @@ mod body;
 mod call;
 mod callback;
 mod cmq;
+mod connection;
 mod guard;
 mod live;
 mod openapi;
 mod operation;
 mod options;
+mod origin;
 mod places;
+mod preface;
 mod query;
 pub mod robot;
 mod route;
@@ -46,6 +49,7 @@ pub use options::{
     HEAD_TIMEOUT, IDLE_TIMEOUT, LIVE_CONNECTIONS_MAX, PublishUnrouted, SHUTDOWN_TIMEOUT,
     SILENT_OF_ADDRESS_MAX, STREAMS_MAX, TlsFiles,
 };
+pub use origin::LiveOrigins;
 pub use tls::TlsError;
 
 /// Where the gateway listens.

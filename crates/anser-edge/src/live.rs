@@ -6,6 +6,7 @@ mod demo;
 mod door;
 mod duplex;
 mod held;
+mod origins;
 mod pace;
 mod poll;
 mod position;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get};
 
 pub(crate) use tcp::run as run_tcp;
@@ -93,21 +95,22 @@ impl Live {
 
 /// Adds the wires that begin as HTTP.
 pub(crate) fn attach(router: Router<Arc<Edge>>, live: &Arc<Live>) -> Router<Arc<Edge>> {
-    let router = socket_io::attach(router, live);
     let router = if live.gateway.options().dev {
         demo::attach(router)
     } else {
         router
     };
     let both = |first: MethodRouter<Arc<Live>>| {
-        let both = first.post(held::operate);
+        let both = first.post(held::operate).options(origins::preflight);
         both.with_state(Arc::clone(live))
     };
     let upgrade = get(ws::upgrade).with_state(Arc::clone(live));
-    router
+    let wires = socket_io::attach(Router::new(), live)
         .route("/ws", upgrade)
         .route("/sse", both(get(sse::stream)))
-        .route("/poll", both(get(poll::poll)))
+        .route("/poll", both(get(poll::poll)));
+    let pages = from_fn_with_state(Arc::clone(live), origins::check);
+    router.merge(wires.route_layer(pages))
 }
 
 /// Ends, every few seconds, the sessions of clients that do not call again. Never completes.

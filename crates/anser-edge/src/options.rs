@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::origin::LiveOrigins;
+
 /// Open connections at most, unless configured: each costs some 20 KiB while it is idle.
 pub const CONNECTIONS_MAX: usize = 8_192;
 /// Live connections at a time, those that wait between two polls too, unless configured; past it new ones are refused.
@@ -82,6 +84,8 @@ pub struct EdgeOptions {
     pub tls: Option<TlsFiles>,
     /// The port of framed TCP speaks TLS too, with the same files.
     pub live_tcp_tls: bool,
+    /// The origins, beside the own, whose pages may use the wires of live clients.
+    pub live_origins: LiveOrigins,
     /// The door for clients of Tencent CMQ.
     pub cmq: CmqOptions,
     /// Open connections at most; past it new ones are answered 503 and closed.
@@ -105,6 +109,7 @@ impl Default for EdgeOptions {
             metrics_public: false,
             tls: None,
             live_tcp_tls: false,
+            live_origins: LiveOrigins::default(),
             cmq: CmqOptions::default(),
             connections_max: CONNECTIONS_MAX,
             live_connections_max: LIVE_CONNECTIONS_MAX,

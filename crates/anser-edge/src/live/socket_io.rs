@@ -42,6 +42,7 @@ use url::form_urlencoded;
 
 use super::Live;
 use super::door::Caller;
+use super::origins::preflight;
 use super::pace::Pace;
 use super::places::Place;
 use super::{LIVE_AUTH_TIMEOUT, LIVE_FRAME_BYTES_MAX};
@@ -119,7 +120,8 @@ pub(super) fn attach(router: Router<Arc<Edge>>, live: &Arc<Live>) -> Router<Arc<
             }
         }
     };
-    router.route("/socket.io/", any(answer).with_state(Arc::clone(live)))
+    let both = any(answer).options(preflight);
+    router.route("/socket.io/", both.with_state(Arc::clone(live)))
 }
 
 /// Takes a place for a connection that begins; it goes with the parts of the request, which the library keeps to its end.

@@ -228,6 +228,7 @@ fn edge_options(settings: &Settings) -> EdgeOptions {
         metrics_public: settings.metrics.public,
         tls,
         live_tcp_tls: settings.live.tcp_tls,
+        live_origins: settings.live.origins.clone(),
         cmq: cmq_options(&settings.cmq),
         live_connections_max: runtime::live_connections_max(),
         shutdown_timeout: Duration::from_secs(settings.shutdown.limit_seconds),

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anser_core::limits::{BLOB_LINK_LIFETIME_MAX, Limits};
-use anser_edge::CMQ_HOSTS_MAX;
+use anser_edge::{CMQ_HOSTS_MAX, LiveOrigins};
 use anser_gateway::sender::ProgramOptions;
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -222,6 +222,7 @@ pub(crate) struct Live {
     #[serde(default)]
     pub(crate) tcp: Option<SocketAddr>,
     pub(crate) tcp_tls: bool,
+    pub(crate) origins: LiveOrigins,
 }
 
 /// `[cmq]`.
@@ -513,6 +514,10 @@ mod tests {
             ("[log]\nformat = \"xml\"", "the setting log.format"),
             ("[tls]\nkey = \"x\"", "belong together"),
             ("[live]\ntcp_tls = true", "needs tls.certificate"),
+            (
+                "[live]\norigins = [\"a.example\"]",
+                "the setting live.origins",
+            ),
             (
                 "dev = true\n[live]\ntcp = \"0.0.0.0:1\"",
                 "live.tcp is 0.0.0.0:1",

@@ -3,10 +3,13 @@
 //! their SDKs; a real Alertmanager. `cargo xtask ci` brings Python's packages and Node's, and Debian's.
 
 mod alertmanager;
+mod browser;
+mod browser_live;
 mod called;
 mod cmq;
 mod connected;
 mod connected_west;
+mod curl;
 mod dingtalk_stream;
 mod discord_py;
 mod mail;

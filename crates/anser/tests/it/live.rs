@@ -7,6 +7,7 @@ mod client;
 mod demo;
 mod frames;
 mod limits;
+mod origins;
 mod tokens;
 mod wires;
 

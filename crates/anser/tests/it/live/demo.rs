@@ -23,7 +23,15 @@ async fn in_developer_mode_a_page_is_there_and_talks_without_a_key() {
             .unwrap()
             .starts_with("text/html")
     );
-    assert!(page.text().await.unwrap().contains("new WebSocket("));
+    let policy = page.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"));
+    let page = page.text().await.unwrap();
+    for file in ["style.css", "page.js", "wires.js"] {
+        let path = format!("/live-demo/{file}");
+        let named = page.contains(&path) || file == "wires.js";
+        let answer = api.request(Method::GET, &path).send().await.unwrap();
+        assert!(named && answer.status() == 200, "{path}");
+    }
 
     let host = server.base().strip_prefix("http://").unwrap();
     let connect = async |origin: &str| {
