@@ -55,7 +55,7 @@ function draw(line) {
   drawn.set(line.key, item);
   const log = $('log');
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-  log.append(item);
+  $('lines').append(item);
   if (atEnd || line.own) log.scrollTop = log.scrollHeight;
 }
 
@@ -199,6 +199,7 @@ async function readRoster() {
 
 function standing(contact) {
   if (!contact) return 'you do not see each other';
+  if (contact.presence && !ask) return 'not known while you are not connected';
   if (contact.presence) return SHOWS[contact.presence.show] + (contact.presence.status ? `: ${contact.presence.status}` : '');
   if (contact.asks) return 'asks to see whether you are there';
   if (contact.asked) return 'you asked; no answer yet';
@@ -304,7 +305,7 @@ async function run(signal) {
     ask = asking;
     wait = RETRY_FIRST;
     state('on', `Connected as ${settings.user} over ${NAMES[settings.wire]}`);
-    if ($('show').value !== 'online') request({ op: 'presence', show: $('show').value });
+    request({ op: 'presence', show: $('show').value });
     readRoster();
     flush();
     tellReceipts();
@@ -324,13 +325,15 @@ async function run(signal) {
     try {
       await wires[settings.wire]({ token: await token(), resource: settings.tab, room, place }, { open, event }, signal);
     } catch (error) {
-      why = ` (${error.message})`;
+      // What a browser says of a connection that it did not get, in words of its own.
+      why = error instanceof TypeError ? ': the server does not answer' : `: ${error.message}`;
     }
     if (signal.aborted) return;
     ask = null;
+    typing(null);
     drawRoster();
     if (final) return disconnect('bad', final);
-    state('wait', `Not connected${why}, trying again`);
+    state('wait', `Not connected${why}; trying again`);
     // Not all at the same moment, when a server with many of them comes back.
     await pause(wait * (0.5 + Math.random()), signal);
     wait = Math.min(wait * 2, RETRY_MOST);
@@ -357,7 +360,7 @@ function connect() {
   keep(STORE, settings);
   memory = load(`${STORE} ${settings.user}`) ?? { lines: [], at: {} };
   drawn.clear();
-  $('log').replaceChildren();
+  $('lines').replaceChildren();
   $('news').textContent = '';
   memory.lines.forEach(draw);
   running = new AbortController();
@@ -399,7 +402,9 @@ $('who').addEventListener('submit', (submitted) => {
   connect();
   $('text').focus();
 });
-$('leave').addEventListener('click', () => {
+$('leave').addEventListener('click', async () => {
+  // The others need not wait until the server is sure that nobody comes back.
+  await request({ op: 'presence', show: 'offline' });
   disconnect('off', 'Not connected');
   $('connect').focus();
 });
