@@ -44,6 +44,10 @@ impl fmt::Debug for Token {
     }
 }
 
+fn user_id(user: &str) -> Result<UserId, Error> {
+    UserId::parse("user", user).map_err(|problem| Error::setting("user", problem.to_string()))
+}
+
 /// When a token ends, as far as it can be read.
 fn expiry(token: &str) -> Option<Timestamp> {
     #[derive(Deserialize)]
@@ -67,6 +71,8 @@ pub enum Credential {
     /// Nobody: a gateway in developer mode asks for no key.
     #[default]
     None,
+    /// A user, at a gateway in developer mode.
+    User(UserId),
     /// An API key. With a user, a live session acts for that user; without, it is a program's and has no mailbox.
     Key {
         /// The key.
@@ -99,12 +105,27 @@ impl Credential {
     /// # Errors
     /// [`Error::Setting`] for what is no id of a user.
     pub fn key_for(key: impl Into<String>, user: &str) -> Result<Self, Error> {
-        let user = UserId::parse("user", user)
-            .map_err(|problem| Error::setting("user", problem.to_string()))?;
         Ok(Self::Key {
             key: key.into(),
-            user: Some(user),
+            user: Some(user_id(user)?),
         })
+    }
+
+    /// A user, at a gateway in developer mode.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for what is no id of a user.
+    pub fn user(user: &str) -> Result<Self, Error> {
+        Ok(Self::User(user_id(user)?))
+    }
+
+    /// The user that it names beside a key.
+    pub(crate) fn named(&self) -> Option<UserId> {
+        match self {
+            Self::Key { user, .. } => user.clone(),
+            Self::User(user) => Some(user.clone()),
+            Self::None | Self::Token(_) | Self::Source(_) => None,
+        }
     }
 
     /// One token.
@@ -129,6 +150,7 @@ impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::None => "None",
+            Self::User(_) => "User",
             Self::Key { .. } => "Key",
             Self::Token(_) => "Token",
             Self::Source(_) => "Source",

@@ -3,9 +3,9 @@
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::client::{
-    Api, BlobCommand, ChannelCommand, DeliveryCommand, IssuerCommand, KeyCommand, MessageCommand,
-    PublishArguments, QueueCommand, Remote, RobotCommand, RoomCommand, SendArguments,
-    SessionCommand, SubscriptionCommand, TailArguments, TokenCommand, TopicCommand,
+    Api, BlobCommand, ChannelCommand, DeliveryCommand, IssuerCommand, KeyCommand, ListenArguments,
+    MessageCommand, PublishArguments, QueueCommand, Remote, RobotCommand, RoomCommand,
+    SendArguments, SessionCommand, SubscriptionCommand, TailArguments, TokenCommand, TopicCommand,
 };
 use crate::demo::DemoArguments;
 use crate::exit::{EXIT_CODES, Failure};
@@ -44,6 +44,8 @@ enum Command {
     Demo(DemoArguments),
     /// Stand in for a chat platform: takes, checks and shows what a bot or a channel sends it.
     Sim(SimArguments),
+    /// Hear what comes to a user, a topic or a room, as it comes.
+    Listen(ListenArguments),
     #[command(flatten)]
     Ask(Ask),
     /// Print completions for a shell.
@@ -131,6 +133,10 @@ impl Cli {
                     &mut std::io::stdout(),
                 );
                 Ok(())
+            }
+            Command::Listen(arguments) => {
+                let runtime = crate::server::runtime::build(0)?;
+                runtime.block_on(arguments.run(&self.remote, &output))
             }
             Command::Ask(command) => {
                 let api = Api::new(&self.remote)?;

@@ -139,9 +139,7 @@ impl LiveBuilder {
             return Err(Error::setting("streams", rule));
         }
         settings.server = server.to_string();
-        if let Credential::Key { user, .. } = &self.credential {
-            settings.user.clone_from(user);
-        }
+        settings.user = self.credential.named();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let random: Arc<dyn Random> = Arc::new(OsRandom::default());
         let plan = Plan::new(settings, Arc::clone(&random), clock.monotonic());

@@ -103,10 +103,8 @@ impl Driver {
     /// Until the session is over.
     pub(super) async fn run(mut self) {
         while !self.over {
-            let Some(deadline) = self.plan.deadline() else {
-                return;
-            };
-            let wait = deadline.saturating_sub(self.clock.monotonic());
+            let deadline = self.plan.deadline();
+            let wait = deadline.map(|at| at.saturating_sub(self.clock.monotonic()));
             let input = tokio::select! {
                 came = came(&mut self.link) => Some(self.came(came)),
                 pass = done(&mut self.token) => {
@@ -118,7 +116,7 @@ impl Driver {
                     Some(self.opened(opened))
                 }
                 command = self.commands.recv() => Some(self.commanded(command)),
-                () = tokio::time::sleep(wait) => None,
+                () = due(wait) => None,
             };
             let now = self.clock.monotonic();
             match input {
@@ -262,7 +260,7 @@ impl Driver {
             lives: None,
         };
         let fixed = match &self.credential {
-            Credential::None => Pass::default(),
+            Credential::None | Credential::User(_) => Pass::default(),
             Credential::Key { key, .. } => pass(key),
             Credential::Token(token) => pass(&token.text),
             Credential::Source(source) => {
@@ -279,6 +277,14 @@ impl Driver {
             }
         };
         Box::pin(std::future::ready(Ok(fixed)))
+    }
+}
+
+/// While a connection is opened nothing else is due: the dialler limits its own time.
+async fn due(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => pending().await,
     }
 }
 

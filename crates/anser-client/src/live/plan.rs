@@ -268,7 +268,7 @@ impl Plan {
         self.out.pop_front()
     }
 
-    /// When [`Plan::tick`] is to be called at the latest; `None`: it is over.
+    /// When [`Plan::tick`] is to be called at the latest; `None`: nothing is due before something happens.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         let joined = match &self.phase {
             Phase::Over => return None,

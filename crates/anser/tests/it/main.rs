@@ -12,6 +12,7 @@ mod blobs_cli;
 mod bridged;
 mod chat;
 mod cli;
+mod client_sdk;
 mod connected;
 mod crash;
 mod demo;
