@@ -2,13 +2,13 @@
 //! opens pages and tells what it saw; the test serves it, does what it asks for in the middle, such as killing the server,
 //! and judges what it tells. When a scenario fails, the test says why, with all consoles and where the screenshots are.
 
+use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::task::JoinHandle;
 
 use super::script;
 use super::sdk::folder;
@@ -43,11 +43,13 @@ struct Running {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    errors: JoinHandle<String>,
+    /// What it says beside.
+    errors: std::fs::File,
 }
 
 impl Running {
     async fn start(name: &str) -> Self {
+        let errors = tempfile::tempfile().unwrap();
         let mut child = Command::new("node")
             .arg(script("browser").join(format!("{name}.mjs")))
             .arg(folder("ANSER_EXTERNAL_NODE"))
@@ -55,21 +57,16 @@ impl Running {
             .arg(screenshots().await)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(errors.try_clone().unwrap())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut errors = child.stderr.take().unwrap();
         Self {
             name: name.to_owned(),
             input: child.stdin.take().unwrap(),
             output: BufReader::new(child.stdout.take().unwrap()),
             child,
-            errors: tokio::spawn(async move {
-                let mut text = String::new();
-                errors.read_to_string(&mut text).await.unwrap();
-                text
-            }),
+            errors,
         }
     }
 
@@ -90,7 +87,9 @@ impl Running {
     /// Waits for the end, which must be a success; answers what it said beside.
     async fn end(mut self) -> String {
         let status = self.child.wait().await.unwrap();
-        let said = self.errors.await.unwrap();
+        self.errors.rewind().unwrap();
+        let mut said = String::new();
+        self.errors.read_to_string(&mut said).unwrap();
         assert!(status.success(), "{}: {said}", self.name);
         said
     }

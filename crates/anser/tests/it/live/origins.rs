@@ -99,3 +99,32 @@ async fn a_preflight_of_an_origin_that_is_named_says_what_may_be_sent() {
         assert_eq!(allowed, Some(NAMED), "{path}");
     }
 }
+
+#[tokio::test]
+async fn in_developer_mode_pages_of_other_origins_need_a_token_whatever_is_allowed() {
+    for origins in [json!(["*"]), json!([NAMED])] {
+        let server = ServerOptions::default()
+            .set("live__origins", &origins.to_string())
+            .start();
+        let api = server.api();
+        api.make("/v1/issuers", &json!({"name": "app"})).await;
+        let minted = api
+            .make("/v1/issuers/app/tokens", &json!({"user": "ann"}))
+            .await;
+        let token = minted["token"].as_str().unwrap();
+        for (path, status) in [
+            ("/poll?wait=0&user=ann".to_owned(), 403),
+            (format!("/poll?wait=0&token={token}"), 200),
+        ] {
+            let answer = asked(&server, Method::GET, &path, &[("origin", NAMED)]).await;
+            assert_eq!(answer.status(), status, "{path}");
+            let answer: Value = answer.json().await.unwrap();
+            let code = if status == 403 {
+                json!("foreign_origin")
+            } else {
+                Value::Null
+            };
+            assert_eq!(answer["code"], code, "{path}");
+        }
+    }
+}
