@@ -39,6 +39,9 @@ pub(crate) struct Visitor {
     pub(crate) stopping: watch::Receiver<()>,
 }
 
+/// A connection at work. Boxed, so that those of one version are not as large as those of the other.
+type Driven = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// What every connection is served with.
 pub(crate) struct Door {
     one: http1::Builder,
@@ -82,35 +85,53 @@ impl Door {
             tracing::debug!(%error, "a connection was gone before it was served");
             return;
         }
-        let Some(acceptor) = acceptor else {
-            return self.begin(stream, visitor).await;
+        // What only the beginning needs is given back before the connection is driven, for as long as it may live.
+        let driven = match acceptor {
+            None => self.begin(stream, visitor).await,
+            Some(acceptor) => Box::pin(self.begin_tls(stream, acceptor, visitor)).await,
         };
-        match timeout(self.head_timeout, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => Box::pin(self.begin(stream, visitor)).await,
-            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-            Err(_) => tracing::debug!("TLS handshake not completed in time"),
+        if let Some(driven) = driven {
+            driven.await;
         }
     }
 
-    async fn begin<S>(self: Arc<Self>, stream: S, mut visitor: Visitor)
+    async fn begin_tls(
+        self: Arc<Self>,
+        stream: TcpStream,
+        acceptor: TlsAcceptor,
+        visitor: Visitor,
+    ) -> Option<Driven> {
+        match timeout(self.head_timeout, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => return self.begin(stream, visitor).await,
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            Err(_) => tracing::debug!("TLS handshake not completed in time"),
+        }
+        None
+    }
+
+    /// Finds out what is spoken. Nothing when the connection is of no use.
+    async fn begin<S>(self: Arc<Self>, stream: S, mut visitor: Visitor) -> Option<Driven>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let begun = tokio::select! {
             begun = timeout(self.head_timeout, recognise(stream)) => begun,
-            _ = visitor.stopping.changed() => return,
+            _ = visitor.stopping.changed() => return None,
         };
-        let (spoken, stream) = match begun {
-            Ok(Ok(begun)) => begun,
+        match begun {
+            Ok(Ok((spoken, stream))) => return Some(self.driven(spoken, stream, visitor)),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a connection ended before it asked for anything");
-                return;
             }
-            Err(_) => {
-                tracing::debug!("a connection that asks for nothing is dropped");
-                return;
-            }
-        };
+            Err(_) => tracing::debug!("a connection that asks for nothing is dropped"),
+        }
+        None
+    }
+
+    fn driven<S>(&self, spoken: Spoken, stream: S, visitor: Visitor) -> Driven
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let activity = Arc::new(Activity::default());
         let judge = Judge::new(Arc::clone(&activity), self.head_timeout, self.idle_timeout);
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
@@ -121,19 +142,16 @@ impl Door {
         } = visitor;
         let service = self.service(peer, place, activity);
         let tick = self.head_timeout;
-        // Either is boxed: the larger one would make the other's connections as large.
         match spoken {
             Spoken::Http1 => {
                 let connection = self.one.serve_connection(stream, service).with_upgrades();
-                drop(self);
                 let end = http1::UpgradeableConnection::graceful_shutdown;
-                Box::pin(drive(connection, end, judge, tick, stopping)).await;
+                Box::pin(drive(connection, end, judge, tick, stopping))
             }
             Spoken::Http2 => {
                 let connection = self.two.serve_connection(stream, service);
-                drop(self);
                 let end = http2::Connection::graceful_shutdown;
-                Box::pin(drive(connection, end, judge, tick, stopping)).await;
+                Box::pin(drive(connection, end, judge, tick, stopping))
             }
         }
     }
@@ -165,11 +183,12 @@ impl Door {
             });
             let under_way = activity.begin(request.version() == Version::HTTP_2);
             let answer = router.call(request);
-            async move {
+            // On its own: hyper keeps room for what it works on as long as the connection lives.
+            Box::pin(async move {
                 let answer = answer.await;
                 drop(under_way);
                 answer
-            }
+            })
         })
     }
 }

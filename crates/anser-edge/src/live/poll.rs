@@ -80,7 +80,7 @@ impl After {
 pub(super) async fn poll(State(live): State<Arc<Live>>, request: Request<Body>) -> Answer {
     let _counted = live.gateway.metrics().http_request();
     let (parts, _) = request.into_parts();
-    match answer(&live, &parts).await {
+    match answer(&live, parts).await {
         Ok(json) => {
             let mut answer = answer::bytes(StatusCode::OK, JSON, json);
             let no_store = HeaderValue::from_static("no-store");
@@ -91,7 +91,7 @@ pub(super) async fn poll(State(live): State<Arc<Live>>, request: Request<Body>) 
     }
 }
 
-async fn answer(live: &Arc<Live>, parts: &Parts) -> Result<Bytes, Problem> {
+async fn answer(live: &Arc<Live>, parts: Parts) -> Result<Bytes, Problem> {
     let mut query: PollQuery = query::read(parts.uri.query())?;
     let wait = query.wait.unwrap_or(WAIT_DEFAULT);
     if wait > WAIT_MAX {
@@ -100,7 +100,7 @@ async fn answer(live: &Arc<Live>, parts: &Parts) -> Result<Bytes, Problem> {
     }
     let wait = Duration::from_secs(wait.into());
     let after = query.after.as_deref().map(After::parse).transpose()?;
-    let credential = credential(parts, query.token.take())?;
+    let credential = credential(&parts, query.token.take())?;
     let (session, positions) = match after {
         Some(after) => (after.session, after.positions),
         None => (None, Positions::default()),
@@ -108,15 +108,17 @@ async fn answer(live: &Arc<Live>, parts: &Parts) -> Result<Bytes, Problem> {
     if let Some((handle, number)) = session
         && let Some(held) = live.shelf.find(&handle)
     {
+        // A poll that waits keeps neither its head, nor room for what comes before the session.
+        drop((parts, query));
         return go_on(live, &held, number, credential, wait).await;
     }
-    let held = open(live, parts, query, credential, positions).await?;
+    let held = Box::pin(open(live, parts, query, credential, positions)).await?;
     go_on(live, &held, 0, None, wait).await
 }
 
 async fn open(
     live: &Arc<Live>,
-    parts: &Parts,
+    parts: Parts,
     query: PollQuery,
     credential: Option<String>,
     positions: Positions,
@@ -129,7 +131,7 @@ async fn open(
         after: positions.mailbox,
         ..Hello::default()
     };
-    let mut caller = Caller::of_request(live, parts)?;
+    let mut caller = Caller::of_request(live, &parts)?;
     let acks = Acknowledgements::Explicit;
     let (session, events) = caller.open(live, hello, "poll", acks).await?;
     // What the client read before it reads again, from where it was, whether it asks again or not.
@@ -181,7 +183,7 @@ async fn go_on(
             ..Hello::default()
         };
         let renewed = Operation::Auth(Box::new(hello));
-        held.session.operate(renewed).await?;
+        Box::pin(held.session.operate(renewed)).await?;
         polled.credential = credential;
     }
     if number != polled.number {
@@ -189,7 +191,7 @@ async fn go_on(
             return Ok(last.clone());
         }
     } else if polled.last.take().is_some() {
-        acknowledge(held, &polled.positions).await;
+        Box::pin(acknowledge(held, &polled.positions)).await;
         if polled.over {
             live.shelf.remove(&held.handle);
         }

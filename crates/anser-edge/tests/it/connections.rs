@@ -151,7 +151,10 @@ async fn one_address_that_stays_silent_leaves_places_for_the_others() {
     let mut over = from(2).await;
     let answer = Reply::parse(&read_to_end(&mut over).await);
     let code = answer.code();
-    assert_eq!((answer.status, code.as_str()), (503, "too_many_connections"));
+    assert_eq!(
+        (answer.status, code.as_str()),
+        (503, "too_many_connections")
+    );
     assert_eq!(asks(from(3).await).await.0, 200);
     // One asks at last, and leaves its place to another.
     let (status, _kept) = asks(silent.pop().unwrap()).await;
