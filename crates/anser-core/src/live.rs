@@ -17,7 +17,7 @@ mod tests;
 pub use crate::name::{UserId, check_resource};
 pub use answer::{Answer, Contact, ProblemBody, answer_json};
 pub use event::{CloseReason, Closed, Event, IbEvent, IqEvent, MessageEvent, PresenceEvent};
-pub use names::{Offset, Stream};
+pub use names::{Offset, Scheduled, Stream};
 pub use operation::{
     Acknowledgements, Hello, IqType, Operation, Position, PresenceUpdate, Publication, Question,
     Request, Subscribe,

@@ -30,6 +30,8 @@ use crate::state::Edge;
 use held::Shelf;
 use places::{Places, Room};
 
+/// The wires, as operators see them at sessions.
+pub(crate) const LIVE_WIRES: [&str; 5] = ["ws", "sse", "poll", "tcp", "socket.io"];
 /// Bytes of one frame, or of the body of one request, at most.
 pub const LIVE_FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// Time for the first frame, which says who it is.

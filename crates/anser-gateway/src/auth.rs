@@ -170,13 +170,14 @@ impl Principal {
         ))
     }
 
-    /// Whether the caller's patterns cover `topic`. Names are compared ignoring case.
+    /// Whether the caller's patterns cover `topic`. Names are compared ignoring case; a topic of the system's takes a pattern
+    /// that begins with `$`.
     #[must_use]
     pub fn covers_topic(&self, topic: &str) -> bool {
         self.topics.as_ref().is_none_or(|patterns| {
             patterns
                 .iter()
-                .any(|pattern| glob::matches(pattern, topic, topic.len()))
+                .any(|pattern| glob::topic_matches(pattern, topic))
         })
     }
 

@@ -80,8 +80,25 @@ impl Fixture {
     }
 
     fn bare() -> Self {
+        Self::over(Arc::new(Faults::new(Arc::new(MemoryStore::new()))))
+    }
+
+    /// Another run over the same store, with the same configuration.
+    pub(crate) async fn restarted(&self) -> Self {
+        let mut next = Self::over(self.faults.clone());
+        next.clock.set(self.clock.now());
+        next.snapshot = self.snapshot.clone();
+        next.next = self.next;
+        let next = next.put();
+        let rows = next.faults.config_list().await.unwrap();
+        next.gateway
+            .sessions
+            .load_departed(&rows, &next.faults.info());
+        next
+    }
+
+    fn over(faults: Arc<Faults>) -> Self {
         let clock = Arc::new(ManualClock::at(START));
-        let faults = Arc::new(Faults::new(Arc::new(MemoryStore::new())));
         let options = SenderOptions::new(clock.clone(), Arc::new(SystemResolver::new()));
         let config = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         let metrics = Arc::new(Metrics::new());

@@ -1,5 +1,7 @@
 //! The matcher of a key's patterns: `*` stands for any run of characters, everything else for itself. Pure.
 
+use anser_core::name::is_system_topic;
+
 /// Whether `pattern` matches `text`, whose first `name` bytes are compared ignoring (ASCII) case. Time is at most the
 /// product of both lengths.
 pub(crate) fn matches(pattern: &str, text: &str, name: usize) -> bool {
@@ -33,6 +35,13 @@ pub(crate) fn pattern_matches(pattern: &str, name: &str, ignoring_case: bool) ->
     matches(pattern, name, if ignoring_case { name.len() } else { 0 })
 }
 
+/// Whether a pattern of a key or token covers a topic. The system's topics, which begin with `$`, take a pattern that begins
+/// so too: `*` is every topic that somebody made.
+#[must_use]
+pub(crate) fn topic_matches(pattern: &str, topic: &str) -> bool {
+    (!is_system_topic(topic) || pattern.starts_with('$')) && pattern_matches(pattern, topic, true)
+}
+
 const fn same(expected: u8, found: u8, ignoring_case: bool) -> bool {
     if ignoring_case {
         expected.eq_ignore_ascii_case(&found)
@@ -44,6 +53,21 @@ const fn same(expected: u8, found: u8, ignoring_case: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_systems_topics_take_a_pattern_of_their_own() {
+        for (pattern, topic, expected) in [
+            ("*", "orders", true),
+            ("*", "$presence", false),
+            ("*presence", "$presence", false),
+            ("$*", "$presence", true),
+            ("$room.*", "$room.dev", true),
+            ("$room.*", "$presence", false),
+            ("$*", "orders", false),
+        ] {
+            assert_eq!(topic_matches(pattern, topic), expected, "{pattern} {topic}");
+        }
+    }
 
     #[test]
     fn a_star_is_any_run_of_characters() {

@@ -36,6 +36,7 @@ pub mod queues;
 mod refusal;
 mod refusal_journal;
 pub mod robots;
+mod scheduled;
 pub mod secrets;
 pub mod sender;
 pub mod sessions;

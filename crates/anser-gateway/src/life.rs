@@ -78,7 +78,9 @@ impl Gateway {
         let (handle, dispatcher) = dispatch::start(shared, options.dispatch);
         let info = parts.store.info();
         let sessions = Sessions::new(parts.clock.clone(), info.highest_num);
-        sessions.load_roster(&parts.store.config_list().await?);
+        let rows = parts.store.config_list().await?;
+        sessions.load_roster(&rows);
+        sessions.load_departed(&rows, &info);
         let gateway = Arc::new(Self {
             ids: IdGenerator::above(info.highest_id),
             store: parts.store,

@@ -3,6 +3,7 @@
 //! a wire, a frame or a socket.
 
 mod admission;
+mod departing;
 mod identity;
 mod keeper;
 mod minting;
@@ -15,6 +16,7 @@ mod recall;
 mod renewal;
 mod room;
 mod session;
+mod subscribing;
 mod sweep;
 mod transient;
 

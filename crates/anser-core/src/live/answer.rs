@@ -35,7 +35,8 @@ pub enum Answer {
         /// Its place on the topic; absent when it is transient.
         #[serde(skip_serializing_if = "Option::is_none")]
         seq: Option<u64>,
-        /// How many destinations it goes to; of a transient one, how many sessions it went to.
+        /// How many destinations it goes to; of a transient one, how many sessions of its topic or room it went to, and one
+        /// for each user, who may be there or not.
         matched: u32,
         /// It was published before, under the same dedupe key.
         duplicate: bool,

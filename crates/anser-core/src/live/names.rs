@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{InvalidId, Num};
+use crate::time::Timestamp;
 
 /// A stream of messages that a session reads, each with its own offsets: `mailbox`, `topic:NAME` or `room:NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -61,13 +62,22 @@ impl<'de> Deserialize<'de> for Stream {
 /// A place in a stream. Clients keep it as the text that they were given and give it back.
 ///
 /// A message that was scheduled is given out when its time comes, among messages that were accepted after it: it is
-/// placed behind the one given last, and keeps its own number beside that.
+/// placed behind the one given last, and keeps its own place beside that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset {
     /// Everything up to this number was given out, apart from what was scheduled.
     pub num: Num,
     /// The scheduled message given out there.
-    pub scheduled: Option<Num>,
+    pub scheduled: Option<Scheduled>,
+}
+
+/// The place of a scheduled message among others: they come in the order of their times, whatever their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scheduled {
+    /// When its time came, or later when others came between.
+    pub place: Timestamp,
+    /// Its number.
+    pub num: Num,
 }
 
 impl Offset {
@@ -88,7 +98,9 @@ impl fmt::Display for Offset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.scheduled {
             None => write!(f, "{}", self.num.0),
-            Some(scheduled) => write!(f, "{}.{}", self.num.0, scheduled.0),
+            Some(Scheduled { place, num }) => {
+                write!(f, "{}.{}.{}", self.num.0, place.millis(), num.0)
+            }
         }
     }
 }
@@ -97,18 +109,30 @@ impl FromStr for Offset {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let number = |text: &str| {
+        let digits = |text: &str| {
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            let number = digits.then(|| text.parse().ok()).flatten().map(Num);
-            number.filter(|num| *num < Num::END).ok_or(InvalidId)
+            let number = digits.then(|| text.parse::<u64>().ok()).flatten();
+            number.ok_or(InvalidId)
         };
-        match text.split_once('.') {
-            None => Ok(Self::at(number(text)?)),
-            Some((num, scheduled)) => Ok(Self {
+        let number = |text: &str| {
+            let number = Num(digits(text)?);
+            (number < Num::END).then_some(number).ok_or(InvalidId)
+        };
+        let mut parts = text.split('.');
+        let num = number(parts.next().unwrap_or_default())?;
+        let scheduled = match (parts.next(), parts.next(), parts.next()) {
+            (None, None, None) => None,
+            (Some(place), Some(num), None) => Some(Scheduled {
+                place: i64::try_from(digits(place)?)
+                    .ok()
+                    .filter(|place| *place <= Timestamp::FAR_FUTURE.millis())
+                    .map(Timestamp::from_millis)
+                    .ok_or(InvalidId)?,
                 num: number(num)?,
-                scheduled: Some(number(scheduled)?),
             }),
-        }
+            _ => return Err(InvalidId),
+        };
+        Ok(Self { num, scheduled })
     }
 }
 

@@ -104,14 +104,23 @@ fn a_refusal_names_the_field_and_keeps_the_mark() {
 
 #[test]
 fn offsets_and_streams_are_read_as_they_were_written() {
-    for text in ["0", "12", "12.7"] {
+    for text in ["0", "12", "12.1795395600000.7"] {
         assert_eq!(text.parse::<Offset>().unwrap().to_string(), text);
     }
-    for bad in ["", "-1", "1.", ".1", "1.2.3", "99999999999999999999"] {
+    for bad in [
+        "",
+        "-1",
+        "1.",
+        ".1",
+        "1.2",
+        "1.2.3.4",
+        "1.999999999999999.3",
+        "99999999999999999999",
+    ] {
         assert!(bad.parse::<Offset>().is_err(), "{bad}");
     }
     let at = |text: &str| text.parse::<Offset>().unwrap();
-    assert!(at("12") < at("12.7") && at("12.7") < at("13"));
+    assert!(at("12") < at("12.5.7") && at("12.5.7") < at("12.6.1") && at("12.6.1") < at("13"));
     for text in ["mailbox", "topic:orders", "room:dev"] {
         assert_eq!(text.parse::<Stream>().unwrap().to_string(), text);
     }

@@ -30,11 +30,13 @@ pub enum ConfigKind {
     Watch,
     /// Rooms.
     Room,
+    /// What users were given when the gateway stopped and did not acknowledge; one document.
+    Departed,
 }
 
 impl ConfigKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Topic,
         Self::Channel,
         Self::Subscription,
@@ -46,6 +48,7 @@ impl ConfigKind {
         Self::Issuer,
         Self::Watch,
         Self::Room,
+        Self::Departed,
     ];
 
     /// The name it is stored under.
@@ -63,6 +66,7 @@ impl ConfigKind {
             Self::Issuer => "issuer",
             Self::Watch => "watch",
             Self::Room => "room",
+            Self::Departed => "departed",
         }
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::paging;
 use crate::answer::{self, JSON};
 use crate::call::Call;
+use crate::live::LIVE_WIRES;
 use crate::operation::Operation;
 use crate::route::{Handled, Route, keyed};
 
@@ -117,6 +118,7 @@ struct Kicked {
 
 async fn list(call: Call, principal: Principal) -> Handled {
     let query: Sessions = call.query()?;
+    check_filter(&query)?;
     let query = SessionQuery {
         user: query.user,
         transport: query.transport,
@@ -127,6 +129,22 @@ async fn list(call: Call, principal: Principal) -> Handled {
     };
     let page = call.edge.gateway.list_sessions(&principal, &query)?;
     Ok(answer::json(StatusCode::OK, &page))
+}
+
+/// A filter that can match nothing is a mistake.
+fn check_filter(query: &Sessions) -> Result<(), Problem> {
+    if let Some(user) = &query.user {
+        UserId::parse("user", user)?;
+    }
+    match query.transport.as_deref() {
+        Some(wire) if !LIVE_WIRES.contains(&wire) => Err(Problem::invalid(
+            "invalid_parameter",
+            "transport",
+            format!("there is no wire {wire:?}"),
+        )
+        .accepted(LIVE_WIRES.join(", "))),
+        Some(_) | None => Ok(()),
+    }
 }
 
 async fn end(call: Call, principal: Principal) -> Handled {

@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Live;
+use super::door::credential;
 use super::pace::Pace;
 use super::places::Place;
 use super::position::Positions;
@@ -226,8 +227,11 @@ pub(super) async fn operate(State(live): State<Arc<Live>>, request: Request<Body
     let _counted = live.gateway.metrics().http_request();
     let (parts, body) = request.into_parts();
     let held = query::read::<OperateQuery>(parts.uri.query()).and_then(|query| {
-        let held = live.shelf.find(&query.session);
-        held.ok_or_else(no_session)
+        let held = live.shelf.find(&query.session).ok_or_else(no_session)?;
+        if let Some(credential) = credential(&parts, None)? {
+            held.session.check_owner(&credential)?;
+        }
+        Ok(held)
     });
     let held = match held {
         Ok(held) => held,

@@ -288,12 +288,12 @@ mod tests {
 
     #[test]
     fn after_is_a_position_or_an_answer_of_a_session() {
-        let plain = After::parse("12.7,topic:orders=3").unwrap();
+        let plain = After::parse("12.5.7,topic:orders=3").unwrap();
         assert!(plain.session.is_none());
-        assert_eq!(plain.positions.to_string(), "12.7,topic:orders=3");
-        let held = After::parse("s_0a.4.12.7").unwrap();
+        assert_eq!(plain.positions.to_string(), "12.5.7,topic:orders=3");
+        let held = After::parse("s_0a.4.12.5.7").unwrap();
         assert_eq!(held.session, Some(("s_0a".to_owned(), 4)));
-        assert_eq!(held.positions.to_string(), "12.7");
+        assert_eq!(held.positions.to_string(), "12.5.7");
         for bad in ["", "s_0a", "s_0a.4", "s_0a.x.1", "s_0a.4.x", "x.4.1"] {
             assert!(After::parse(bad).is_err(), "{bad}");
         }

@@ -133,9 +133,9 @@ mod tests {
         assert_eq!(positions.to_string(), "0");
         let topic: Stream = "topic:orders".parse().unwrap();
         positions.pass(&topic, "34".parse().unwrap());
-        positions.pass(&Stream::Mailbox, "12.7".parse().unwrap());
+        positions.pass(&Stream::Mailbox, "12.5.7".parse().unwrap());
         positions.pass(&topic, "35".parse().unwrap());
-        assert_eq!(positions.to_string(), "12.7,topic:orders=35");
+        assert_eq!(positions.to_string(), "12.5.7,topic:orders=35");
         assert_eq!(positions.to_string().parse(), Ok(positions.clone()));
         assert_eq!(positions.of(&topic), Some("35".parse().unwrap()));
         for bad in [

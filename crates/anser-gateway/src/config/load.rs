@@ -160,7 +160,7 @@ impl Snapshot {
                 self.issuers.insert(fold(&issuer.meta.name), issuer);
             }
             // The sessions' to hold.
-            ConfigKind::Watch => {}
+            ConfigKind::Watch | ConfigKind::Departed => {}
             ConfigKind::Room => {
                 let room = compile::room(row, self)?;
                 self.rooms.insert(fold(&room.meta.name), Arc::new(room));
@@ -308,7 +308,7 @@ impl Snapshot {
                 self.rooms.remove(key);
             }
             // It goes with its channel; it is the sessions' to hold.
-            ConfigKind::Endpoint | ConfigKind::Watch => {}
+            ConfigKind::Endpoint | ConfigKind::Watch | ConfigKind::Departed => {}
         }
     }
 
@@ -353,6 +353,7 @@ const fn order(kind: ConfigKind) -> u8 {
         ConfigKind::Issuer => 8,
         ConfigKind::Watch => 9,
         ConfigKind::Room => 10,
+        ConfigKind::Departed => 11,
     }
 }
 

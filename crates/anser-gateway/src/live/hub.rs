@@ -29,7 +29,6 @@ pub(crate) enum Job {
 /// Every session of this run.
 pub(crate) struct Sessions {
     clock: Arc<dyn Clock>,
-    began: Timestamp,
     state: Mutex<State>,
     /// Nobody could miss what is not told of; to be asked without the lock.
     deaf: AtomicBool,
@@ -79,7 +78,6 @@ impl Sessions {
         };
         let began = clock.now();
         Arc::new(Self {
-            began,
             clock,
             state: Mutex::new(State {
                 plan: Plan::new(bounds, highest),
@@ -94,11 +92,6 @@ impl Sessions {
             left: Mutex::new(Some(left)),
             roster: tokio::sync::Mutex::new(()),
         })
-    }
-
-    /// When this run began.
-    pub(crate) const fn began(&self) -> Timestamp {
-        self.began
     }
 
     fn is_deaf(&self) -> bool {

@@ -13,6 +13,7 @@ mod outbox;
 mod presence;
 mod question;
 mod roster;
+mod schedule;
 mod sequence;
 mod telling;
 
@@ -30,8 +31,8 @@ use anser_core::live::{
 use anser_core::name::UserId;
 
 use super::{Facts, SessionView};
-use departed::Departed;
 use census::Counts;
+pub(crate) use departed::{Departed, Given};
 use following::{Followed, Following};
 use mailbox::Mailbox;
 use outbox::Outbox;
@@ -40,11 +41,9 @@ use question::Open;
 use roster::Roster;
 use sequence::Sequence;
 
-pub(crate) use following::NotFollowed;
 pub use census::Census;
 pub use following::ROOM_NEWS_MAX;
-pub(crate) use following::Why;
-pub(crate) use mailbox::Doubt;
+pub(crate) use following::{Begin, NotFollowed, Why};
 pub(crate) use outbox::{Taken, Want};
 pub use outbox::{UNSENT_BYTES_MAX, WINDOW_BYTES, WINDOW_MESSAGES};
 pub use presence::GRACE;
@@ -95,6 +94,8 @@ pub(crate) struct MailEnd {
 enum Timer {
     /// A scheduled message of the user comes due.
     Mail(UserId),
+    /// A scheduled message of a topic comes due.
+    Topic(ResourceId),
     /// A session's token is over.
     Expire(u64),
     /// The grace period of a user's session that was cut is over.
@@ -311,17 +312,15 @@ impl Plan {
             return;
         };
         user.standing.back(&live.resource);
-        let high = user.mailbox.highest(released);
+        let high = user.mailbox.highest(released, now);
         // An offset of other data would keep everything from the client.
-        let at = after.unwrap_or(Offset::START).min(Offset {
-            num: high,
-            scheduled: Some(Num(u64::MAX)),
-        });
+        let at = after.unwrap_or(Offset::START).min(high);
+        user.mailbox.go_on_behind(at);
         let ended = user.mailbox.end_up_to(at, &live.resource);
         live.mail = Some(MailCursor {
             at,
             live: user.mailbox.behind(at).next().is_none(),
-            began: Offset::at(high),
+            began: Offset::at(high.num),
         });
         self.settle_acknowledged(number, ended);
         self.announce(&id, Some(number), now);
@@ -481,6 +480,7 @@ impl Plan {
                         self.effects.push(Effect::Due(user));
                     }
                 }
+                Timer::Topic(topic) => self.topic_due(topic, now),
                 Timer::Expire(number) => {
                     let detail = "the token's time is over; connect again with a new one";
                     self.close(number, CloseReason::Expired, Some(detail.to_owned()), now);

@@ -1,9 +1,9 @@
 //! What a session may do, by patterns of names. Pure.
 
-use anser_core::name::{UserId, is_system_topic};
+use anser_core::name::UserId;
 use anser_core::{Problem, ProblemKind};
 
-use crate::glob::pattern_matches;
+use crate::glob::{pattern_matches, topic_matches};
 
 /// Which names a right is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,10 +66,8 @@ impl Rights {
     /// 403 `topic_not_allowed`.
     pub fn require_read(&self, topic: &str) -> Result<(), Problem> {
         let covered = match &self.read {
-            Allowed::Only(patterns) if is_system_topic(topic) => patterns
-                .iter()
-                .any(|pattern| pattern.starts_with('$') && pattern_matches(pattern, topic, true)),
-            read => read.covers(topic, true),
+            Allowed::All => true,
+            Allowed::Only(patterns) => patterns.iter().any(|pattern| topic_matches(pattern, topic)),
         };
         if covered {
             return Ok(());

@@ -17,6 +17,7 @@ use crate::intake::{Intake, Staged};
 use crate::live::{Commit, Fresh};
 use crate::mailbox::split_mail;
 use crate::refusal::store_problem;
+use crate::scheduled;
 
 /// How often a commit that the store did not confirm is repeated, with the same ids.
 const UNCONFIRMED_REPEATS_MAX: u32 = 3;
@@ -285,6 +286,7 @@ fn fresh_of(staged: &Staged, mail: Vec<DeliveryRow>) -> Fresh {
     Fresh {
         id: staged.new.id,
         topic: staged.new.topic,
+        scheduled: scheduled::due(&staged.message.header),
         document: staged.new.document.clone(),
         mail,
     }

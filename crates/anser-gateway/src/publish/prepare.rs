@@ -20,6 +20,7 @@ use crate::bridge;
 use crate::config::{Snapshot, Topic};
 use crate::gateway::Gateway;
 use crate::intake::Staged;
+use crate::scheduled;
 
 /// Bytes that the header and the envelope take beside the body, for one allocation of the document.
 const ENVELOPE_BYTES: usize = 512;
@@ -164,7 +165,8 @@ impl Gateway {
             return Err(unroutable(topic));
         }
         let subscriptions = topic.subscriptions.iter().map(AsRef::as_ref);
-        let known_as = bridge::names(subscriptions, &message, &deliveries);
+        let mut known_as = bridge::names(subscriptions, &message, &deliveries);
+        known_as.extend(scheduled::name(topic.meta.id, &message.header));
         let most = options.document_bytes_max;
         let document = document(
             &message,

@@ -22,13 +22,20 @@ pub(super) fn is_for_room(item: &Item) -> bool {
 /// The room that an item is for alone.
 ///
 /// # Errors
-/// 422 `room_alone`, `invalid_address` or `unknown_room`.
-fn room_of<'s>(snapshot: &'s Snapshot, item: &Item) -> Result<&'s Arc<Room>, Problem> {
+/// 422 `room_alone`, `invalid_address` or `unknown_room`; 403 `address_not_allowed`.
+fn room_of<'s>(
+    snapshot: &'s Snapshot,
+    principal: &Principal,
+    item: &Item,
+) -> Result<&'s Arc<Room>, Problem> {
     let field = "header.to[0]";
     let [to] = item.header.to.as_slice() else {
         return Err(room_alone(field));
     };
-    match Address::parse(field, to)? {
+    let address = Address::parse(field, to)?;
+    // Whether there is one is for those to know who may write to it.
+    principal.require_target(field, to)?;
+    match address {
         Address::Room(name) => snapshot.room(&name).ok_or_else(|| {
             let detail = format!("there is no room {name}; create it first");
             Problem::invalid("unknown_room", field, detail)
@@ -79,7 +86,7 @@ impl Gateway {
     ) -> Result<Published, Problem> {
         let item = item?;
         let topic = if is_for_room(&item) {
-            let room = room_of(snapshot, &item)?;
+            let room = room_of(snapshot, principal, &item)?;
             if room.spec.history == 0 {
                 return self.say_in_room(snapshot, principal, room, item);
             }

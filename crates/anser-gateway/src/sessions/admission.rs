@@ -75,7 +75,7 @@ impl Gateway {
             rights,
             Some(claims.expires_at),
         )
-        .by(issuer.meta.id))
+        .by(&issuer.meta))
     }
 }
 

@@ -7,6 +7,7 @@ use anser_core::resource::Scope;
 use anser_core::{Problem, Timestamp};
 
 use crate::auth::Principal;
+use crate::config::Meta;
 use crate::live::{Allowed, Rights};
 use crate::mailbox::number_of;
 
@@ -67,6 +68,8 @@ pub struct Identity {
     pub(crate) expires_at: Option<Timestamp>,
     /// Whose token said so.
     pub(crate) issuer: Option<ResourceId>,
+    /// As that was when the token was looked at.
+    pub(crate) issuer_revision: Option<u64>,
 }
 
 impl Identity {
@@ -95,6 +98,7 @@ impl Identity {
             rights,
             expires_at,
             issuer: None,
+            issuer_revision: None,
         }
     }
 
@@ -112,6 +116,7 @@ impl Identity {
                 rights,
                 expires_at: None,
                 issuer: None,
+                issuer_revision: None,
             });
         };
         principal.require(Scope::Consume)?;
@@ -130,13 +135,15 @@ impl Identity {
             rights,
             expires_at: None,
             issuer: None,
+            issuer_revision: None,
         })
     }
 
     /// Ends with this issuer.
     #[must_use]
-    pub(crate) fn by(mut self, issuer: ResourceId) -> Self {
-        self.issuer = Some(issuer);
+    pub(crate) fn by(mut self, issuer: &Meta) -> Self {
+        self.issuer = Some(issuer.id);
+        self.issuer_revision = Some(issuer.revision);
         self
     }
 

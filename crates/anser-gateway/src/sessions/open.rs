@@ -18,7 +18,7 @@ use super::{Events, Opening, SESSIONS_MAX, Session, SessionId, SessionView, USER
 use crate::gateway::{Gateway, Phase};
 use crate::live::Facts;
 use crate::live::Seat;
-use crate::live::plan::{Admission, Doubt, NoAnswer, Refused};
+use crate::live::plan::{Admission, NoAnswer, Refused};
 use crate::mailbox::{MAILBOX_MESSAGES_MAX, group_of, is_of};
 use crate::refusal::store_problem;
 
@@ -51,10 +51,8 @@ impl Gateway {
         let (session, events, stay) = self.admit(opening)?;
         if let (Some(stay), Some(user)) = (stay, &user) {
             let (rows, next_due) = self.waiting_mail(user).await.map_err(store_problem)?;
-            self.sessions.change(|state, _| {
-                let doubt = |row: &DeliveryRow| self.doubt(row);
-                state.plan.load_mail(user, stay, &rows, next_due, doubt);
-            });
+            self.sessions
+                .change(|state, _| state.plan.load_mail(user, stay, &rows, next_due));
         }
         let number = session.facts.id.number;
         self.sessions.change(|state, now| {
@@ -177,11 +175,6 @@ impl Gateway {
                 return Ok((rows, next_due));
             }
         }
-    }
-
-    /// What an earlier run that did not end properly may have given already.
-    fn doubt(&self, row: &DeliveryRow) -> Option<Doubt> {
-        (!self.info.clean && row.accepted < self.sessions.began()).then_some(Doubt::Restart)
     }
 
     /// The open sessions, by number; of one user only when one is named.

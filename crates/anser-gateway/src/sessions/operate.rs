@@ -1,14 +1,12 @@
 //! What clients ask, each operation by itself. Must not know frames.
 
 use anser_core::id::ResourceId;
-use anser_core::live::{Answer, Offset, Operation, Publication, Stream, Subscribe};
+use anser_core::live::{Answer, Operation, Publication, Stream};
 use anser_core::message::{Conversation, ConversationType, Item};
 use anser_core::name::{Address, UserId};
 use anser_core::{Problem, ProblemKind};
 
-use super::session::{Session, over};
-use crate::live::SUBSCRIPTIONS_MAX;
-use crate::live::plan::NotFollowed;
+use super::session::Session;
 use crate::publish::PublishOptions;
 
 impl Session {
@@ -21,7 +19,7 @@ impl Session {
                 time: self.gateway.clock.now(),
             }),
             Operation::Publish(publication) => self.publish(*publication).await,
-            Operation::Subscribe(subscribe) => self.subscribe(subscribe),
+            Operation::Subscribe(subscribe) => self.subscribe(subscribe).await,
             Operation::Unsubscribe(stream) => {
                 let read =
                     sessions.change(|state, now| state.plan.stop_following(number, &stream, now));
@@ -48,30 +46,8 @@ impl Session {
         }
     }
 
-    fn subscribe(&self, subscribe: Subscribe) -> Result<Answer, Problem> {
-        let (topic, stream) = self.readable(&subscribe.stream)?;
-        let number = self.facts.id.number;
-        let after = subscribe.after.map(|after| after.num);
-        let sessions = &self.gateway.sessions;
-        let named = stream.clone();
-        let followed =
-            sessions.change(|state, now| state.plan.follow(number, topic, named, after, now));
-        match followed {
-            Ok(at) => Ok(Answer::Subscribed {
-                stream,
-                offset: Offset::at(at),
-            }),
-            Err(NotFollowed::Over) => Err(over()),
-            Err(NotFollowed::TooMany) => Err(Problem::new(
-                ProblemKind::TooMany,
-                "too_many_subscriptions",
-                format!("a session may read {SUBSCRIPTIONS_MAX} topics and rooms; leave one first"),
-            )),
-        }
-    }
-
     /// The topic behind a stream, and the stream by the name that it was created with.
-    fn readable(&self, stream: &Stream) -> Result<(ResourceId, Stream), Problem> {
+    pub(super) fn readable(&self, stream: &Stream) -> Result<(ResourceId, Stream), Problem> {
         let snapshot = self.gateway.config.load();
         match stream {
             Stream::Topic(name) => {

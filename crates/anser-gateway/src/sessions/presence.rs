@@ -171,6 +171,18 @@ impl Session {
         Ok(Answer::Done {})
     }
 
+    /// Whether the session may see how available a user is: by its own right, or because that user approved.
+    pub(super) fn may_see(&self, other: &UserId) -> bool {
+        let identity = &self.identity;
+        let approved = |user: &UserId| {
+            let sessions = &self.gateway.sessions;
+            sessions.change(|state, _| state.plan.edge(user, other)) == Some(Edge::Approved)
+        };
+        let own = identity.user.as_ref();
+        own.is_some_and(|user| user == other || approved(user))
+            || identity.rights.covers_presence(other)
+    }
+
     pub(super) fn probe_presence(&self, other: Option<&UserId>) -> Result<Answer, Problem> {
         let sessions = &self.gateway.sessions;
         let Some(other) = other else {
@@ -178,28 +190,20 @@ impl Session {
             let roster = sessions.change(|state, _| state.plan.contacts(user));
             return Ok(Answer::Roster { roster });
         };
-        let identity = &self.identity;
-        let own = identity.user.as_ref();
-        sessions.change(|state, _| {
+        if !self.may_see(other) {
+            let detail =
+                format!("{other} has not let this session see them; ask with presence.subscribe");
+            return Err(forbidden("presence_not_allowed", detail).field("principal"));
+        }
+        let own = self.identity.user.as_ref();
+        Ok(sessions.change(|state, _| {
             let contact = own.map(|user| state.plan.contact(user, other));
-            let approved = contact
-                .as_ref()
-                .is_some_and(|contact| contact.presence.is_some());
-            if !approved && own != Some(other) && !identity.rights.covers_presence(other) {
-                return Err(forbidden(
-                    "presence_not_allowed",
-                    format!(
-                        "{other} has not let this session see them; ask with presence.subscribe"
-                    ),
-                )
-                .field("principal"));
-            }
-            Ok(Answer::Presence {
+            Answer::Presence {
                 user: other.clone(),
                 presence: state.plan.presence_of(other),
                 subscription: contact.map_or(Subscription::None, |contact| contact.subscription),
-            })
-        })
+            }
+        }))
     }
 
     /// Stores how it stands between the one who sees and the one who is seen, and then holds it.

@@ -8,6 +8,7 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{ANSWER_WITHIN, QUESTIONS_MAX, Session};
+use crate::live::forbidden;
 use crate::live::plan::{NoAnswer, NotAsked, outcome};
 
 /// What the server answers, also for a user.
@@ -44,6 +45,9 @@ impl Session {
             let event = self.server_answers(question.id, query);
             sessions.change(|state, now| state.plan.answered(number, event, now));
             return Ok(());
+        }
+        if let Whom::User(user, _) = &whom {
+            self.check_sight(user)?;
         }
         let from = self.address();
         let (id, r#type, payload) = (question.id, question.r#type, question.payload);
@@ -84,6 +88,17 @@ impl Session {
                 .accepted("user:ID, user:ID/RESOURCE or server"))
             }
         }
+    }
+
+    /// An outcome tells whether somebody is there: only those are asked whom the session may see.
+    fn check_sight(&self, user: &UserId) -> Result<(), Problem> {
+        if self.may_see(user) {
+            return Ok(());
+        }
+        let detail = format!(
+            "{user} has not let this session see them, and an outcome would tell whether they are there; ask with presence.subscribe, or send a message"
+        );
+        Err(forbidden("presence_not_allowed", detail).field("to"))
     }
 
     fn answer(&self, question: Question) -> Result<(), Problem> {

@@ -44,12 +44,34 @@ impl Session {
         }
     }
 
+    /// Refuses a credential that is not of whoever opened the session: it was given beside the session's name, which another
+    /// may have come by.
+    ///
+    /// # Errors
+    /// As [`Gateway::admit_live`](crate::gateway::Gateway::admit_live); 403 `user_not_allowed`.
+    pub fn check_owner(&self, credential: &str) -> Result<(), Problem> {
+        let identity = self.gateway.admit_live(Some(credential), None)?;
+        let own = self.identity();
+        // A key may act for many users, a token for its own.
+        let same_user = own.issuer.is_none() || identity.user == own.user;
+        if same_user && identity.issuer == own.issuer && key(&identity) == key(own) {
+            return Ok(());
+        }
+        let detail = "this session was opened with another key, or for another user; ask with the credential that it was opened with, or open one of your own";
+        Err(forbidden("user_not_allowed", detail).field("session"))
+    }
+
     /// Ends it when what it was opened with was taken back meanwhile. For whoever has just opened it.
     pub fn recheck(&self) {
         let snapshot = self.gateway.config.load();
         let identity = self.identity();
         let known_key = |id| snapshot.keys.values().any(|key| key.meta.id == id);
-        let known_issuer = |id| snapshot.issuers.values().any(|issuer| issuer.meta.id == id);
+        let known_issuer = |id| {
+            let mut issuers = snapshot.issuers.values();
+            issuers.any(|issuer| {
+                issuer.meta.id == id && Some(issuer.meta.revision) == identity.issuer_revision
+            })
+        };
         let gone = key(identity).is_some_and(|id| !known_key(id))
             || identity.issuer.is_some_and(|id| !known_issuer(id));
         if gone {

@@ -19,7 +19,8 @@ fn may_enter(facts: &Facts, room: &Room) -> bool {
 }
 
 impl Session {
-    /// A room that the session may be in.
+    /// A room that the session may be in. Which rooms there are is not for everybody to know: one that the session may not
+    /// be in is refused as one that is not there.
     ///
     /// # Errors
     /// 404 `room_not_found`, 403 `room_not_allowed`.
@@ -28,15 +29,17 @@ impl Session {
         snapshot: &'s Snapshot,
         name: &str,
     ) -> Result<&'s Arc<Room>, Problem> {
-        let room = snapshot.room(name).ok_or_else(|| {
-            let detail = format!("there is no room {name}; create it first");
-            Problem::new(ProblemKind::NotFound, "room_not_found", detail).field("room")
-        })?;
-        if may_enter(&self.facts, room) {
-            return Ok(room);
+        match snapshot.room(name) {
+            Some(room) if may_enter(&self.facts, room) => return Ok(room),
+            None if self.facts.rights.covers_room(name) => {
+                let detail = format!("there is no room {name}; create it first");
+                let problem = Problem::new(ProblemKind::NotFound, "room_not_found", detail);
+                return Err(problem.field("room"));
+            }
+            Some(_) | None => {}
         }
         let detail = format!(
-            "this session may not be in the room {name}: it is not open, and neither its members nor the key or token name the user or the room"
+            "this session may not be in a room {name}: there is none that is open or has the user as a member, and the key or token does not name it"
         );
         Err(forbidden("room_not_allowed", detail).field("room"))
     }

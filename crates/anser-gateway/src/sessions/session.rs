@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anser_core::id::{Num, ResourceId};
-use anser_core::live::{Answer, CloseReason, Event, Offset, Operation, Request, answer_json};
-use anser_core::store::{MessageScan, StoreError};
+use anser_core::live::{
+    Answer, CloseReason, Event, Offset, Operation, Request, Scheduled, answer_json,
+};
+use anser_core::store::{LinkKind, MessageScan, StoreError};
 use anser_core::{Problem, ProblemKind};
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -137,6 +139,7 @@ impl Events {
                 after,
                 limit,
             } => self.load_topic(topic, after, limit).await,
+            Want::Scheduled { topic, places } => self.load_scheduled(topic, places).await,
         }
     }
 
@@ -146,6 +149,30 @@ impl Events {
         let number = self.number;
         let sessions = &self.gateway.sessions;
         sessions.change(|state, now| state.plan.loaded_mail(number, &offsets, rows, now));
+        Ok(())
+    }
+
+    /// What was taken back meanwhile is not shown.
+    async fn load_scheduled(
+        &self,
+        topic: ResourceId,
+        places: Vec<Scheduled>,
+    ) -> Result<(), StoreError> {
+        let store = &self.gateway.store;
+        let nums = places.iter().map(|place| place.num);
+        let mut rows = Vec::with_capacity(places.len());
+        for row in store.messages(nums.collect()).await? {
+            let links = store.linked(row.num).await?;
+            if !links.iter().any(|link| link.kind == LinkKind::Recalled) {
+                rows.push(row);
+            }
+        }
+        let number = self.number;
+        self.gateway.sessions.change(|state, now| {
+            state
+                .plan
+                .loaded_scheduled(number, topic, &places, &rows, now);
+        });
         Ok(())
     }
 

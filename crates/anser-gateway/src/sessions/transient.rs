@@ -1,7 +1,7 @@
 //! Messages that are not stored: checked and stamped as any other, given to the sessions that are there, and forgotten.
 //! For what is of no use later, such as that somebody is typing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anser_core::blob::BlobSizes;
@@ -27,7 +27,8 @@ enum Whom {
 }
 
 impl Gateway {
-    /// Gives a message to the sessions that are there now, apart from `except`; answers its id and how many they were.
+    /// Gives a message to the sessions that are there now, apart from `except`; answers its id, and how many they were in
+    /// its topic or room. A user counts as one, there or not: whether somebody is there is not for everybody to know.
     ///
     /// # Errors
     /// As a publish to the same place; 422 `transient` for what takes a message that is stored, and for addresses other than
@@ -71,7 +72,7 @@ impl Gateway {
         }
         let id = message.header.id;
         let there = self.sessions.change(|state, now| {
-            let given = gather(state, &whom, except);
+            let (given, there) = gather(state, &whom, except);
             let mut events: HashMap<Stream, Arc<MessageEvent>> = HashMap::new();
             for (number, stream) in &given {
                 let event = events.entry(stream.clone()).or_insert_with(|| {
@@ -82,23 +83,27 @@ impl Gateway {
                     .plan
                     .push(*number, Event::Message(Arc::clone(event)), now);
             }
-            given.len()
+            there
         });
         Ok((id, u32::try_from(there).unwrap_or(u32::MAX)))
     }
 }
 
-/// The sessions that are to have it, each once, with the stream that it comes to them in.
-fn gather(state: &State, whom: &[Whom], except: Option<u64>) -> HashMap<u64, Stream> {
+/// The sessions that are to have it, each once, with the stream that it comes to them in; and how many the sender is told.
+fn gather(state: &State, whom: &[Whom], except: Option<u64>) -> (HashMap<u64, Stream>, usize) {
     let mut given = HashMap::new();
+    let mut users = HashSet::new();
+    let mut readers = 0;
     for whom in whom {
         match whom {
             Whom::Readers(topic, stream) => {
                 for number in state.plan.readers(*topic) {
+                    readers += usize::from(Some(number) != except);
                     given.entry(number).or_insert_with(|| stream.clone());
                 }
             }
             Whom::User(user, resource) => {
+                users.insert(user);
                 for number in state.plan.begun_of(user, resource.as_deref()) {
                     given.entry(number).or_insert(Stream::Mailbox);
                 }
@@ -108,7 +113,7 @@ fn gather(state: &State, whom: &[Whom], except: Option<u64>) -> HashMap<u64, Str
     if let Some(except) = except {
         given.remove(&except);
     }
-    given
+    (given, readers + users.len())
 }
 
 /// What makes sense only for what is stored.

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anser_core::limits;
+use anser_core::name::ROOM_PREFIX;
 use anyhow::Context as _;
 use clap::Args;
 use reqwest::Method;
@@ -24,8 +25,8 @@ pub(crate) struct SendArguments {
     /// Its topic.
     #[arg(long)]
     topic: Option<String>,
-    /// A direct address, `CHANNEL[/TARGET]` or `queue:NAME`, instead of a topic; may be repeated. A URL of a kind of
-    /// channel (`anser channel kinds`) is sent to at once, with no server.
+    /// A direct address, `CHANNEL[/TARGET]`, `queue:NAME`, `user:ID` or `room:NAME`, instead of a topic; may be repeated. A
+    /// URL of a kind of channel (`anser channel kinds`) is sent to at once, with no server.
     #[arg(long, value_name = "ADDRESS")]
     to: Vec<String>,
     /// The id of a message, instead of a topic or an address: it is answered in its chat and thread.
@@ -129,17 +130,7 @@ impl Outgoing {
             blob::upload(api, file).await?;
         }
         let answer = api.call(Method::POST, path, &[], body).await?;
-        output.result(&answer.text, |value| {
-            let id = value.get("id").and_then(Value::as_str).unwrap_or("?");
-            let matched = value.get("matched").and_then(Value::as_u64).unwrap_or(0);
-            let again = value.get("duplicate").and_then(Value::as_bool) == Some(true);
-            match (again, matched) {
-                (true, _) => format!("{id} was accepted before, under the same dedupe key"),
-                (false, 0) => format!("{id} accepted; no subscription takes it"),
-                (false, 1) => format!("{id} accepted, 1 delivery"),
-                (false, matched) => format!("{id} accepted, {matched} deliveries"),
-            }
-        });
+        output.result(&answer.text, |value| published(value, place));
         Ok(())
     }
 
@@ -179,6 +170,31 @@ impl Outgoing {
             "{{\"header\":{},\"body\":{body}{attachments}{dedupe}}}",
             Value::Object(header)
         ))
+    }
+}
+
+/// What became of a message, in a line.
+fn published(answer: &Value, place: Place<'_>) -> String {
+    let id = answer.get("id").and_then(Value::as_str).unwrap_or("?");
+    let matched = answer.get("matched").and_then(Value::as_u64).unwrap_or(0);
+    let is = |name| answer.get(name).and_then(Value::as_bool);
+    if is("duplicate") == Some(true) {
+        return format!("{id} was accepted before, under the same dedupe key");
+    }
+    let room = place.to.iter().find(|to| to.starts_with(ROOM_PREFIX));
+    let addressed = !place.to.is_empty() || place.reply_to.is_some();
+    match (room, matched) {
+        (Some(room), 1) if is("durable") == Some(false) => {
+            format!("{id} given to 1 session in {room}, which keeps nothing")
+        }
+        (Some(room), there) if is("durable") == Some(false) => {
+            format!("{id} given to {there} sessions in {room}, which keeps nothing")
+        }
+        (Some(room), _) => format!("{id} accepted, in {room}"),
+        (None, 0) if addressed => format!("{id} accepted"),
+        (None, 0) => format!("{id} accepted; no subscription takes it"),
+        (None, 1) => format!("{id} accepted, 1 delivery"),
+        (None, matched) => format!("{id} accepted, {matched} deliveries"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Users who left with messages that they were given and did not acknowledge: those may have arrived, and are marked when
-//! they come again. A number a user, whatever the size of the mailbox.
+//! they come again. A number a user, whatever the size of the mailbox; it outlives the run, and a run that was killed leaves
+//! everything in doubt that it had taken.
 
 use std::collections::HashMap;
 
@@ -7,21 +8,24 @@ use anser_core::id::Num;
 use anser_core::name::UserId;
 use anser_core::store::DeliveryRow;
 
+use super::Plan;
+use super::mailbox::Doubt;
+
 /// Users of whom it is known by itself; past it all are marked that anybody might have been given.
 const DEPARTED_MAX: usize = 65_536;
 
 /// What may have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Given {
+pub(crate) struct Given {
     /// Everything up to this message.
-    pub(super) up_to: Num,
+    pub(crate) up_to: Num,
     /// And what was scheduled, which comes out of the order of its numbers.
-    pub(super) scheduled: bool,
+    pub(crate) scheduled: bool,
 }
 
 impl Given {
     /// Nothing.
-    pub(super) const NONE: Self = Self {
+    pub(crate) const NONE: Self = Self {
         up_to: Num(0),
         scheduled: false,
     };
@@ -34,7 +38,7 @@ impl Given {
     }
 
     /// Whether this delivery may have been given.
-    pub(super) fn covers(self, row: &DeliveryRow) -> bool {
+    fn covers(self, row: &DeliveryRow) -> bool {
         if row.scheduled {
             self.scheduled
         } else {
@@ -44,14 +48,35 @@ impl Given {
 }
 
 /// Everybody who left so.
-#[derive(Debug, Default)]
-pub(super) struct Departed {
-    users: HashMap<UserId, Given>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Departed {
+    /// Everything up to here may have been given by a run that did not end properly.
+    pub(crate) killed: Num,
+    pub(crate) users: HashMap<UserId, Given>,
     /// Of those there was no room for.
-    others: Option<Given>,
+    pub(crate) others: Option<Given>,
+}
+
+impl Default for Departed {
+    fn default() -> Self {
+        Self {
+            killed: Num(0),
+            users: HashMap::new(),
+            others: None,
+        }
+    }
 }
 
 impl Departed {
+    /// Why this delivery may have been given before, to a user who is back with what `given` says.
+    pub(super) fn doubt(&self, given: Given, row: &DeliveryRow) -> Option<Doubt> {
+        if row.id.num() <= self.killed {
+            Some(Doubt::Restart)
+        } else {
+            given.covers(row).then_some(Doubt::Session)
+        }
+    }
+
     /// A user leaves.
     pub(super) fn remember(&mut self, user: &UserId, given: Given) {
         if given == Given::NONE {
@@ -69,6 +94,22 @@ impl Departed {
     pub(super) fn recall(&mut self, user: &UserId) -> Given {
         let known = self.users.remove(user).unwrap_or(Given::NONE);
         self.others.map_or(known, |others| others.and(known))
+    }
+}
+
+impl Plan {
+    /// What users were given by earlier runs is known.
+    pub(crate) fn recall_departed(&mut self, departed: Departed) {
+        self.departed = departed;
+    }
+
+    /// What users were given and did not acknowledge, for the next run.
+    pub(crate) fn departing(&self) -> Departed {
+        let mut departed = self.departed.clone();
+        for (user, known) in &self.users {
+            departed.remember(user, known.mailbox.given());
+        }
+        departed
     }
 }
 

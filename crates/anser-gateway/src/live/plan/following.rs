@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use anser_core::Timestamp;
 use anser_core::id::{Num, ResourceId};
-use anser_core::live::{Event, IbEvent, Offset, Stream};
+use anser_core::live::{Event, IbEvent, Offset, Scheduled, Stream};
 use anser_core::store::MessageRow;
 
 use serde_json::json;
 
 use super::outbox::Source;
+use super::schedule::Schedule;
 use super::telling::{Told, given, message};
 use super::{Effect, Plan};
 
@@ -22,10 +23,43 @@ pub const ROOM_NEWS_MAX: usize = 200;
 pub(super) struct Following {
     pub(super) topic: ResourceId,
     pub(super) stream: Stream,
-    /// Everything up to here was given.
+    /// Everything up to here was given, apart from what was scheduled.
     pub(super) at: Num,
+    /// Everything scheduled up to here was given.
+    pub(super) shown: Scheduled,
+    /// What was scheduled up to here may have been given before.
+    pub(super) doubt: Timestamp,
+    /// What was scheduled up to here is to be given next, before what has numbers behind `at`.
+    pub(super) turn: Option<Timestamp>,
+    /// What is scheduled is known.
+    pub(super) ready: bool,
     /// Nothing is behind it: what comes goes straight to the outbox.
     pub(super) live: bool,
+}
+
+/// Where a session begins to read a stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begin {
+    /// Behind this message; `None`: behind all that is known.
+    pub(crate) after: Option<Num>,
+    /// Behind this scheduled message.
+    pub(crate) shown: Scheduled,
+    /// What was scheduled up to here may have been given before.
+    pub(crate) doubt: Timestamp,
+}
+
+impl Begin {
+    /// With what comes from now on.
+    pub(crate) const fn at(now: Timestamp) -> Self {
+        Self {
+            after: None,
+            shown: Scheduled {
+                place: now,
+                num: Num(u64::MAX),
+            },
+            doubt: Timestamp::EPOCH,
+        }
+    }
 }
 
 impl Following {
@@ -44,9 +78,10 @@ impl Following {
 pub(super) struct Followed {
     stream: Stream,
     /// In the order in which they began.
-    readers: Vec<u64>,
+    pub(super) readers: Vec<u64>,
     /// The last message that was told since somebody reads it.
-    last: Num,
+    pub(super) last: Num,
+    pub(super) schedule: Schedule,
 }
 
 /// Why a stream is not read.
@@ -68,47 +103,52 @@ pub(crate) enum Why {
 }
 
 impl Plan {
-    /// A session reads a topic, which is the topic of a room when `stream` is one; answers behind what. A stream that it
-    /// reads already goes on from there.
+    /// A session reads a topic, which is the topic of a room when `stream` is one; answers behind what, and since when the
+    /// store is to be asked for what is scheduled, for [`Plan::know_schedule`]. A stream that it reads already goes on from
+    /// there.
     pub(crate) fn follow(
         &mut self,
         number: u64,
         topic: ResourceId,
         stream: Stream,
-        after: Option<Num>,
+        begin: Begin,
         now: Timestamp,
-    ) -> Result<Num, NotFollowed> {
+    ) -> Result<(Num, Option<Timestamp>), NotFollowed> {
         // What was committed before may have been told of to nobody, as nobody was there.
-        let known = self.sequence.known();
+        let at = begin.after.unwrap_or_else(|| self.sequence.known());
         let live = self.sessions.get_mut(&number).filter(|live| !live.closed);
         let live = live.ok_or(NotFollowed::Over)?;
-        // An offset of other data would keep everything from the client.
-        let at = after.map_or(known, |after| after.min(known));
-        if let Some(sub) = live.subs.iter_mut().find(|sub| sub.topic == topic) {
-            sub.at = at;
-            sub.live = after.is_none();
-            live.outbox.give_up(Source::Topic(topic));
-            self.effects.push(Effect::Wake(number));
-            return Ok(at);
-        }
-        if live.subs.len() >= self.bounds.subscriptions {
+        let place = live.subs.iter().position(|sub| sub.topic == topic);
+        if place.is_none() && live.subs.len() >= self.bounds.subscriptions {
             return Err(NotFollowed::TooMany);
         }
-        live.subs.push(Following {
-            topic,
-            stream: stream.clone(),
-            at,
-            live: after.is_none(),
-        });
         let followed = self.followed.entry(topic).or_insert_with(|| Followed {
-            stream,
+            stream: stream.clone(),
             readers: Vec::new(),
             last: Num(0),
+            schedule: Schedule::default(),
         });
-        followed.readers.push(number);
+        let ready = followed.schedule.covers(begin.shown.place);
+        let sub = Following {
+            topic,
+            stream,
+            at,
+            shown: begin.shown,
+            doubt: begin.doubt,
+            turn: None,
+            ready,
+            live: ready && begin.after.is_none(),
+        };
         self.effects.push(Effect::Wake(number));
-        self.came(number, topic, now);
-        Ok(at)
+        if let Some(place) = place {
+            live.outbox.give_up(Source::Topic(topic));
+            live.subs[place] = sub;
+        } else {
+            live.subs.push(sub);
+            followed.readers.push(number);
+            self.came(number, topic, now);
+        }
+        Ok((at, (!ready).then_some(begin.shown.place)))
     }
 
     /// A session reads a stream no more; answers whether it did.
@@ -230,8 +270,12 @@ impl Plan {
             if !sub.live || told.num <= sub.at {
                 continue;
             }
-            if room == 0 {
+            // What was scheduled and is due comes first, and is in the store.
+            let due = followed.schedule.is_due(sub.shown, now);
+            sub.turn = due.then_some(now);
+            if due || room == 0 {
                 sub.live = false;
+                self.effects.push(Effect::Wake(*number));
                 continue;
             }
             sub.at = told.num;
@@ -264,26 +308,40 @@ impl Plan {
         if sub.live || sub.at != after {
             return;
         }
+        let Some(followed) = self.followed.get(&topic) else {
+            return;
+        };
+        let (schedule, mut met) = (&followed.schedule, Vec::new());
         for row in rows {
             let told = Told {
                 num: row.num,
                 id: row.id,
                 document: &row.document,
             };
+            let times = times(row);
+            if let Some(due) = times.not_before.filter(|due| *due > row.time) {
+                met.push((row.num, due));
+                sub.at = row.num;
+                continue;
+            }
+            if schedule.is_due(sub.shown, row.time) {
+                sub.turn = Some(row.time);
+                break;
+            }
             let offset = Offset::at(row.num);
             sub.at = row.num;
-            if is_over(row, now) {
+            if times.are_over(now) {
                 continue;
             }
             let event = message(sub.stream.clone(), offset, &told, None);
             let given = given(Source::Topic(topic), offset, &told);
             live.outbox.give(Event::Message(event), given, now);
         }
-        let last = self
-            .followed
-            .get(&topic)
-            .map_or(Num(0), |followed| followed.last);
-        sub.live = all && last <= sub.at;
+        if sub.turn.is_none() && all && followed.last <= sub.at {
+            let due = schedule.is_due(sub.shown, now);
+            (sub.live, sub.turn) = (!due, due.then_some(now));
+        }
+        self.meet_scheduled(topic, &met, now);
     }
 }
 
@@ -294,17 +352,30 @@ fn news(kind: &str, data: serde_json::Value) -> Event {
     }))
 }
 
-/// Whether a message's own time is over.
-fn is_over(row: &MessageRow, now: Timestamp) -> bool {
+/// The times of a message that readers go by.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Times {
+    not_before: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+}
+
+impl Times {
+    fn are_over(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}
+
+fn times(row: &MessageRow) -> Times {
     #[derive(serde::Deserialize)]
     struct Head {
         header: Times,
     }
-    #[derive(serde::Deserialize)]
-    struct Times {
-        expires_at: Option<Timestamp>,
-    }
     let head: Option<Head> = serde_json::from_slice(&row.document).ok();
-    head.and_then(|head| head.header.expires_at)
-        .is_some_and(|at| at <= now)
+    head.map(|head| head.header).unwrap_or_default()
+}
+
+/// Whether a message's own time is over.
+pub(super) fn is_over(row: &MessageRow, now: Timestamp) -> bool {
+    times(row).are_over(now)
 }

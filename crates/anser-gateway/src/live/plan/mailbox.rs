@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::time::Duration;
 
 use anser_core::Timestamp;
 use anser_core::id::{DeliveryId, MessageId, Num};
-use anser_core::live::Offset;
+use anser_core::live::{Offset, Scheduled};
 use anser_core::store::DeliveryRow;
 
 use super::departed::Given;
@@ -87,6 +88,8 @@ pub(super) struct Mailbox {
     mails: BTreeMap<Offset, Mail>,
     /// Nothing was given a number above this one's.
     high: Num,
+    /// No scheduled message was given a place behind this one.
+    placed: Timestamp,
     /// Those that have ended and are kept for sessions.
     left: usize,
 }
@@ -98,6 +101,7 @@ impl Default for Mailbox {
             loaded_to: Num(0),
             mails: BTreeMap::new(),
             high: Num(0),
+            placed: Timestamp::EPOCH,
             left: 0,
         }
     }
@@ -161,9 +165,15 @@ impl Mailbox {
             return false;
         }
         self.high = self.high.max(released);
+        // One of a lower number may come due later, and one may be given once more.
+        let place = row.due.max(self.placed.plus(Duration::from_millis(1)));
+        self.placed = place;
         let offset = Offset {
             num: self.high,
-            scheduled: Some(row.id.num()),
+            scheduled: Some(Scheduled {
+                place,
+                num: row.id.num(),
+            }),
         };
         let mail = Mail {
             doubtful,
@@ -185,8 +195,21 @@ impl Mailbox {
     }
 
     /// No offset that was given out is beyond this.
-    pub(super) fn highest(&self, released: Num) -> Num {
-        self.high.max(released)
+    pub(super) fn highest(&self, released: Num, now: Timestamp) -> Offset {
+        Offset {
+            num: self.high.max(released),
+            scheduled: Some(Scheduled {
+                place: self.placed.max(now),
+                num: Num::END,
+            }),
+        }
+    }
+
+    /// A session goes on from here: what comes due is placed behind it.
+    pub(super) fn go_on_behind(&mut self, at: Offset) {
+        if let Some(scheduled) = at.scheduled {
+            self.placed = self.placed.max(scheduled.place);
+        }
     }
 
     /// How many wait.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anser_core::Timestamp;
 use anser_core::id::{MessageId, Num, ResourceId};
-use anser_core::live::{Acknowledgements, Event, Offset, Position, Stream};
+use anser_core::live::{Acknowledgements, Event, Offset, Position, Scheduled, Stream};
 
 use super::Plan;
 
@@ -73,6 +73,11 @@ pub(crate) enum Want {
         topic: ResourceId,
         after: Num,
         limit: usize,
+    },
+    /// Messages of a topic whose time has come, for [`Plan::loaded_scheduled`].
+    Scheduled {
+        topic: ResourceId,
+        places: Vec<Scheduled>,
     },
 }
 

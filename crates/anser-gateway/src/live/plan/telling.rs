@@ -28,6 +28,8 @@ pub(crate) struct Fresh {
     pub(crate) id: MessageId,
     /// Its topic.
     pub(crate) topic: ResourceId,
+    /// When its time comes, where it was scheduled.
+    pub(crate) scheduled: Option<Timestamp>,
     /// As stored.
     pub(crate) document: Bytes,
     /// Its deliveries to mailboxes.
@@ -42,6 +44,11 @@ pub(super) struct Told<'a> {
 }
 
 impl Plan {
+    /// No message above this is known to be committed.
+    pub(crate) fn known(&self) -> Num {
+        self.sequence.known()
+    }
+
     /// A commit begins; it is to be ended by [`Plan::committed`].
     pub(crate) fn begin_commit(&mut self) -> u64 {
         self.sequence.begin()
@@ -72,7 +79,10 @@ impl Plan {
         for row in &fresh.mail {
             self.tell_user(row, &told, now);
         }
-        self.tell_followers(fresh.topic, &told, now);
+        match fresh.scheduled {
+            Some(due) => self.schedule(fresh.topic, num, due, now),
+            None => self.tell_followers(fresh.topic, &told, now),
+        }
     }
 
     fn tell_user(&mut self, row: &DeliveryRow, told: &Told<'_>, now: Timestamp) {
@@ -130,15 +140,8 @@ impl Plan {
             return None;
         }
         let most = room.min(LOAD_MESSAGES);
-        self.want_mail(number, most, now).or_else(|| {
-            let live = self.sessions.get(&number)?;
-            let sub = live.subs.iter().find(|sub| !sub.live)?;
-            Some(Want::Topic {
-                topic: sub.topic,
-                after: sub.at,
-                limit: most,
-            })
-        })
+        self.want_mail(number, most, now)
+            .or_else(|| self.want_topic(number, most))
     }
 
     fn want_mail(&mut self, number: u64, most: usize, now: Timestamp) -> Option<Want> {
@@ -182,7 +185,7 @@ impl Plan {
 
     /// The number of the message at an offset of a mailbox.
     pub(crate) fn message_at(offset: Offset) -> Num {
-        offset.scheduled.unwrap_or(offset.num)
+        offset.scheduled.map_or(offset.num, |place| place.num)
     }
 
     /// What a session wanted of its user's mailbox; messages that are not among `rows` are gone.
@@ -238,7 +241,6 @@ impl Plan {
         stay: u64,
         rows: &[DeliveryRow],
         next_due: Option<Timestamp>,
-        doubt: impl Fn(&DeliveryRow) -> Option<Doubt>,
     ) {
         let released = self.sequence.released();
         let known = self.users.get_mut(user);
@@ -247,10 +249,8 @@ impl Plan {
             return;
         };
         let given = self.departed.recall(user);
-        let doubt = |row: &DeliveryRow| {
-            let left = || given.covers(row).then_some(Doubt::Session);
-            doubt(row).or_else(left)
-        };
+        let departed = &self.departed;
+        let doubt = |row: &DeliveryRow| departed.doubt(given, row);
         known.mailbox.load(rows, doubt, released);
         self.arm(user, next_due);
     }
@@ -439,7 +439,7 @@ pub(super) fn given(source: Source, offset: Offset, told: &Told<'_>) -> Given {
     }
 }
 
-const fn possible_duplicate(doubt: Doubt) -> PossibleDuplicate {
+pub(super) const fn possible_duplicate(doubt: Doubt) -> PossibleDuplicate {
     match doubt {
         Doubt::Restart => PossibleDuplicate::Restart,
         Doubt::Session => PossibleDuplicate::Unknown,

@@ -176,6 +176,26 @@ fn sessions_are_bounded_in_all_and_for_a_user() {
 }
 
 #[test]
+fn what_is_read_before_it_is_told_of_comes_once_also_when_the_connection_is_cut() {
+    let mut world = World::new();
+    world.publish(world::TOPIC);
+    world.connect(0);
+    world.cut(0);
+    world.begin(world::TOPIC);
+    world.commit(0);
+    world.connect(0);
+    world.take_all(0);
+    assert_eq!(world.received(0), 1, "from the store, and nobody was told");
+    world.cut(0);
+    world.connect(0);
+    world.take_all(0);
+    world.tell(0);
+    world.take_all(0);
+    assert_eq!(world.received(0), 1);
+    world.check();
+}
+
+#[test]
 fn a_topic_is_left_and_what_waits_of_it_is_not_sent() {
     let mut world = World::new();
     world.connect(0);

@@ -249,3 +249,84 @@ async fn mail_that_is_stamped_later_than_the_clock_says_waits_for_nobody() {
     assert_eq!(next_text(&mut events).await, "two");
     assert!(is_quiet(&mut events).await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn scheduled_mail_comes_in_the_order_of_its_times_whatever_its_numbers() {
+    let mut live = Live::new();
+    let at = |seconds| crate::fixture::START.plus(Duration::from_secs(seconds));
+    let (session, mut events) = live.open("bob", "phone", None).await;
+    for (text, due) in [("second", 60), ("first", 30)] {
+        let header = json!({"to": ["user:bob"], "not_before": at(due)});
+        live.send(json!({"header": header, "body": {"data": text}}))
+            .await
+            .unwrap();
+    }
+    let mut last = None;
+    for expected in ["first", "second"] {
+        live.fixture.clock.advance(Duration::from_secs(30));
+        live.keep().await;
+        let event = next_message(&mut events).await;
+        assert_eq!(text(&event), expected);
+        assert!(event.offset > last);
+        last = event.offset;
+    }
+    ask(&session, json!({"op": "ack", "up_to": last}))
+        .await
+        .unwrap();
+    live.keep().await;
+    assert_eq!(states(&live).await, [DeliveryState::Delivered; 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_given_before_a_clean_stop_is_marked_in_the_next_run_and_nothing_else() {
+    let mut live = Live::new();
+    let (session, mut events) = live.open("alice", "phone", None).await;
+    live.say("user:alice", "given").await;
+    live.say("user:alice", "acknowledged").await;
+    assert_eq!(next_text(&mut events).await, "given");
+    let second = next_message(&mut events).await;
+    ask(&session, json!({"op": "ack", "id": second.id}))
+        .await
+        .unwrap();
+    let gateway = live.fixture.gateway.clone();
+    gateway.sessions.close();
+    live.keep().await;
+    live.say("user:alice", "new").await;
+    live.say("user:bob", "his").await;
+    gateway.store_departed().await;
+    let again = Live::of(live.fixture.restarted().await);
+    for (user, expected) in [
+        ("alice", &[("given", true), ("new", false)][..]),
+        ("bob", &[("his", false)]),
+    ] {
+        let (_session, mut events) = again.open(user, "phone", None).await;
+        for (said, marked) in expected {
+            let event = next_message(&mut events).await;
+            assert_eq!(
+                (text(&event).as_str(), event.possible_duplicate.is_some()),
+                (*said, *marked)
+            );
+        }
+        assert!(is_quiet(&mut events).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_run_may_have_given_is_marked_also_after_a_clean_one() {
+    let live = Live::new();
+    live.say("user:alice", "old").await;
+    let mut info = live.fixture.gateway.store.info();
+    (info.clean, info.highest_num) = (false, live.fixture.stored().await[0].num);
+    // The run after the kill, in which nobody connects, and which ends properly.
+    live.fixture.gateway.sessions.load_departed(&[], &info);
+    live.fixture.gateway.store_departed().await;
+    live.say("user:alice", "new").await;
+    let again = Live::of(live.fixture.restarted().await);
+    let (_session, mut events) = again.open("alice", "phone", None).await;
+    let (old, new) = (
+        next_message(&mut events).await,
+        next_message(&mut events).await,
+    );
+    assert!(text(&old) == "old" && old.possible_duplicate.is_some());
+    assert!(text(&new) == "new" && new.possible_duplicate.is_none());
+}

@@ -108,6 +108,26 @@ async fn the_server_answers_what_it_knows_and_says_what_it_does_not() {
         assert_eq!((outcome.id.as_str(), outcome.r#type), (id, IqType::Error));
         assert_eq!(payload(&outcome)["code"], "service-unavailable");
     }
+    // Whether somebody is there, and whatever there is to know, is told to nobody who may not see it.
+    let writes = Rights {
+        send: only(&["user:*"]),
+        ..Rights::none()
+    };
+    let (mallory, mut to_mallory) = live
+        .open_as(user("mallory", writes), "x", None)
+        .await
+        .unwrap();
+    for to in ["user:alice", "user:alice/phone", "user:nobody"] {
+        let refused = ask(&mallory, get("1", to, json!({}))).await.unwrap_err();
+        assert_eq!(
+            (refused.code, refused.field.as_deref()),
+            ("presence_not_allowed", Some("to"))
+        );
+    }
+    ask(&mallory, get("2", "user:alice", json!({"query": "ping"})))
+        .await
+        .unwrap();
+    assert_eq!(next_iq(&mut to_mallory).await.r#type, IqType::Result);
     let rights = Rights::none();
     let (eve, _to_eve) = live.open_as(user("eve", rights), "x", None).await.unwrap();
     let refused = ask(&eve, get("1", "user:alice", json!({})))

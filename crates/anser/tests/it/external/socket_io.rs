@@ -17,7 +17,8 @@ const KEY: &str = "live-tests-0123456789abcdef0123456789abcdef";
 async fn world(transports: &[&str]) -> (Server, Value) {
     let server = ServerOptions::default().with_key(KEY).start();
     let api = server.api();
-    api.make("/v1/issuers", &json!({"name": "app"})).await;
+    let app = json!({"name": "app", "rights": {"see": ["*"]}});
+    api.make("/v1/issuers", &app).await;
     let mut asked =
         json!({"base_url": server.base(), "key": KEY, "bob_id": "bob", "transports": transports});
     for user in ["ann", "bob"] {

@@ -16,7 +16,7 @@ use anser_core::name::UserId;
 use anser_core::store::{DeliveryRow, MessageRow};
 use bytes::Bytes;
 
-use crate::live::plan::{Admission, Bounds, Effect, Fresh, MailEnd, Plan, Taken, Want};
+use crate::live::plan::{Admission, Begin, Bounds, Effect, Fresh, MailEnd, Plan, Taken, Want};
 use crate::mailbox::group_of;
 
 pub(super) const START: Timestamp = Timestamp::from_millis(1_795_395_600_000);
@@ -163,6 +163,7 @@ impl World {
         let fresh = Fresh {
             id: id(num),
             topic: message_row(num, to).topic,
+            scheduled: None,
             document: Bytes::from_static(b"{}"),
             mail: if to == TOPIC {
                 Vec::new()
@@ -212,8 +213,7 @@ impl World {
                 .filter(|num| self.stored[num] == owner)
                 .map(|num| delivery_row(*num, owner))
                 .collect();
-            self.plan
-                .load_mail(&user(owner), stay, &rows, None, |_| None);
+            self.plan.load_mail(&user(owner), stay, &rows, None);
         }
         let device = &mut self.devices[who];
         device.number = Some(number);
@@ -224,10 +224,15 @@ impl World {
         }));
         self.plan.begin(number, device.last_mail, welcome, self.now);
         let stream = Stream::Topic("news".to_owned());
-        let at = self
-            .plan
-            .follow(number, NEWS, stream, device.last_news, self.now)
-            .unwrap();
+        let begin = Begin {
+            after: device.last_news,
+            ..Begin::at(self.now)
+        };
+        let followed = self.plan.follow(number, NEWS, stream, begin, self.now);
+        let (at, unknown) = followed.unwrap();
+        if let Some(since) = unknown {
+            self.plan.know_schedule(number, NEWS, since, &[], self.now);
+        }
         if device.last_news.is_none() {
             device.last_news = Some(at);
             device.news_from = at.0 + 1;
@@ -313,6 +318,7 @@ impl World {
                 let rows = nums.map(|num| message_row(num, self.stored[&num]));
                 (rows.collect(), true)
             }
+            Want::Scheduled { .. } => (Vec::new(), true),
             Want::Topic { after, limit, .. } => {
                 // Small pages, so that the seam is crossed in several steps.
                 let limit = (*limit).min(3);
@@ -336,6 +342,10 @@ impl World {
         };
         match want {
             Want::Mail(offsets) => self.plan.loaded_mail(number, &offsets, rows, self.now),
+            Want::Scheduled { topic, places } => {
+                self.plan
+                    .loaded_scheduled(number, topic, &places, &rows, self.now);
+            }
             Want::Topic { topic, after, .. } => {
                 self.plan
                     .loaded_topic(number, topic, after, &rows, all, self.now);
