@@ -6,8 +6,11 @@ mod chaos;
 mod client;
 mod demo;
 mod frames;
+mod hostile;
 mod limits;
+mod metrics;
 mod origins;
+mod tls;
 mod tokens;
 mod wires;
 
@@ -71,4 +74,9 @@ fn text(event: &Value) -> &str {
     event["message"]["body"]["data"]["text"]
         .as_str()
         .unwrap_or_else(|| panic!("no text: {event}"))
+}
+
+/// The acknowledgement of a message.
+fn arrived(event: &Value) -> Value {
+    json!({"op": "ack", "stream": event["stream"], "up_to": event["offset"]})
 }

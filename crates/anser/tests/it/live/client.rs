@@ -6,7 +6,7 @@ use std::future::Future;
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -66,7 +66,7 @@ pub(super) fn framed(payload: &[u8]) -> Vec<u8> {
 }
 
 /// The next frame of TCP; `None` at the end of the connection.
-pub(super) async fn read_frame(stream: &mut TcpStream) -> Option<Vec<u8>> {
+pub(super) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8>> {
     let mut head = [0; 4];
     if stream.read_exact(&mut head).await.is_err() {
         return None;
@@ -189,6 +189,11 @@ impl Client {
                 return event;
             }
         }
+    }
+
+    /// Whether no event came before what was asked last was answered.
+    pub(super) fn has_nothing_more(&self) -> bool {
+        self.events.is_empty()
     }
 
     /// Whatever comes next, an answer too.

@@ -5,7 +5,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::client::{Client, framed, read_frame, soon};
-use super::{World, say, text};
+use super::{World, arrived, say, text};
 use crate::harness::eventually;
 
 /// `LIVE_HALF_OPEN_OF_ADDRESS_MAX`.
@@ -86,9 +86,4 @@ async fn who_does_not_read_is_paused_alone_and_loses_nothing() {
         }
     })
     .await;
-}
-
-/// The acknowledgement of a message.
-fn arrived(event: &Value) -> Value {
-    json!({"op": "ack", "stream": event["stream"], "up_to": event["offset"]})
 }
