@@ -84,6 +84,12 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// It was tried for as long as it was to be tried.
+    #[error("given up: {cause}")]
+    GivenUp {
+        /// What happened last, and whether it may have been accepted.
+        cause: String,
+    },
     /// An interceptor refused the message.
     #[error("an interceptor refused the message: {0}")]
     Intercepted(String),
@@ -103,7 +109,11 @@ impl Error {
     pub const fn may_pass(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.may_pass(),
-            Self::Unreachable { .. } | Self::TimedOut | Self::Cut | Self::Full { .. } => true,
+            Self::Unreachable { .. }
+            | Self::TimedOut
+            | Self::Cut
+            | Self::Full { .. }
+            | Self::GivenUp { .. } => true,
             Self::Ended { .. } | Self::Closed | Self::Intercepted(_) | Self::Setting { .. } => {
                 false
             }

@@ -1,4 +1,5 @@
-//! The Rust SDK of Anser: [`live`] receives messages over a connection that mends itself, and publishes with confirms.
+//! The Rust SDK of Anser: [`live`] receives messages over a connection that mends itself, and publishes with confirms; [`producer`] sends
+//! much, in batches, each message once.
 //! It knows the gateway by its API alone; of the project it uses the words of `anser-core`.
 //!
 //! ```no_run
@@ -21,6 +22,19 @@
 //! }
 //! # Ok(()) }
 //! ```
+//!
+//! ```no_run
+//! use anser_client::{Credential, Outgoing, ProducerBuilder};
+//!
+//! # async fn run() -> Result<(), anser_client::Error> {
+//! let producer = ProducerBuilder::new("https://anser.example.com")
+//!     .credential(Credential::key("ak_…"))
+//!     .build()?;
+//! let paid = Outgoing::data(&42)?.topic("orders").event_type("order.paid").key("order-42");
+//! producer.send_and_forget(paid)?;
+//! producer.close().await;
+//! # Ok(()) }
+//! ```
 
 mod backoff;
 mod credential;
@@ -28,6 +42,7 @@ mod entropy;
 mod error;
 pub mod live;
 mod outgoing;
+pub mod producer;
 mod server;
 
 pub use anser_core::live::{Offset, PresenceUpdate, Show, Stream};
@@ -35,3 +50,4 @@ pub use credential::{Credential, Token, TokenError, TokenSource};
 pub use error::{Error, Refusal};
 pub use live::{Confirm, Event, Handle, Live, LiveBuilder, Message};
 pub use outgoing::Outgoing;
+pub use producer::{Interceptor, Producer, ProducerBuilder};

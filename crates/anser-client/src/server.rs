@@ -75,6 +75,15 @@ impl Server {
         let port = self.base.port_or_known_default();
         (host, port.expect("http and https have one"))
     }
+
+    /// Whether it is this machine: a proxy of the environment is not asked for it.
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self.peer().0 {
+            Host::Domain(name) => name.eq_ignore_ascii_case("localhost"),
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.is_loopback(),
+        }
+    }
 }
 
 impl std::fmt::Display for Server {
@@ -134,6 +143,7 @@ mod tests {
             assert!(Server::parse(bad).is_err(), "{bad}");
         }
         assert_eq!(Server::parse("wss://[::1]").unwrap().peer().1, 443);
+        assert!(Server::parse("ws://[::1]:9").unwrap().is_loopback());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! killed under them.
 
 mod listen;
+mod producer;
 mod session;
 
 use anser_client::{Credential, LiveBuilder, Token};
