@@ -20,8 +20,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
 use live::LiveCounters;
 
-pub use crate::live::Census;
-pub use live::ConnectionGauges;
+pub use live::{Census, ConnectionGauges};
 pub use render::{Age, CONTENT_TYPE, Gauges};
 
 /// The classes of outcome in the order of their counters.

@@ -71,7 +71,7 @@ pub(super) enum How {
     /// Nothing, between two polls.
     Polls {
         /// What the polls go on from.
-        polled: tokio::sync::Mutex<Polled>,
+        polled: Box<tokio::sync::Mutex<Polled>>,
         /// A newer poll of the session came: the one that waits is to end.
         newer: Notify,
         /// Polls that have come and not begun.
@@ -128,7 +128,7 @@ impl Held {
     /// What polls go on from.
     pub(super) fn polls(events: Events) -> How {
         How::Polls {
-            polled: tokio::sync::Mutex::new(Polled::new(events)),
+            polled: Box::new(tokio::sync::Mutex::new(Polled::new(events))),
             newer: Notify::new(),
             waiting: AtomicUsize::new(0),
         }

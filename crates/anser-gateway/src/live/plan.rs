@@ -41,7 +41,6 @@ use question::Open;
 use roster::Roster;
 use sequence::Sequence;
 
-pub use census::Census;
 pub use following::ROOM_NEWS_MAX;
 pub(crate) use following::{Begin, NotFollowed, Why};
 pub(crate) use outbox::{Taken, Want};

@@ -63,6 +63,25 @@ impl ConnectionGauges {
     }
 }
 
+/// What operators are shown of all live sessions together: what was counted since the start, and how things are now.
+#[derive(Debug, Clone, Default)]
+pub struct Census {
+    /// Sessions that ended, by reason.
+    pub(crate) closed: Vec<(&'static str, u64)>,
+    /// Questions that came to their end, by outcome.
+    pub(crate) questions: Vec<(&'static str, u64)>,
+    /// Changes of users' presence.
+    pub(crate) presence_changes: u64,
+    /// Sessions that are given nothing until they acknowledge, or take what they were given.
+    pub(crate) paused: usize,
+    /// Bytes that wait to be taken.
+    pub(crate) unsent_bytes: usize,
+    /// Messages that wait for users who are connected.
+    pub(crate) mail_waiting: usize,
+    /// Questions that wait for their answer.
+    pub(crate) questions_open: usize,
+}
+
 /// Everything of live clients that is counted outside their plan.
 #[derive(Debug, Default)]
 pub(super) struct LiveCounters {

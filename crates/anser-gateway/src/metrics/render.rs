@@ -18,9 +18,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::live::Census;
-
-use super::{CLASSES, InboundCounters, LOSSES, Metrics, QueueCounters, REFUSALS, RouteCounters};
+use super::{
+    CLASSES, Census, InboundCounters, LOSSES, Metrics, QueueCounters, REFUSALS, RouteCounters,
+};
 
 /// The media type of [`Metrics::render`]'s text (OpenMetrics 1.0, "Overall Structure").
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -5,6 +5,7 @@ use anser_core::Timestamp;
 use anser_core::live::{CloseReason, Event};
 
 use super::{NoAnswer, Plan};
+use crate::metrics::Census;
 
 /// Why sessions end, in the order of their counters.
 const REASONS: [CloseReason; 9] = [
@@ -52,36 +53,16 @@ impl Counts {
     }
 }
 
-/// What operators are shown of all sessions together.
-#[derive(Debug, Clone, Default)]
-pub struct Census {
-    counts: Counts,
-    /// Sessions that are given nothing until they acknowledge, or take what they were given.
-    pub(crate) paused: usize,
-    /// Bytes that wait to be taken.
-    pub(crate) unsent_bytes: usize,
-    /// Messages that wait for users who are connected.
-    pub(crate) mail_waiting: usize,
-    /// Questions that wait for their answer.
-    pub(crate) questions_open: usize,
-}
-
-impl Census {
-    /// Sessions that ended, by reason.
-    pub(crate) fn closed(&self) -> impl Iterator<Item = (&'static str, u64)> {
+impl Counts {
+    fn census(&self) -> Census {
         let reasons = REASONS.iter().map(|reason| reason.as_str());
-        reasons.zip(self.counts.closed)
-    }
-
-    /// Questions that came to their end, by outcome.
-    pub(crate) fn questions(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let outcomes = OUTCOMES.iter().map(|(_, name)| *name);
-        outcomes.zip(self.counts.questions)
-    }
-
-    /// Changes of users' presence.
-    pub(crate) const fn transitions(&self) -> u64 {
-        self.counts.transitions
+        Census {
+            closed: reasons.zip(self.closed).collect(),
+            questions: outcomes.zip(self.questions).collect(),
+            presence_changes: self.transitions,
+            ..Census::default()
+        }
     }
 }
 
@@ -89,10 +70,9 @@ impl Plan {
     /// Looks at every session: as dear as the patrol.
     pub(crate) fn census(&self) -> Census {
         let mut census = Census {
-            counts: self.counts,
             mail_waiting: self.users.values().map(|user| user.mailbox.waiting()).sum(),
             questions_open: self.questions.len(),
-            ..Census::default()
+            ..self.counts.census()
         };
         for live in self.sessions.values().filter(|live| !live.closed) {
             census.paused += usize::from(live.outbox.room() == 0);
@@ -128,16 +108,13 @@ mod tests {
         }
         counts.question(None);
         counts.question(Some(NoAnswer::Timeout));
-        let census = Census {
-            counts,
-            ..Census::default()
-        };
-        let closed: Vec<_> = census.closed().collect();
+        let census = counts.census();
         assert_eq!(
-            (closed[0], closed[8]),
+            (census.closed[0], census.closed[8]),
             (("goodbye", 1), ("server_stopping", 9))
         );
-        let questions: Vec<_> = census.questions().filter(|(_, n)| *n > 0).collect();
-        assert_eq!(questions, [("answered", 1), ("timeout", 1)]);
+        let had = |outcome: &&(&str, u64)| outcome.1 > 0;
+        let questions: Vec<_> = census.questions.iter().filter(had).collect();
+        assert_eq!(questions, [&("answered", 1), &("timeout", 1)]);
     }
 }

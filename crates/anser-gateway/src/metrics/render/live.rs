@@ -8,9 +8,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::{CounterFamily, Labels, add};
-use crate::live::Census;
 use crate::metrics::Metrics;
-use crate::metrics::live::{ConnectionGauges, WireCounters};
+use crate::metrics::live::{Census, ConnectionGauges, WireCounters};
 
 impl Metrics {
     pub(super) fn live(&self, registry: &mut Registry, census: &Census) {
@@ -125,13 +124,13 @@ fn taken(registry: &mut Registry, census: &Census) {
         gauge(registry, metric, help, number as u64);
     }
     let (closed, questions) = (CounterFamily::default(), CounterFamily::default());
-    for (reason, number) in census.closed() {
-        let labels = vec![("reason", reason.to_owned())];
-        closed.get_or_create(&labels).inc_by(number);
+    for (reason, number) in &census.closed {
+        let labels = vec![("reason", (*reason).to_owned())];
+        closed.get_or_create(&labels).inc_by(*number);
     }
-    for (outcome, number) in census.questions() {
-        let labels = vec![("outcome", outcome.to_owned())];
-        questions.get_or_create(&labels).inc_by(number);
+    for (outcome, number) in &census.questions {
+        let labels = vec![("outcome", (*outcome).to_owned())];
+        questions.get_or_create(&labels).inc_by(*number);
     }
     registry.register("live_closed", "Live sessions that ended, by reason", closed);
     registry.register(
@@ -143,7 +142,7 @@ fn taken(registry: &mut Registry, census: &Census) {
         registry,
         "live_presence_changes",
         "Changes of users' presence",
-        census.transitions(),
+        census.presence_changes,
     );
 }
 
