@@ -126,7 +126,9 @@ pub async fn serve(
 #[must_use]
 pub fn openapi() -> Value {
     let routes = routes();
-    openapi::document(routes.iter().map(|route| &route.operation))
+    let wires = live::operations();
+    let routes = routes.iter().map(|route| &route.operation);
+    openapi::document(routes.chain(&wires))
 }
 
 /// The route table of what the OpenAPI document describes.

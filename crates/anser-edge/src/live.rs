@@ -3,6 +3,7 @@
 //! unframes; what an operation means is the gateway's `sessions`.
 
 mod demo;
+mod described;
 mod door;
 mod duplex;
 mod held;
@@ -21,10 +22,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, options, post};
+use http::Method;
 
 pub(crate) use tcp::run as run_tcp;
 
+use crate::operation::Operation;
 use crate::places;
 use crate::state::Edge;
 use held::Shelf;
@@ -95,6 +98,36 @@ impl Live {
     }
 }
 
+const SSE: &str = "/sse";
+const POLL: &str = "/poll";
+
+/// What is described and served of the wires that begin as HTTP, apart from Socket.IO.
+fn doors() -> [(Operation, MethodRouter<Arc<Live>>); 5] {
+    [
+        (described::web_socket(), get(ws::upgrade)),
+        (described::events(), get(sse::stream)),
+        (
+            described::ask(SSE, "liveAskBesideEvents"),
+            post(held::operate),
+        ),
+        (described::poll(), get(poll::poll)),
+        (
+            described::ask(POLL, "liveAskBesidePolls"),
+            post(held::operate),
+        ),
+    ]
+}
+
+/// What is to be known of the wires that begin as HTTP.
+pub(crate) fn operations() -> Vec<Operation> {
+    let socket_io = [
+        described::socket_io(Method::GET, "socketIo"),
+        described::socket_io(Method::POST, "socketIoSend"),
+    ];
+    let doors = doors().into_iter().map(|(operation, _)| operation);
+    doors.chain(socket_io).collect()
+}
+
 /// Adds the wires that begin as HTTP.
 pub(crate) fn attach(router: Router<Arc<Edge>>, live: &Arc<Live>) -> Router<Arc<Edge>> {
     let router = if live.gateway.options().dev {
@@ -102,15 +135,14 @@ pub(crate) fn attach(router: Router<Arc<Edge>>, live: &Arc<Live>) -> Router<Arc<
     } else {
         router
     };
-    let both = |first: MethodRouter<Arc<Live>>| {
-        let both = first.post(held::operate).options(origins::preflight);
-        both.with_state(Arc::clone(live))
-    };
-    let upgrade = get(ws::upgrade).with_state(Arc::clone(live));
-    let wires = socket_io::attach(Router::new(), live)
-        .route("/ws", upgrade)
-        .route("/sse", both(get(sse::stream)))
-        .route("/poll", both(get(poll::poll)));
+    let mut wires = socket_io::attach(Router::new(), live);
+    for (operation, door) in doors() {
+        wires = wires.route(operation.path, door.with_state(Arc::clone(live)));
+    }
+    for path in [SSE, POLL] {
+        let preflight = options(origins::preflight);
+        wires = wires.route(path, preflight.with_state(Arc::clone(live)));
+    }
     let pages = from_fn_with_state(Arc::clone(live), origins::check);
     router.merge(wires.route_layer(pages))
 }

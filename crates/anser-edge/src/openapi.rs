@@ -14,6 +14,9 @@ use crate::operation::{Operation, RequestBody, Success};
 /// Version of the specification that the document follows.
 const OPENAPI_VERSION: &str = "3.1.0";
 
+/// Where live sessions are.
+const LIVE_PATHS: [&str; 4] = ["/ws", "/sse", "/poll", "/socket.io/"];
+
 /// The document that describes `operations`.
 pub(crate) fn document<'a>(operations: impl Iterator<Item = &'a Operation>) -> Value {
     let mut generator = SchemaSettings::draft2020_12()
@@ -51,7 +54,8 @@ pub(crate) fn document<'a>(operations: impl Iterator<Item = &'a Operation>) -> V
         "components": {
             "schemas": generator.take_definitions(true),
             "responses": problems,
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key. `anser serve --dev` asks for none."}},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key. `anser serve --dev` asks for none."},
+                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A short-lived token that an application signed for one of its users: live sessions only."}},
         },
     })
 }
@@ -68,7 +72,12 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
         .scopes
         .iter()
         .map(|scope| json!({"key": [word(*scope)]}));
-    entry.insert("security".into(), scopes.collect());
+    let security: Vec<Value> = if operation.live {
+        vec![json!({"key": []}), json!({"token": []})]
+    } else {
+        scopes.collect()
+    };
+    entry.insert("security".into(), security.into());
     let parameters = parameters(operation, generator);
     if !parameters.is_empty() {
         entry.insert("parameters".into(), parameters.into());
@@ -89,6 +98,7 @@ fn tag(path: &str) -> &str {
             // `/v1/topics/{topic}/subscriptions` belongs with the subscriptions.
             words.find(|word| *word == "subscriptions").unwrap_or(word)
         }
+        _ if LIVE_PATHS.contains(&path) => "live",
         _ => "operation",
     }
 }
@@ -152,17 +162,18 @@ fn query_parameters(schema: &Schema, generator: &SchemaGenerator) -> Vec<Value> 
         .and_then(Value::as_str)
         .and_then(|path| path.rsplit('/').next());
     let resolved = name.and_then(|name| generator.definitions().get(name));
-    let properties = resolved
-        .unwrap_or(schema.as_value())
-        .get("properties")
-        .and_then(Value::as_object);
+    let resolved = resolved.unwrap_or(schema.as_value());
+    let properties = resolved.get("properties").and_then(Value::as_object);
+    let required = resolved.get("required").and_then(Value::as_array);
+    let is_required =
+        |name: &str| required.is_some_and(|required| required.iter().any(|word| word == name));
     let mut parameters = Vec::new();
     for (name, schema) in properties.into_iter().flatten() {
         let mut schema = schema.clone();
         let description = schema
             .as_object_mut()
             .and_then(|schema| schema.remove("description"));
-        parameters.push(json!({"name": name, "in": "query", "required": false, "description": description, "schema": without_null(schema)}));
+        parameters.push(json!({"name": name, "in": "query", "required": is_required(name), "description": description, "schema": without_null(schema)}));
     }
     parameters
 }

@@ -23,6 +23,8 @@ pub(crate) struct Operation {
     pub(crate) description: &'static str,
     /// What the key needs, one of these; none: no key is asked for.
     pub(crate) scopes: &'static [Scope],
+    /// It is of a live wire: a key, or a token that an application signed.
+    pub(crate) live: bool,
     pub(crate) query: Option<SchemaOf>,
     pub(crate) body: Option<RequestBody>,
     /// Request headers beside the usual ones.
@@ -72,12 +74,24 @@ impl Operation {
             summary,
             description: "",
             scopes: &[],
+            live: false,
             query: None,
             body: None,
             headers: Vec::new(),
             answers: Vec::new(),
             problems: Vec::new(),
         }
+    }
+
+    /// It takes a key or a signed token, and says itself what it refuses.
+    pub(crate) fn live(mut self) -> Self {
+        self.live = true;
+        self
+    }
+
+    /// The connection changes its protocol.
+    pub(crate) fn switches(self, description: &'static str) -> Self {
+        self.success(101, description, None)
     }
 
     pub(crate) fn describe(mut self, description: &'static str) -> Self {

@@ -86,6 +86,7 @@ pub struct MessageEvent {
     /// The message as stored, JSON.
     pub document: Bytes,
     json: OnceLock<Bytes>,
+    raw: OnceLock<Box<RawValue>>,
 }
 
 impl MessageEvent {
@@ -105,6 +106,7 @@ impl MessageEvent {
             possible_duplicate,
             document,
             json: OnceLock::new(),
+            raw: OnceLock::new(),
         }
     }
 
@@ -112,6 +114,16 @@ impl MessageEvent {
     #[must_use]
     pub fn to_json(&self) -> Bytes {
         self.json.get_or_init(|| self.write()).clone()
+    }
+
+    /// The same as a value that is written as it is, for wires that frame values. It is made once, too, however many
+    /// sessions it goes to.
+    #[must_use]
+    pub fn to_raw(&self) -> &RawValue {
+        self.raw.get_or_init(|| {
+            serde_json::from_slice(&self.to_json())
+                .expect("it is written here, around a message that was parsed when it came")
+        })
     }
 
     fn write(&self) -> Bytes {
@@ -175,7 +187,7 @@ pub struct IqEvent {
 /// News of the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IbEvent {
-    /// What it is about: `welcome` at the beginning, `room.joined`, `room.left`, `roster`, `going_away` later.
+    /// What it is about: `welcome` at the beginning; `room.joined.self`, `room.joined`, `room.left`, `unsubscribed` later.
     pub kind: String,
     /// What it says.
     pub data: Value,

@@ -239,6 +239,13 @@ pub struct Question {
     pub payload: Option<Box<RawValue>>,
 }
 
+impl Operation {
+    /// What `op` may say.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        READERS.iter().map(|(name, _)| *name)
+    }
+}
+
 impl Request {
     /// Reads a frame, which names itself by `op`.
     ///

@@ -16,6 +16,7 @@ use axum::body::Body;
 use axum::extract::State;
 use bytes::Bytes;
 use http::{Request, StatusCode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
@@ -36,7 +37,7 @@ pub(super) const HANDLE_PREFIX: &str = "s_";
 /// Random numbers of 64 bits in a name.
 const HANDLE_NUMBERS: usize = 2;
 /// Frames in one request.
-const FRAMES_MAX: usize = 100;
+pub(super) const FRAMES_MAX: usize = 100;
 /// How often it is looked for clients that do not come back.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the session of a client that polls waits for the next poll.
@@ -217,8 +218,9 @@ impl Held {
 // A stream that is idle writes a sign of life each interval: only one that cannot write stands still for so long.
 const _: () = assert!(STREAM_STALL.as_secs() > 2 * LIVE_PING_INTERVAL.as_secs());
 
-#[derive(Debug, Deserialize)]
-struct OperateQuery {
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct OperateQuery {
+    /// The name of the session, from its first event or poll.
     session: String,
 }
 

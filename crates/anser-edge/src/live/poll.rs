@@ -17,6 +17,7 @@ use futures_util::FutureExt as _;
 use http::header::CACHE_CONTROL;
 use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::timeout;
 
@@ -36,14 +37,21 @@ const EVENTS_MAX: usize = 100;
 /// Bytes of events beyond which an answer takes no more.
 const EVENTS_BYTES_MAX: usize = 1024 * 1024;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-struct PollQuery {
+pub(super) struct PollQuery {
+    /// The key or token, where there is no header.
     token: Option<String>,
+    /// Whom a key acts for; a token names its own user.
     user: Option<UserId>,
+    /// What tells the session from others of the user.
     resource: Option<String>,
+    /// What the poll before answered as `after`: what it gave arrived.
     after: Option<String>,
+    /// Seconds to wait for an event; default 30.
+    #[schemars(range(min = 0, max = WAIT_MAX))]
     wait: Option<u16>,
+    /// Streams to read beside the mailbox, such as `topic:orders,room:team`; of the first poll.
     read: Option<String>,
 }
 

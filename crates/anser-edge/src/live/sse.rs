@@ -14,6 +14,7 @@ use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
@@ -35,13 +36,18 @@ const RETRY_MILLIS: u32 = 2_000;
 /// A comment, which no client shows.
 const SIGN_OF_LIFE: Bytes = Bytes::from_static(b":\n\n");
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-struct StreamQuery {
+pub(super) struct StreamQuery {
+    /// The key or token, where there is no header.
     token: Option<String>,
+    /// Whom a key acts for; a token names its own user.
     user: Option<UserId>,
+    /// What tells the session from others of the user.
     resource: Option<String>,
+    /// The id of the last event that arrived, where there is no `Last-Event-ID`.
     after: Option<String>,
+    /// Streams to read beside the mailbox, such as `topic:orders,room:team`.
     read: Option<String>,
 }
 

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures_util::SinkExt as _;
 use http::Request;
 use http::request::Parts;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio_tungstenite::tungstenite;
 
@@ -32,13 +33,18 @@ const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 const REASON_BYTES_MAX: usize = 123;
 
 /// What the address of the upgrade may say, in the place of an `auth` frame.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct Handshake {
+    /// The key or token, where there is no header.
     token: Option<String>,
+    /// Whom a key acts for; a token names its own user.
     user: Option<UserId>,
+    /// What tells the session from others of the user.
     resource: Option<String>,
+    /// The offset of the last message of the mailbox that arrived.
     after: Option<Offset>,
+    /// How messages are acknowledged; default `explicit`.
     acks: Option<Acknowledgements>,
 }
 

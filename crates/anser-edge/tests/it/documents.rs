@@ -43,6 +43,38 @@ fn every_reference_leads_somewhere_and_every_operation_has_its_own_id() {
     walk(&document, &document);
 }
 
+/// What is described is served, by these methods and no others. What is served is described, as both are made of one table.
+#[tokio::test]
+async fn what_is_described_is_served_and_nothing_else_beside_it() {
+    let server = start().await;
+    let document = anser_edge::openapi();
+    for (template, methods) in document["paths"].as_object().unwrap() {
+        let path: Vec<&str> = template
+            .split('/')
+            .map(|word| if word.starts_with('{') { "x" } else { word })
+            .collect();
+        let path = path.join("/");
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            let reply = client::send(server.address, method, &path, &[], b"").await;
+            let code = reply.json()["code"].as_str().unwrap_or_default().to_owned();
+            let described = methods.get(method.to_ascii_lowercase()).is_some();
+            if described {
+                assert!(
+                    !["no_such_route", "method_not_allowed"].contains(&code.as_str()),
+                    "{method} {path}: {code}"
+                );
+            } else if template != "/socket.io/" {
+                assert_eq!(code, "method_not_allowed", "{method} {path}");
+            }
+        }
+    }
+    for path in ["/ws", "/sse", "/poll", "/socket.io/"] {
+        let tag = &document["paths"][path]["get"]["tags"][0];
+        assert_eq!(tag, "live", "{path}");
+    }
+    server.stop().await;
+}
+
 fn walk(document: &Value, value: &Value) {
     match value {
         Value::Object(fields) => {

@@ -49,7 +49,7 @@ pub(crate) struct List {
 
 /// What to end.
 #[derive(Debug, Args)]
-#[group(id = "whom", required = true, multiple = false, args = ["id", "user"])]
+#[command(group(clap::ArgGroup::new("whom").required(true).args(["id", "user"])))]
 pub(crate) struct Kick {
     /// The session's id.
     id: Option<String>,
