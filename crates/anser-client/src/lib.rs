@@ -1,5 +1,5 @@
 //! The Rust SDK of Anser: [`live`] receives messages over a connection that mends itself, and publishes with confirms; [`producer`] sends
-//! much, in batches, each message once.
+//! much, in batches, each message once; [`queue`] pulls what is leased to it.
 //! It knows the gateway by its API alone; of the project it uses the words of `anser-core`.
 //!
 //! ```no_run
@@ -40,9 +40,11 @@ mod backoff;
 mod credential;
 mod entropy;
 mod error;
+mod http;
 pub mod live;
 mod outgoing;
 pub mod producer;
+pub mod queue;
 mod server;
 
 pub use anser_core::live::{Offset, PresenceUpdate, Show, Stream};
@@ -51,3 +53,4 @@ pub use error::{Error, Refusal};
 pub use live::{Confirm, Event, Handle, Live, LiveBuilder, Message};
 pub use outgoing::Outgoing;
 pub use producer::{Interceptor, Producer, ProducerBuilder};
+pub use queue::{Queue, QueueBuilder};

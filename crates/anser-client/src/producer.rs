@@ -18,7 +18,7 @@ mod client;
 mod drive;
 mod http;
 mod plan;
+mod watch;
 
-pub use client::{
-    BUFFER_BYTES_MAX, BUFFER_MESSAGES_MAX, Counts, Interceptor, Producer, ProducerBuilder, Sent,
-};
+pub use client::{BUFFER_BYTES_MAX, BUFFER_MESSAGES_MAX, Producer, ProducerBuilder};
+pub use watch::{Counts, Interceptor, Sent};

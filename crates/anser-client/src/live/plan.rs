@@ -51,6 +51,8 @@ const ACK_BYTES: usize = 256 * 1024;
 const IN_HAND_MAX: usize = 1_024;
 /// A token is renewed so long before it ends, or in the last quarter of its life when that is shorter.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
+/// A token that lives no longer is not renewed: the clock here and there may differ, and the server says when it is over.
+const RENEWABLE_MIN: Duration = Duration::from_secs(1);
 /// A source of tokens that failed is asked again after this, while the token at hand is good.
 const RENEW_AGAIN: Duration = Duration::from_secs(5);
 /// What waits for its answer when the client is closed has so long.
@@ -411,7 +413,7 @@ impl Plan {
 
     /// When the token at hand is to be renewed; one whose source does not say when it ends is not.
     fn renewal_of(&self, now: Duration) -> Option<Duration> {
-        let lives = self.pass.lives?;
+        let lives = self.pass.lives.filter(|lives| *lives >= RENEWABLE_MIN)?;
         Some(now + lives - RENEW_BEFORE.min(lives / 4))
     }
 

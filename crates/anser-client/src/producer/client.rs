@@ -1,7 +1,6 @@
-//! The producer as applications see it: builder, the three ways to send, interceptors, counters.
+//! The producer as applications see it: builder, and the ways to send.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anser_core::clock::{Clock, SystemClock};
@@ -12,14 +11,14 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc,
 use tokio::task::JoinHandle;
 
 use super::drive::{Callback, Command, Driver, Outbound};
-use super::http::Door;
 use super::plan::{Lane, Plan, Settings};
+use super::watch::{Counts, Hook, Interceptor, Sent, Shared};
 use crate::Error;
 use crate::credential::Credential;
 use crate::entropy::{OsRandom, dedupe_key};
+use crate::http::{Http, api_key};
 use crate::live::Confirm;
 use crate::outgoing::Outgoing;
-use crate::server::Server;
 
 /// Messages of one producer that may wait for their outcome.
 pub const BUFFER_MESSAGES_MAX: usize = 10_000;
@@ -33,82 +32,6 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(120);
 const BATCH_BYTES: usize = BATCH_BYTES_MAX - 64 * 1024;
 /// Interceptors of one producer.
 const INTERCEPTORS_MAX: usize = 16;
-
-/// What sees every message of a producer, in the order in which interceptors were added.
-pub trait Interceptor: Send + Sync {
-    /// Before a message is taken: may change it, or refuse it with a reason.
-    ///
-    /// # Errors
-    /// In words, why it is not sent: its sender gets [`Error::Intercepted`].
-    fn before(&self, message: Outgoing) -> Result<Outgoing, String> {
-        Ok(message)
-    }
-
-    /// What became of a message. Called by the producer's task: must not block.
-    fn after(&self, sent: &Sent, outcome: &Result<Confirm, Error>) {
-        let _ = (sent, outcome);
-    }
-}
-
-/// What a message is known by once it is on its way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sent {
-    /// Its topic, if it has one.
-    pub topic: Option<String>,
-    /// Its dedupe key, its own or a random one.
-    pub dedupe_key: String,
-}
-
-/// What became of the messages of a producer so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Accepted.
-    pub accepted: u64,
-    /// Of those, accepted before under the same dedupe key.
-    pub duplicates: u64,
-    /// Refused or given up.
-    pub failed: u64,
-    /// Requests that were sent again.
-    pub retried: u64,
-}
-
-type Hook = Arc<dyn Fn(&Sent, &Error) + Send + Sync>;
-
-/// What the task and the producers share.
-#[derive(Default)]
-pub(super) struct Shared {
-    accepted: AtomicU64,
-    duplicates: AtomicU64,
-    failed: AtomicU64,
-    retried: AtomicU64,
-    interceptors: Vec<Arc<dyn Interceptor>>,
-    on_error: Option<Hook>,
-}
-
-impl Shared {
-    pub(super) fn outcome(&self, sent: &Sent, outcome: &Result<Confirm, Error>) {
-        match outcome {
-            Ok(confirm) => {
-                self.accepted.fetch_add(1, Ordering::Relaxed);
-                let again = u64::from(confirm.duplicate);
-                self.duplicates.fetch_add(again, Ordering::Relaxed);
-            }
-            Err(error) => {
-                self.failed.fetch_add(1, Ordering::Relaxed);
-                if let Some(hook) = &self.on_error {
-                    hook(sent, error);
-                }
-            }
-        }
-        for interceptor in &self.interceptors {
-            interceptor.after(sent, outcome);
-        }
-    }
-
-    pub(super) fn retried(&self, requests: u64) {
-        self.retried.store(requests, Ordering::Relaxed);
-    }
-}
 
 /// How a producer is made.
 #[derive(Clone)]
@@ -212,18 +135,7 @@ impl ProducerBuilder {
     /// # Errors
     /// [`Error::Setting`].
     pub fn build(self) -> Result<Producer, Error> {
-        let key = match self.credential {
-            Credential::None => None,
-            Credential::Key { key, user: None } => Some(key),
-            Credential::Key { user: Some(_), .. } | Credential::User(_) => {
-                let rule = "a producer is a program: give a key without a user";
-                return Err(Error::setting("credential", rule));
-            }
-            Credential::Token(_) | Credential::Source(_) => {
-                let rule = "the HTTP API takes API keys; tokens are for live sessions";
-                return Err(Error::setting("credential", rule));
-            }
-        };
+        let key = api_key(self.credential)?;
         within(
             "batch_messages",
             self.settings.batch_messages,
@@ -235,19 +147,15 @@ impl ProducerBuilder {
             let rule = format!("at most {INTERCEPTORS_MAX}");
             return Err(Error::setting("interceptors", rule));
         }
-        let door = Door::new(Server::parse(&self.server)?, key, &self.authorities)?;
+        let http = Http::new(&self.server, key, &self.authorities)?;
         let random: Arc<dyn Random> = Arc::new(OsRandom::default());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let shared = Arc::new(Shared {
-            interceptors: self.interceptors,
-            on_error: self.on_error,
-            ..Shared::default()
-        });
+        let shared = Arc::new(Shared::new(self.interceptors, self.on_error));
         let (commands, commanded) = mpsc::unbounded_channel();
         let driver = Driver {
             plan: Plan::new(self.settings, Arc::clone(&random)),
             clock,
-            door: Arc::new(door),
+            http: Arc::new(http),
             shared: Arc::clone(&shared),
             commands: commanded,
         };
@@ -387,18 +295,12 @@ impl Producer {
     /// What became of the messages so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counts {
-            accepted: read(&self.shared.accepted),
-            duplicates: read(&self.shared.duplicates),
-            failed: read(&self.shared.failed),
-            retried: read(&self.shared.retried),
-        }
+        self.shared.counts()
     }
 
     fn prepare(&self, message: Outgoing) -> Result<Ready, Error> {
         let mut message = message;
-        for interceptor in &self.shared.interceptors {
+        for interceptor in self.shared.interceptors() {
             message = interceptor.before(message).map_err(Error::Intercepted)?;
         }
         let Outgoing {

@@ -11,10 +11,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::client::{Sent, Shared};
-use super::http::Door;
+use super::http::publish;
 use super::plan::{Answer, Do, Lane, Plan};
+use super::watch::{Sent, Shared};
 use crate::Error;
+use crate::http::Http;
 use crate::live::Confirm;
 
 /// Who is told what became of a message.
@@ -52,7 +53,7 @@ struct Waiting {
 pub(super) struct Driver {
     pub(super) plan: Plan,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) door: Arc<Door>,
+    pub(super) http: Arc<Http>,
     pub(super) shared: Arc<Shared>,
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
 }
@@ -139,9 +140,9 @@ impl Running {
         while let Some(what) = self.driver.plan.next() {
             match what {
                 Do::Send(lane, batch) => {
-                    let door = Arc::clone(&self.driver.door);
+                    let http = Arc::clone(&self.driver.http);
                     self.requests.push(Box::pin(async move {
-                        let answer = door.publish(&lane, &batch).await;
+                        let answer = publish(&http, &lane, &batch).await;
                         (lane, answer)
                     }));
                 }

@@ -3,6 +3,7 @@
 
 mod listen;
 mod producer;
+mod queue;
 mod session;
 
 use anser_client::{Credential, LiveBuilder, Token};

@@ -105,11 +105,9 @@ impl Plan {
         };
         // The mark of the application's own request, so that it is replied to wherever the subscription ends.
         let mark = reading.asker.unwrap_or(own);
-        reading.state = State::Asked(mark);
-        let ask = Ask::Subscribe {
-            stream: Named::from(&reading.stream),
-            after: reading.position(),
-        };
+        let after = reading.ask(mark);
+        let stream = Named::from(&reading.stream);
+        let ask = Ask::Subscribe { stream, after };
         self.send(&ask, Some(mark));
     }
 

@@ -15,6 +15,8 @@ pub(crate) struct Reading {
     position: Option<Offset>,
     /// The subscription on this connection.
     pub(super) state: State,
+    /// Behind what it was asked on this connection.
+    asked: Option<Offset>,
     /// The mark of the application's request that waits for the subscription.
     pub(super) asker: Option<u64>,
     /// In the application's hands, in the order of their offsets, in which they came.
@@ -57,6 +59,7 @@ impl Reading {
             stream,
             position: after,
             state: State::Unasked,
+            asked: None,
             asker: None,
             hands: VecDeque::new(),
             unsaid: Unsaid {
@@ -85,9 +88,22 @@ impl Reading {
         self.hands.len()
     }
 
+    /// It is asked of the server, under this mark; answers behind what.
+    pub(super) fn ask(&mut self, mark: u64) -> Option<Offset> {
+        self.state = State::Asked(mark);
+        self.asked = self.position;
+        self.position
+    }
+
     /// The server begins behind `offset`.
     pub(super) fn begins(&mut self, offset: Offset) {
-        self.position = self.position.max(Some(offset));
+        // It has not got to what it was asked: that was an offset of other data, and what comes now has lower ones.
+        let elsewhere = self.asked.is_some_and(|asked| offset < asked);
+        self.position = if elsewhere {
+            Some(offset)
+        } else {
+            self.position.max(Some(offset))
+        };
         self.state = State::Given;
     }
 

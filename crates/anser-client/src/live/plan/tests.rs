@@ -527,3 +527,43 @@ fn an_application_that_takes_no_question_answers_it_all_the_same() {
         (&json!("q1"), &json!("error"))
     );
 }
+
+#[test]
+fn a_clock_that_is_ahead_does_not_renew_tokens_without_end() {
+    let mut session = Session::new(settings());
+    session.wait();
+    session.take(Input::Token(Ok(Pass {
+        text: Some("t".to_owned()),
+        lives: Some(ZERO),
+    })));
+    session.take(Input::Opened);
+    session.hear(&json!({"op": "ib", "kind": "welcome", "data": {}}));
+    assert!(session.wait() >= PING_EVERY);
+    let fetched = session
+        .done
+        .iter()
+        .filter(|what| matches!(what, Do::FetchToken));
+    assert_eq!(fetched.count(), 1);
+}
+
+#[test]
+fn an_offset_of_other_data_is_replaced_by_where_the_server_begins() {
+    let mut settings = settings();
+    let far = "1000".parse().unwrap();
+    settings.streams = vec![(Stream::Topic("t".to_owned()), Some(far))];
+    let mut session = Session::new(settings);
+    session.join();
+    let asked = session.sent();
+    session.hear(&json!({"op": "ok", "ref": asked[0]["ref"], "stream": "topic:t", "offset": "50"}));
+    session.hear(&message("topic:t", 51));
+    let ticket = session.handed()[0];
+    session.hear(&message("topic:t", 52));
+    session.take(Input::Acknowledged(Stream::Topic("t".to_owned()), ticket));
+    session.take(Input::Cut("cut".to_owned()));
+    session.join();
+    assert_eq!(
+        session.sent()[0]["after"],
+        "51",
+        "what was not acknowledged is asked for again"
+    );
+}
