@@ -5,6 +5,7 @@ mod listen;
 mod producer;
 mod queue;
 mod session;
+mod tls;
 
 use anser_client::{Credential, LiveBuilder, Token};
 use serde_json::{Value, json};
