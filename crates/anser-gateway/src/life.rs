@@ -78,9 +78,7 @@ impl Gateway {
         let (handle, dispatcher) = dispatch::start(shared, options.dispatch);
         let info = parts.store.info();
         let sessions = Sessions::new(parts.clock.clone(), info.highest_num);
-        let rows = parts.store.config_list().await?;
-        sessions.load_roster(&rows);
-        sessions.load_departed(&rows, &info);
+        sessions.load(&parts.store.config_list().await?, &info);
         let gateway = Arc::new(Self {
             ids: IdGenerator::above(info.highest_id),
             store: parts.store,

@@ -64,6 +64,12 @@ fn read(row: &ConfigRow) -> Option<Departed> {
 }
 
 impl Sessions {
+    /// Takes over what is stored of live clients.
+    pub(crate) fn load(&self, rows: &[ConfigRow], info: &StoreInfo) {
+        self.load_roster(rows);
+        self.load_departed(rows, info);
+    }
+
     /// Takes over what earlier runs left. What cannot be read leaves everything in doubt, as a kill does.
     pub(crate) fn load_departed(&self, rows: &[ConfigRow], info: &StoreInfo) {
         let stored = rows.iter().find(|row| row.kind == ConfigKind::Departed);

@@ -9,10 +9,18 @@ use anser_core::name::UserId;
 use anser_core::store::DeliveryRow;
 
 use super::Plan;
-use super::mailbox::Doubt;
 
 /// Users of whom it is known by itself; past it all are marked that anybody might have been given.
 const DEPARTED_MAX: usize = 65_536;
+
+/// Why it may have been given before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// The gateway stopped uncleanly.
+    Restart,
+    /// A session that had it ended.
+    Session,
+}
 
 /// What may have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

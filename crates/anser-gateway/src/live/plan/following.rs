@@ -11,7 +11,7 @@ use anser_core::store::MessageRow;
 use serde_json::json;
 
 use super::outbox::Source;
-use super::schedule::Schedule;
+use super::schedule::{Schedule, times};
 use super::telling::{Told, given, message};
 use super::{Effect, Plan};
 
@@ -350,32 +350,4 @@ fn news(kind: &str, data: serde_json::Value) -> Event {
         kind: kind.to_owned(),
         data,
     }))
-}
-
-/// The times of a message that readers go by.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Times {
-    not_before: Option<Timestamp>,
-    expires_at: Option<Timestamp>,
-}
-
-impl Times {
-    fn are_over(&self, now: Timestamp) -> bool {
-        self.expires_at.is_some_and(|at| at <= now)
-    }
-}
-
-fn times(row: &MessageRow) -> Times {
-    #[derive(serde::Deserialize)]
-    struct Head {
-        header: Times,
-    }
-    let head: Option<Head> = serde_json::from_slice(&row.document).ok();
-    head.map(|head| head.header).unwrap_or_default()
-}
-
-/// Whether a message's own time is over.
-pub(super) fn is_over(row: &MessageRow, now: Timestamp) -> bool {
-    times(row).are_over(now)
 }

@@ -10,7 +10,7 @@ use anser_core::id::{DeliveryId, MessageId, Num};
 use anser_core::live::{Offset, Scheduled};
 use anser_core::store::DeliveryRow;
 
-use super::departed::Given;
+use super::departed::{Doubt, Given};
 
 /// What was acknowledged and is kept for sessions that have yet to get it; beyond it they go without.
 const LEFT_MAX: usize = 10_000;
@@ -32,15 +32,6 @@ pub(super) struct Mail {
     pub(super) doubtful: Option<Doubt>,
     /// How far its end has come.
     pub(super) end: End,
-}
-
-/// Why it may have been given before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Doubt {
-    /// The gateway stopped uncleanly.
-    Restart,
-    /// A session that had it ended.
-    Session,
 }
 
 /// How far the end of a message has come.

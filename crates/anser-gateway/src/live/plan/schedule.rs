@@ -10,8 +10,7 @@ use anser_core::id::{Num, ResourceId};
 use anser_core::live::{Event, Offset, Scheduled};
 use anser_core::store::MessageRow;
 
-use super::following::is_over;
-use super::mailbox::Doubt;
+use super::departed::Doubt;
 use super::outbox::{Source, Want};
 use super::telling::{Told, given, message, possible_duplicate};
 use super::{Effect, Plan, Timer};
@@ -241,4 +240,34 @@ impl Plan {
             self.timers.insert((next, Timer::Topic(topic)));
         }
     }
+}
+
+/// The times of a message that readers go by.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Times {
+    pub(super) not_before: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+}
+
+impl Times {
+    /// Whether the message is for nobody any more.
+    pub(super) fn are_over(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}
+
+/// Those of a stored message.
+pub(super) fn times(row: &MessageRow) -> Times {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        header: Times,
+    }
+    let head: Option<Head> = serde_json::from_slice(&row.document).ok();
+    head.map(|head| head.header).unwrap_or_default()
+}
+
+/// Whether a message's own time is over.
+fn is_over(row: &MessageRow, now: Timestamp) -> bool {
+    times(row).are_over(now)
 }

@@ -12,7 +12,8 @@ use anser_core::name::UserId;
 use anser_core::store::{DeliveryRow, MessageRow};
 use bytes::Bytes;
 
-use super::mailbox::{Doubt, End};
+use super::departed::Doubt;
+use super::mailbox::End;
 use super::outbox::{Given, Source, Want};
 use super::{Effect, MailEnd, Plan, Timer};
 
