@@ -13,13 +13,14 @@ impl Session {
     pub(super) async fn perform(&self, operation: Operation) -> Result<Answer, Problem> {
         let number = self.facts.id.number;
         let sessions = &self.gateway.sessions;
+        // What waits for the store is boxed: it is many times larger than the rest, and every operation would have room for it.
         match operation {
             Operation::Auth(hello) => self.renew(&hello),
             Operation::Ping => Ok(Answer::Pong {
                 time: self.gateway.clock.now(),
             }),
-            Operation::Publish(publication) => self.publish(*publication).await,
-            Operation::Subscribe(subscribe) => self.subscribe(subscribe).await,
+            Operation::Publish(publication) => Box::pin(self.publish(*publication)).await,
+            Operation::Subscribe(subscribe) => Box::pin(self.subscribe(subscribe)).await,
             Operation::Unsubscribe(stream) => {
                 let read =
                     sessions.change(|state, now| state.plan.stop_following(number, &stream, now));
@@ -37,10 +38,10 @@ impl Session {
                 sessions.change(|state, now| state.plan.say_presence(number, said, now));
                 Ok(Answer::Done {})
             }
-            Operation::PresenceSubscribe(user) => self.ask_presence(&user).await,
-            Operation::PresenceApprove(user) => self.approve_presence(&user).await,
-            Operation::PresenceRefuse(user) => self.refuse_presence(&user).await,
-            Operation::PresenceUnsubscribe(user) => self.leave_presence(&user).await,
+            Operation::PresenceSubscribe(user) => Box::pin(self.ask_presence(&user)).await,
+            Operation::PresenceApprove(user) => Box::pin(self.approve_presence(&user)).await,
+            Operation::PresenceRefuse(user) => Box::pin(self.refuse_presence(&user)).await,
+            Operation::PresenceUnsubscribe(user) => Box::pin(self.leave_presence(&user)).await,
             Operation::PresenceProbe(user) => self.probe_presence(user.as_ref()),
             Operation::Iq(question) => self.iq(*question),
         }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_core::id::{Num, ResourceId};
+use anser_core::id::{MessageId, Num, ResourceId};
 use anser_core::live::{
-    Answer, CloseReason, Event, Offset, Operation, Request, Scheduled, answer_json,
+    Answer, CloseReason, Event, Offset, Operation, Position, Request, Scheduled, answer_json,
 };
 use anser_core::store::{LinkKind, MessageScan, StoreError};
 use anser_core::{Problem, ProblemKind};
@@ -68,6 +68,29 @@ impl Session {
             self.facts.counters.acknowledged();
         }
         self.perform(operation).await
+    }
+
+    /// Takes messages as arrived, as an `ack` of each does. What was acknowledged before is passed over; nothing when the
+    /// session has ended.
+    pub fn acknowledge(&self, messages: &[MessageId]) {
+        let number = self.facts.id.number;
+        let open = self.gateway.sessions.change(|state, now| {
+            if !state.plan.is_open(number) {
+                return false;
+            }
+            if let Some(seat) = state.seats.get_mut(&number) {
+                seat.last_seen = now;
+            }
+            for id in messages {
+                state.plan.acknowledge(number, &Position::Message(*id));
+            }
+            true
+        });
+        if open {
+            messages
+                .iter()
+                .for_each(|_| self.facts.counters.acknowledged());
+        }
     }
 
     /// Reads a frame and does what it asks; answers the frame to send.
