@@ -6,6 +6,7 @@ mod line;
 mod reader;
 mod rooms;
 mod sender;
+mod socket_io;
 
 use std::collections::HashMap;
 
@@ -18,10 +19,12 @@ use self::inbox::{Inbox, name, said};
 use self::line::{Cut, Hello, Line, Place};
 use self::reader::Reader;
 use self::sender::{Letter, Sender};
+use super::World;
 use super::client::{Client, soon};
-use super::{WIRES, World};
 use crate::harness::{Api, DEADLINE};
 
+/// Every wire.
+const WIRES: [&str; 5] = ["ws", "tcp", "sse", "poll", "socket.io"];
 /// Users who get messages.
 const USERS: usize = 50;
 /// Of these the first see the presence of the one behind.

@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::super::client::framed;
+use super::socket_io::SocketIo;
 use crate::harness::Api;
 
 /// Seconds that a poll waits.
@@ -53,6 +54,7 @@ pub(super) struct Line {
 enum Wire {
     Ws(Box<WebSocketStream<TcpStream>>),
     Tcp(TcpStream, BytesMut),
+    SocketIo(Box<SocketIo>),
     Sse {
         api: Api,
         answer: reqwest::Response,
@@ -111,6 +113,10 @@ impl Line {
                 after: None,
                 session: String::new(),
             },
+            "socket.io" => {
+                auth.as_object_mut().unwrap().remove("op");
+                Wire::SocketIo(Box::new(SocketIo::open(&place.host, &auth).await?))
+            }
             other => panic!("{other}"),
         };
         Ok(Self {
@@ -127,14 +133,18 @@ impl Line {
 
     /// Ends as one who says so.
     pub(super) async fn goodbye(self) {
-        if let Wire::Ws(mut socket) = self.wire {
-            let close = CloseFrame {
-                code: CloseCode::Normal,
-                reason: "".into(),
-            };
-            // It may be gone already.
-            drop(socket.send(Message::Close(Some(close))).await);
-            while let Some(Ok(_)) = socket.next().await {}
+        match self.wire {
+            Wire::Ws(mut socket) => {
+                let close = CloseFrame {
+                    code: CloseCode::Normal,
+                    reason: "".into(),
+                };
+                // It may be gone already.
+                drop(socket.send(Message::Close(Some(close))).await);
+                while let Some(Ok(_)) = socket.next().await {}
+            }
+            Wire::SocketIo(line) => line.goodbye().await,
+            Wire::Tcp(..) | Wire::Sse { .. } | Wire::Poll { .. } => {}
         }
     }
 
@@ -152,6 +162,7 @@ impl Line {
                 let frame = framed(frame.to_string().as_bytes());
                 stream.write_all(&frame).await.map_err(cut)?;
             }
+            Wire::SocketIo(line) => line.ask(self.asked, &frame).await?,
             Wire::Sse { api, session, .. } => {
                 self.came
                     .push_back(post(api, "/sse", session, &frame).await?);
@@ -193,6 +204,7 @@ impl Line {
                     return Err(Cut);
                 }
             }
+            Wire::SocketIo(line) => line.receive(&mut self.came).await?,
             Wire::Sse {
                 answer,
                 unread,
@@ -240,11 +252,11 @@ impl Line {
     }
 }
 
-fn cut(_: impl std::error::Error) -> Cut {
+pub(super) fn cut(_: impl std::error::Error) -> Cut {
     Cut
 }
 
-fn parsed(frame: &[u8]) -> Value {
+pub(super) fn parsed(frame: &[u8]) -> Value {
     serde_json::from_slice(frame).unwrap()
 }
 

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::super::WIRES;
 use super::inbox::Inbox;
 use super::line::{Cut, Line};
-use super::{Dice, SENDERS, Scene};
+use super::{Dice, SENDERS, Scene, WIRES};
 
 /// A user whose connections are cut, who stops reading, acknowledges as it likes, and stays away.
 pub(super) struct Reader {

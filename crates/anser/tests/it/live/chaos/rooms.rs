@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use super::super::World;
 use super::super::client::soon;
-use super::super::{WIRES, World};
 use super::inbox::said;
 use super::line::{Cut, Line};
 use super::sender::{Letter, Sender};
-use super::{Dice, MESSAGES, MESSAGES_VARIABLE, SEED, SEED_VARIABLE, SENDERS, Scene};
+use super::{Dice, MESSAGES, MESSAGES_VARIABLE, SEED, SEED_VARIABLE, SENDERS, Scene, WIRES};
 use super::{gather, tokens, torment, variable};
 
 const ROOM: &str = "team";

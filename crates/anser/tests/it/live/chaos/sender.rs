@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::super::KEY;
 use super::super::client::soon;
-use super::super::{KEY, WIRES};
 use super::line::{Cut, Hello, Line};
-use super::{Dice, Scene};
+use super::{Dice, Scene, WIRES};
 use crate::harness::{Api, DEADLINE};
 
 /// A caller that gives up does so within this.
