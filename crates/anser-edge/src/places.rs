@@ -84,20 +84,12 @@ impl Places {
         let address = network(address);
         let mut taken = self.taken();
         let of_address = taken.of_address.get(&address).copied().unwrap_or_default();
-        let detail = if taken.connections >= self.room.connections {
-            Some("the server has no connection to spare; try again later")
-        } else if taken.half_open >= self.room.half_open
-            || of_address >= self.room.half_open_of_address
-        {
-            Some("too many connections are open that have not said who they are; try again later")
-        } else {
-            None
-        };
-        if let Some(detail) = detail {
-            self.shown.refused();
-            return Err(Problem::new(ProblemKind::TooMany, NO_PLACE, detail));
+        if taken.half_open >= self.room.half_open || of_address >= self.room.half_open_of_address {
+            let detail =
+                "too many connections are open that have not said who they are; try again later";
+            return Err(self.refused(detail));
         }
-        taken.connections += 1;
+        self.enter(&mut taken)?;
         taken.half_open += 1;
         taken.of_address.insert(address, of_address + 1);
         self.shown.are(taken.connections, taken.half_open);
@@ -105,6 +97,37 @@ impl Places {
             places: Arc::clone(self),
             half_open: Some(address),
         })
+    }
+}
+
+impl Places {
+    /// A place for a connection that says who it is with its first word: it needs none of those for the half-open, so it comes
+    /// in however many of them stand there.
+    ///
+    /// # Errors
+    /// 429 `too_many_connections`.
+    pub(crate) fn take_known(self: &Arc<Self>) -> Result<Place, Problem> {
+        let mut taken = self.taken();
+        self.enter(&mut taken)?;
+        self.shown.are(taken.connections, taken.half_open);
+        Ok(Place {
+            places: Arc::clone(self),
+            half_open: None,
+        })
+    }
+
+    fn enter(&self, taken: &mut Taken) -> Result<(), Problem> {
+        if taken.connections >= self.room.connections {
+            let detail = "the server has no connection to spare; try again later";
+            return Err(self.refused(detail));
+        }
+        taken.connections += 1;
+        Ok(())
+    }
+
+    fn refused(&self, detail: &'static str) -> Problem {
+        self.shown.refused();
+        Problem::new(ProblemKind::TooMany, NO_PLACE, detail)
     }
 }
 
@@ -207,6 +230,8 @@ mod tests {
             })
             .collect();
         assert!(places.take(address("192.0.2.1")).is_err());
+        // Who says who it is at once does not mind them.
+        drop(places.take_known().unwrap());
         drop(taken);
         places.take(address("192.0.2.1")).unwrap();
     }
@@ -218,6 +243,7 @@ mod tests {
         both.iter_mut().for_each(Place::known);
         let refused = places.take(address("192.0.2.1")).unwrap_err();
         assert!(refused.detail.contains("no connection to spare"));
+        assert_eq!(places.take_known().unwrap_err().detail, refused.detail);
         drop(both);
         places.take(address("192.0.2.1")).unwrap();
     }

@@ -37,19 +37,30 @@ impl Caller {
         })
     }
 
-    /// The connection of a request.
+    /// The connection of a request that does not say who it is.
     ///
     /// # Errors
     /// 429 `too_many_connections`.
     pub(super) fn of_request(live: &Live, parts: &Parts) -> Result<Self, Problem> {
-        let connected = parts.extensions.get::<Connected>();
-        let unspecified = IpAddr::from([0, 0, 0, 0]);
-        let address = connected.map_or(unspecified, |connected| connected.peer);
-        Ok(Self {
-            place: live.places.take(address)?,
+        let address = address(parts);
+        Ok(Self::new(live, parts, live.places.take(address)?, address))
+    }
+
+    /// The connection of a request that says who it is: it is found out at once whether that is so.
+    ///
+    /// # Errors
+    /// 429 `too_many_connections`.
+    pub(super) fn of_hello(live: &Live, parts: &Parts) -> Result<Self, Problem> {
+        let place = live.places.take_known()?;
+        Ok(Self::new(live, parts, place, address(parts)))
+    }
+
+    fn new(live: &Live, parts: &Parts, place: Place, address: IpAddr) -> Self {
+        Self {
+            place,
             address,
             keyless: guard::check(parts, &live.options.trusted_hosts),
-        })
+        }
     }
 
     /// Who it is.
@@ -92,6 +103,13 @@ impl Caller {
         self.place.known();
         Ok(opened)
     }
+}
+
+/// Where a request comes from.
+fn address(parts: &Parts) -> IpAddr {
+    let connected = parts.extensions.get::<Connected>();
+    let unspecified = IpAddr::from([0, 0, 0, 0]);
+    connected.map_or(unspecified, |connected| connected.peer)
 }
 
 /// The key or token of a request: its `Authorization` header, or else its parameter `token`.

@@ -139,7 +139,7 @@ async fn open(
         after: positions.mailbox,
         ..Hello::default()
     };
-    let mut caller = Caller::of_request(live, &parts)?;
+    let mut caller = Caller::of_hello(live, &parts)?;
     let acks = Acknowledgements::Explicit;
     let (session, events) = caller.open(live, hello, "poll", acks).await?;
     // What the client read before it reads again, from where it was, whether it asks again or not.

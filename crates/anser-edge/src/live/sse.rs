@@ -71,7 +71,7 @@ async fn open(live: Arc<Live>, parts: &Parts) -> Result<Streaming, Problem> {
         after: positions.mailbox,
         ..Hello::default()
     };
-    let mut caller = Caller::of_request(&live, parts)?;
+    let mut caller = Caller::of_hello(&live, parts)?;
     let acks = Acknowledgements::Resume;
     let (session, events) = caller.open(&live, hello, "sse", acks).await?;
     for stream in read {

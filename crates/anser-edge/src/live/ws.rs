@@ -95,11 +95,15 @@ async fn prepare(
 ) -> Result<(WebSocketUpgrade, Caller, Option<Hello>), Refused> {
     let handshake: Handshake = query::read(parts.uri.query())?;
     let hello = handshake.hello(parts)?;
-    let caller = Caller::of_request(live, parts)?;
-    if let Some(hello) = &hello {
-        // Told as HTTP, where the client's library shows it best.
-        caller.identify(live, hello)?;
-    }
+    let caller = match &hello {
+        Some(hello) => {
+            let caller = Caller::of_hello(live, parts)?;
+            // Told as HTTP, where the client's library shows it best.
+            caller.identify(live, hello)?;
+            caller
+        }
+        None => Caller::of_request(live, parts)?,
+    };
     let socket = WebSocketUpgrade::from_request_parts(parts, &())
         .await
         .map_err(|rejection| {

@@ -24,9 +24,9 @@ const ADDRESSES: usize = 16;
 const WAVES: usize = 4;
 /// Connections made at a time, below what waits to be accepted.
 const AT_ONCE: usize = 128;
-/// What the server may need for them at most, in KiB. Of the 6,600 that it lets stand at a time each takes some 16 KiB in a
+/// What the server may need for them at most, in KiB. Of the 6,600 that it lets stand at a time each takes some 12 KiB in a
 /// build for tests.
-const HALF_OPEN_KIB: u64 = 192 * 1024;
+const HALF_OPEN_KIB: u64 = 160 * 1024;
 /// What may be left of it afterwards, in KiB: memory that the allocator keeps, not what grows with every attack.
 const LEFT_KIB: u64 = 48 * 1024;
 /// Files that may be open afterwards beside those before, for requests of the test itself.

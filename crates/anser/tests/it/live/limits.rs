@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::client::{Client, framed, read_frame, soon};
+use super::client::{Client, framed, read_frame, soon, websocket};
 use super::{World, arrived, say, text};
 use crate::harness::eventually;
 
@@ -23,6 +23,13 @@ async fn half_open_connections_have_their_limit_and_give_their_places_back() {
     let told = soon("a refusal", read_frame(&mut over)).await.unwrap();
     let told: Value = serde_json::from_slice(&told).unwrap();
     assert_eq!(told["reason"], "refused", "{told}");
+    // Whoever says who it is with the request comes in all the same.
+    for wire in ["sse", "poll"] {
+        let mut eve = Client::open(wire, &world, &world.token("eve").await, None).await;
+        eve.done(json!({"op": "ping"})).await;
+    }
+    let query = format!("token={}", world.token("eve").await);
+    drop(websocket(&world, &query).await.unwrap());
     // Who is in does not notice, and the places are free again after five seconds.
     ann.done(json!({"op": "ping"})).await;
     let token = world.token("bob").await;
