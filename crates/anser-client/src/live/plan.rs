@@ -30,7 +30,7 @@ use reading::{Reading, State};
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 /// The longest wait before the next try.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// A session that lasted so long was a good one: the next wait is the first again.
+/// A session that lasted so long was a good one, as is one that was of use: the next wait is the first again.
 const STEADY: Duration = Duration::from_secs(10);
 /// The server's welcome comes within this of the connection.
 const GREETING_WITHIN: Duration = Duration::from_secs(10);
@@ -203,6 +203,8 @@ pub(crate) struct Plan {
     heard_at: Duration,
     pinged_at: Duration,
     ack_since: Option<Duration>,
+    /// This session did something for the application: a request was answered, or messages were acknowledged.
+    useful: bool,
     ready: bool,
     give_up_at: Duration,
     close_by: Option<Duration>,
@@ -234,6 +236,7 @@ impl Plan {
             heard_at: now,
             pinged_at: now,
             ack_since: None,
+            useful: false,
             ready: false,
             give_up_at,
             close_by: None,
@@ -462,7 +465,7 @@ impl Plan {
     fn lost(&mut self, cause: String, now: Duration) {
         self.out.push_back(Do::Drop);
         if let Phase::Joined { since } = self.phase {
-            if now.saturating_sub(since) >= STEADY {
+            if self.useful || now.saturating_sub(since) >= STEADY {
                 self.backoff.reset();
             }
             let cause = cause.clone();
@@ -546,6 +549,7 @@ impl Plan {
             {
                 let stream = reading.stream.clone();
                 acks.push(Ask::Ack { stream, up_to });
+                self.useful = true;
                 reading.said();
             }
         }

@@ -56,6 +56,7 @@ impl Plan {
                 Err(cause) => self.lost(cause, now),
             }
         } else if self.requests.remove(&mark).is_some() {
+            self.useful = true;
             let reply = Ok(Reply::Answer(frame));
             self.out.push_back(Do::Reply(app_id(mark), reply));
         }
@@ -122,6 +123,7 @@ impl Plan {
             "welcome" if matches!(self.phase, Phase::Greeting { .. }) => {
                 self.phase = Phase::Joined { since: now };
                 self.pinged_at = now;
+                self.useful = false;
                 self.renew_at = self.renewal_of(now);
                 for reading in &mut self.readings {
                     if reading.stream == Stream::Mailbox {

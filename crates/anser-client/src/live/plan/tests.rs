@@ -567,3 +567,22 @@ fn an_offset_of_other_data_is_replaced_by_where_the_server_begins() {
         "what was not acknowledged is asked for again"
     );
 }
+
+#[test]
+fn a_session_that_was_of_use_is_tried_again_soon_and_one_that_was_not_later() {
+    for useful in [true, false] {
+        let mut session = Session::new(settings());
+        for _ in 0..12 {
+            session.join();
+            if useful {
+                session.take(Input::Wanted(session.plan.own_marks, publish()));
+                let asked = session.sent();
+                session.hear(&json!({"op": "ok", "ref": asked[0]["ref"]}));
+            }
+            session.take(Input::Cut("cut".to_owned()));
+            session.done.clear();
+        }
+        let wait = session.plan.deadline().unwrap() - session.now;
+        assert_eq!(wait <= BACKOFF_MIN, useful, "{wait:?}");
+    }
+}
