@@ -326,14 +326,14 @@ impl Plan {
         self.greet(number, &id, now);
     }
 
-    /// How many messages wait for a session's user.
-    pub(crate) fn waiting(&self, number: u64) -> usize {
-        let user = self
-            .sessions
-            .get(&number)
-            .and_then(|live| live.user.as_ref());
-        let user = user.and_then(|user| self.users.get(user));
-        user.map_or(0, |user| user.mailbox.waiting())
+    /// How many messages wait for a session that goes on behind `after`, which acknowledges those before it.
+    pub(crate) fn waiting(&self, number: u64, after: Option<Offset>) -> usize {
+        let Some(live) = self.sessions.get(&number) else {
+            return 0;
+        };
+        let user = live.user.as_ref().and_then(|user| self.users.get(user));
+        let after = after.unwrap_or(Offset::START);
+        user.map_or(0, |user| user.mailbox.waiting_behind(after, &live.resource))
     }
 
     /// A session as operators see it.

@@ -56,7 +56,7 @@ impl Gateway {
         }
         let number = session.facts.id.number;
         self.sessions.change(|state, now| {
-            let welcome = self.welcome(&session.facts, state.plan.waiting(number));
+            let welcome = self.welcome(&session.facts, state.plan.waiting(number, after));
             state.plan.begin(number, after, welcome, now);
             for id in questions {
                 state.plan.no_answer(number, id, NoAnswer::Lost, now);

@@ -209,6 +209,12 @@ impl Mailbox {
         self.mails.values().filter(open).count()
     }
 
+    /// How many wait behind `after` for the session of this resource.
+    pub(super) fn waiting_behind(&self, after: Offset, resource: &str) -> usize {
+        let open = |(_, mail): &(Offset, &Mail)| mail.end == End::Open && mail.is_for(resource);
+        self.behind(after).filter(open).count()
+    }
+
     /// Ends those that wait up to `offset` and that the session of this resource has seen; answers them.
     pub(super) fn end_up_to(
         &mut self,

@@ -330,3 +330,35 @@ async fn what_a_killed_run_may_have_given_is_marked_also_after_a_clean_one() {
     assert!(text(&old) == "old" && old.possible_duplicate.is_some());
     assert!(text(&new) == "new" && new.possible_duplicate.is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_welcome_counts_what_waits_and_not_what_is_acknowledged_with_it() {
+    let live = Live::new();
+    for to in ["user:bob", "user:bob", "user:bob/desk"] {
+        live.say(to, "x").await;
+    }
+    let waiting = async |resource: &str, after: Option<Offset>| {
+        let bob = UserId::parse("user", "bob").unwrap();
+        let opening = Opening {
+            identity: Identity::of_key(anyone().clone(), Some(bob)).unwrap(),
+            transport: "test",
+            peer: None,
+            resource: Some(resource.to_owned()),
+            after,
+            presence: PresenceUpdate::default(),
+            acks: Acknowledgements::Explicit,
+            questions: Vec::new(),
+        };
+        let gateway = &live.fixture.gateway;
+        let (session, mut events) = gateway.open_session(opening).await.unwrap();
+        let Event::Ib(welcome) = next(&mut events).await else {
+            panic!("no welcome");
+        };
+        let first = next_message(&mut events).await.offset;
+        session.close(CloseReason::Goodbye);
+        (welcome.data["waiting"].as_u64().unwrap(), first)
+    };
+    let (count, first) = waiting("phone", None).await;
+    assert_eq!(count, 2, "one is for the desk alone");
+    assert_eq!(waiting("desk", first).await.0, 2);
+}
