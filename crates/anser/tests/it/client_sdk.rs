@@ -1,6 +1,7 @@
 //! The Rust SDK (`anser-client`) and `anser listen` against the real binary: what they promise holds while the server is
 //! killed under them.
 
+mod cuts;
 mod listen;
 mod producer;
 mod queue;

@@ -76,10 +76,13 @@ async fn kills_lose_nothing_accept_nothing_twice_and_keep_the_order() {
     }
 }
 
+/// The topic of each message, and whether it was accepted.
+type Outcomes = Arc<Mutex<Vec<(Option<String>, bool)>>>;
+
 /// Marks what goes, keeps secrets back, and remembers outcomes.
 #[derive(Default)]
 struct Guard {
-    outcomes: Arc<Mutex<Vec<(Option<String>, bool)>>>,
+    outcomes: Outcomes,
 }
 
 impl Interceptor for Guard {

@@ -61,6 +61,7 @@ async fn three_kills_lose_nothing_double_nothing_and_confirm_everything_once() {
     };
     let reading = numbers_until(&mut ann, MESSAGES);
     let all = async { tokio::join!(publishing, killing, reading) };
+    let all = Box::pin(all);
     let ((), world, numbers) = soon("400 messages over three kills", all).await;
     assert_eq!(numbers, (1..=MESSAGES).collect::<Vec<_>>());
     // Another run of the program is given nothing of it: all of it was acknowledged before the session was closed.
