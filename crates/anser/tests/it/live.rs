@@ -13,6 +13,7 @@ mod metrics;
 mod operators;
 mod origins;
 mod permissions;
+mod protocol;
 mod tls;
 mod tokens;
 mod wires;
