@@ -74,7 +74,9 @@ impl LiveBuilder {
         self
     }
 
-    /// What tells this session of the user from others: a device, a tab. A session that has it already is ended.
+    /// What tells this session of the user from others: a device, a tab. A session that has it already is ended. Without, it
+    /// has a random one, which stays over its reconnects: what is addressed to it still finds it, and the session that was
+    /// cut does not stay beside the new one.
     #[must_use]
     pub fn resource(mut self, resource: impl Into<String>) -> Self {
         self.settings.resource = Some(resource.into());
@@ -142,6 +144,8 @@ impl LiveBuilder {
         settings.user = self.credential.named();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let random: Arc<dyn Random> = Arc::new(OsRandom::default());
+        let own = || format!("sdk-{:016x}", random.next_u64());
+        settings.resource.get_or_insert_with(own);
         let plan = Plan::new(settings, Arc::clone(&random), clock.monotonic());
         let (commands, commanded) = mpsc::unbounded_channel();
         let (given, events) = mpsc::channel(EVENTS_MAX);

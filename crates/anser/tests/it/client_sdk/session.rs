@@ -7,6 +7,7 @@ use anser_client::live::Outcome;
 use anser_client::{Credential, Error, Event, Live, Offset, Outgoing, PresenceUpdate, Show};
 use anser_core::live::CloseReason;
 use anser_core::name::UserId;
+use futures_util::FutureExt as _;
 use serde_json::json;
 
 use super::{KEY, World, soon, source};
@@ -36,7 +37,7 @@ async fn three_kills_lose_nothing_double_nothing_and_confirm_everything_once() {
     const MESSAGES: u64 = 400;
     let mut world = World::start().await;
     let mut ann = world.user("ann").resource("phone").connect().await.unwrap();
-    let bob = world.user("bob").connect().await.unwrap();
+    let mut bob = world.user("bob").connect().await.unwrap();
     let writer = bob.handle().clone();
     let (written, mut watch) = tokio::sync::watch::channel(0_u64);
     let publishing = async move {
@@ -64,6 +65,16 @@ async fn three_kills_lose_nothing_double_nothing_and_confirm_everything_once() {
     let all = Box::pin(all);
     let ((), world, numbers) = soon("400 messages over three kills", all).await;
     assert_eq!(numbers, (1..=MESSAGES).collect::<Vec<_>>());
+    // Who writes is the same session to others all the while.
+    let mut resources = Vec::new();
+    while let Some(Some(event)) = bob.next().now_or_never() {
+        if let Event::Connected(welcome) = event.unwrap() {
+            resources.push(welcome["resource"].clone());
+        }
+    }
+    assert!(resources.len() >= 4, "{resources:?}");
+    resources.dedup();
+    assert_eq!(resources.len(), 1, "{resources:?}");
     // Another run of the program is given nothing of it: all of it was acknowledged before the session was closed.
     ann.close().await;
     bob.close().await;
