@@ -5,8 +5,10 @@
 //! that is in the application's hands is not handed to it again.
 
 mod asking;
+mod connecting;
 mod hearing;
 mod reading;
+mod receiving;
 
 #[cfg(test)]
 mod tests;
@@ -15,12 +17,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_core::live::{Hello, Offset, PresenceUpdate, Stream};
+use anser_core::live::{Offset, PresenceUpdate, Stream};
 use anser_core::name::UserId;
 use anser_core::random::Random;
 use bytes::Bytes;
 
-use super::frame::{Ask, Given, Heard, Iq};
+use super::frame::{Ask, Heard, Iq};
 use super::told::{Told, Wanted};
 use crate::Error;
 use crate::backoff::Backoff;
@@ -385,102 +387,6 @@ impl Plan {
         }
     }
 
-    fn take_token(&mut self, pass: Result<Pass, String>, now: Duration) {
-        let joined = matches!(self.phase, Phase::Joined { .. });
-        match pass {
-            Ok(pass) if joined => {
-                let hello = Hello {
-                    token: pass.text.clone(),
-                    ..Hello::default()
-                };
-                self.pass = pass;
-                let mark = self.own_mark();
-                self.renewal = Some(mark);
-                self.send(&Ask::Auth(Box::new(hello)), Some(mark));
-                self.renew_at = self.renewal_of(now);
-            }
-            Ok(pass) if matches!(self.phase, Phase::Fetching) => {
-                self.pass = pass;
-                self.phase = Phase::Dialling;
-                self.out.push_back(Do::Open);
-            }
-            Err(_) if joined => self.renew_at = Some(now + RENEW_AGAIN),
-            Err(cause) if matches!(self.phase, Phase::Fetching) => {
-                let cause = format!("there is no token to connect with: {cause}");
-                self.lost(cause, now);
-            }
-            // It was asked for a connection that is gone.
-            Ok(_) | Err(_) => {}
-        }
-    }
-
-    /// When the token at hand is to be renewed; one whose source does not say when it ends is not.
-    fn renewal_of(&self, now: Duration) -> Option<Duration> {
-        let lives = self.pass.lives.filter(|lives| *lives >= RENEWABLE_MIN)?;
-        Some(now + lives - RENEW_BEFORE.min(lives / 4))
-    }
-
-    fn greet(&mut self, now: Duration) {
-        if !matches!(self.phase, Phase::Dialling) {
-            self.out.push_back(Do::Drop);
-            return;
-        }
-        let until = now + GREETING_WITHIN;
-        self.phase = Phase::Greeting { until };
-        self.heard_at = now;
-        let asked = self.questions.iter().filter(|(_, question)| question.sent);
-        let hello = Hello {
-            token: self.pass.text.clone(),
-            user: self.settings.user.clone(),
-            resource: self.settings.resource.clone(),
-            after: self.readings.iter().find_map(mailbox_position),
-            presence: self.settings.presence.clone(),
-            questions: asked.map(|(mark, _)| mark.to_string()).collect(),
-            ..Hello::default()
-        };
-        self.send(&Ask::Auth(Box::new(hello)), None);
-    }
-
-    fn not_opened(&mut self, error: Error, now: Duration) {
-        if !matches!(self.phase, Phase::Dialling) {
-            return;
-        }
-        match error {
-            Error::Refused(refusal) if !refusal.may_pass() => {
-                self.end(Err(Error::Refused(refusal)));
-            }
-            error => self.lost(error.to_string(), now),
-        }
-    }
-
-    fn cut(&mut self, cause: String, now: Duration) {
-        match self.phase {
-            Phase::Parting { .. } => self.end(Ok(())),
-            Phase::Greeting { .. } | Phase::Joined { .. } => self.lost(cause, now),
-            Phase::Waiting { .. } | Phase::Fetching | Phase::Dialling | Phase::Over => {}
-        }
-    }
-
-    /// The connection is of no use: the next one is tried after a while.
-    fn lost(&mut self, cause: String, now: Duration) {
-        self.out.push_back(Do::Drop);
-        if let Phase::Joined { since } = self.phase {
-            if self.useful || now.saturating_sub(since) >= STEADY {
-                self.backoff.reset();
-            }
-            let cause = cause.clone();
-            self.out.push_back(Do::Tell(Told::Disconnected(cause)));
-        }
-        self.cause = cause;
-        let until = now + self.backoff.failed(self.random.unit());
-        self.phase = Phase::Waiting { until };
-        (self.renewal, self.renew_at, self.ack_since) = (None, None, None);
-        for reading in &mut self.readings {
-            reading.cut();
-        }
-        self.cut_requests();
-    }
-
     fn close(&mut self, now: Duration) {
         if self.close_by.is_none() {
             self.close_by = Some(now + CLOSE_WITHIN);
@@ -515,76 +421,6 @@ impl Plan {
         self.own_marks += 1;
         self.own_marks * 2 + 1
     }
-
-    fn acknowledged(&mut self, stream: &Stream, ticket: u64, now: Duration) {
-        let reading = self.readings.iter_mut().find(|one| one.is_of(stream));
-        let Some(reading) = reading.filter(|reading| reading.state != State::Unasked) else {
-            // The next connection begins behind it.
-            self.acknowledge_offline(stream, ticket);
-            return;
-        };
-        reading.acknowledge(ticket);
-        let unsaid = reading.unsaid();
-        if unsaid.messages >= ACK_MESSAGES || unsaid.bytes >= ACK_BYTES {
-            self.say_acknowledged();
-        } else if unsaid.messages > 0 && self.ack_since.is_none() {
-            self.ack_since = Some(now);
-        }
-    }
-
-    fn acknowledge_offline(&mut self, stream: &Stream, ticket: u64) {
-        if let Some(reading) = self.readings.iter_mut().find(|one| one.is_of(stream)) {
-            reading.acknowledge(ticket);
-            reading.said();
-        }
-    }
-
-    /// Tells the server what the application is done with.
-    fn say_acknowledged(&mut self) {
-        self.ack_since = None;
-        let mut acks = Vec::new();
-        for reading in &mut self.readings {
-            if let Some(up_to) = reading.position()
-                && reading.unsaid().messages > 0
-            {
-                let stream = reading.stream.clone();
-                acks.push(Ask::Ack { stream, up_to });
-                self.useful = true;
-                reading.said();
-            }
-        }
-        for ack in acks {
-            self.send(&ack, None);
-        }
-    }
-
-    /// A message of a stream.
-    fn message(&mut self, given: Box<Given>, now: Duration) {
-        let (Some(offset), Some(id)) = (given.offset, given.id()) else {
-            self.out.push_back(Do::Tell(Told::Message(given, None)));
-            return;
-        };
-        let in_hand: usize = self.readings.iter().map(Reading::in_hand).sum();
-        if in_hand >= IN_HAND_MAX {
-            let cause = format!("the application holds {in_hand} messages unacknowledged");
-            return self.lost(cause, now);
-        }
-        let reading = self
-            .readings
-            .iter_mut()
-            .find(|one| one.is_of(&given.stream));
-        let Some(reading) = reading else {
-            // It was read until just now.
-            return;
-        };
-        self.tickets += 1;
-        if reading.take(self.tickets, id, offset, given.message.get().len()) {
-            let ticket = Some(self.tickets);
-            self.out.push_back(Do::Tell(Told::Message(given, ticket)));
-        } else if reading.unsaid().messages > 0 && self.ack_since.is_none() {
-            self.ack_since = Some(now);
-        }
-    }
 }
 
 /// The application's id of a mark.
@@ -595,10 +431,4 @@ const fn app_id(mark: u64) -> u64 {
 /// The mark of the application's id.
 const fn mark_of(id: u64) -> u64 {
     id * 2
-}
-
-fn mailbox_position(reading: &Reading) -> Option<Offset> {
-    (reading.stream == Stream::Mailbox)
-        .then(|| reading.position())
-        .flatten()
 }
