@@ -40,6 +40,9 @@ pub enum Event {
 }
 
 /// A message of a stream.
+///
+/// One that is dropped without [`Message::ack`] stays open: it is given to another run of the program, not to this one again,
+/// and what is behind it in its stream is not acknowledged to the server either.
 #[derive(Debug)]
 pub struct Message {
     /// The stream that it is of.

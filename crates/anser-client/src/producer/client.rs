@@ -220,7 +220,8 @@ impl std::fmt::Debug for Producer {
 }
 
 impl Producer {
-    /// Sends a message and waits for its confirm. Waits for a place in the buffer too.
+    /// Sends a message and waits for its confirm. Waits for a place in the buffer too. Dropping the call once it has a place
+    /// does not take the message back.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::GivenUp`], [`Error::Intercepted`], [`Error::Setting`] for a message that cannot be

@@ -259,7 +259,8 @@ impl Download<'_> {
     }
 }
 
-fn is_loopback(server: &Url) -> bool {
+/// Whether an address is of this machine.
+pub(super) fn is_loopback(server: &Url) -> bool {
     match server.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),

@@ -1,17 +1,28 @@
-//! `anser listen`: a live session on the command line. Prints what comes and acknowledges it once it is printed; a server
-//! that goes away and comes back is waited for. Ends at Ctrl-C.
+//! `anser listen`: a live session on the command line. Prints what comes, or sends it on, and acknowledges it once that is
+//! done; a server that goes away and comes back is waited for. Ends at Ctrl-C.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use anser_client::{Credential, Error, Event, Live, LiveBuilder, Message, Offset, Stream};
 use anyhow::Context as _;
 use clap::Args;
+use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
+use url::Url;
 
 use super::Remote;
+use super::api::is_loopback;
 use super::tail::content;
 use crate::exit::{Failure, Refusal};
 use crate::output::{self, Output, lookup};
+
+/// A handler that messages are sent on to answers within this.
+const FORWARD_TIMEOUT: Duration = Duration::from_secs(30);
+/// The first pause before a message is sent on again.
+const FORWARD_PAUSE_MIN: Duration = Duration::from_millis(200);
+/// The longest pause before a message is sent on again.
+const FORWARD_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// What to listen to.
 #[derive(Debug, Args)]
@@ -43,6 +54,10 @@ pub(crate) struct ListenArguments {
     /// Print presence, questions and the server's news too.
     #[arg(long)]
     all: bool,
+    /// Send each message on to this address, such as a handler on your own machine: a POST with the message as JSON and its id
+    /// as `webhook-id`. It is done once that answers 2xx, and sent again until then.
+    #[arg(long, value_name = "URL")]
+    forward: Option<Url>,
 }
 
 fn place(text: &str) -> Result<(Stream, Offset), String> {
@@ -57,9 +72,10 @@ impl ListenArguments {
     /// Listens until Ctrl-C.
     pub(crate) async fn run(self, remote: &Remote, output: &Output) -> Result<(), Failure> {
         let all = self.all;
+        let forward = self.forward.clone().map(Forward::new).transpose()?;
         let mut live = self.builder(remote)?.connect().await.map_err(failure)?;
         let heard = tokio::select! {
-            heard = listen(&mut live, all, output) => heard,
+            heard = listen(&mut live, all, forward.as_ref(), output) => heard,
             _ = tokio::signal::ctrl_c() => Ok(()),
         };
         live.close().await;
@@ -108,10 +124,18 @@ impl ListenArguments {
     }
 }
 
-async fn listen(live: &mut Live, all: bool, output: &Output) -> Result<(), Failure> {
+async fn listen(
+    live: &mut Live,
+    all: bool,
+    forward: Option<&Forward>,
+    output: &Output,
+) -> Result<(), Failure> {
     while let Some(event) = live.next().await {
         match event.map_err(failure)? {
             Event::Message(message) => {
+                if let Some(forward) = forward {
+                    forward.send(&message).await;
+                }
                 print(&message_line(&message, output))?;
                 message.ack();
             }
@@ -127,6 +151,53 @@ async fn listen(live: &mut Live, all: bool, output: &Output) -> Result<(), Failu
         }
     }
     Ok(())
+}
+
+/// Where messages are sent on to.
+struct Forward {
+    http: reqwest::Client,
+    url: Url,
+}
+
+impl Forward {
+    fn new(url: Url) -> Result<Self, Failure> {
+        let mut builder = reqwest::Client::builder()
+            .timeout(FORWARD_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("anser/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&url) {
+            // A proxy set in the environment would otherwise be asked for this very machine.
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().context("cannot set up the HTTP client")?;
+        Ok(Self { http, url })
+    }
+
+    /// Sends a message until it is taken, so that the order stays.
+    async fn send(&self, message: &Message) {
+        let mut pause = FORWARD_PAUSE_MIN;
+        loop {
+            let why = match self.once(message).await {
+                Ok(status) if status.is_success() => return,
+                Ok(status) => status.to_string(),
+                Err(error) => error.to_string(),
+            };
+            eprintln!("{} did not take it: {why}; again in {pause:?}", self.url);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(FORWARD_PAUSE_MAX);
+        }
+    }
+
+    async fn once(&self, message: &Message) -> reqwest::Result<reqwest::StatusCode> {
+        let value: Value = serde_json::from_str(message.json()).unwrap_or_default();
+        let id = lookup(&value, "header.id").and_then(Value::as_str);
+        let request = self.http.post(self.url.clone());
+        let request = request
+            .header(CONTENT_TYPE, "application/vnd.anser.message+json")
+            .header("webhook-id", id.unwrap_or_default())
+            .body(message.json().to_owned());
+        Ok(request.send().await?.status())
+    }
 }
 
 /// A line that was not written is not acknowledged: a closed pipe ends the command.

@@ -8,7 +8,7 @@ use anser_client::Outgoing;
 use serde_json::Value;
 
 use super::{KEY, World, soon};
-use crate::harness::DEADLINE;
+use crate::harness::{Answer, DEADLINE, Receiver};
 
 /// A listener, and its lines.
 struct Listener {
@@ -98,4 +98,36 @@ async fn a_wrong_key_is_a_refusal_and_a_wrong_place_a_mistake() {
     ];
     let wrong = crate::harness::anser(&place);
     assert_eq!(wrong.code, 2, "{}", wrong.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_on_is_sent_until_it_is_taken_and_in_order() {
+    let world = World::start().await;
+    let api = world.server.api();
+    api.make("/v1/topics", &serde_json::json!({"name": "orders"}))
+        .await;
+    let handler = Receiver::start().await;
+    handler.script("/hook", [Answer::Status(500), Answer::Reset]);
+    let url = handler.url("/hook");
+    let arguments = [
+        "--topic",
+        "orders",
+        "--after",
+        "topic:orders=0",
+        "--forward",
+        &url,
+    ];
+    let bob = world.user("bob").connect().await.unwrap();
+    for number in 1..=2_u64 {
+        let message = Outgoing::data(&number).unwrap().topic("orders");
+        bob.handle().publish(message).await.unwrap();
+    }
+    let listener = Listener::start(&world, &arguments);
+    assert_eq!((listener.number(), listener.number()), (1, 2));
+    let received = handler.count("/hook", 4).await;
+    let data = |place: usize| received[place].json()["body"]["data"].as_u64();
+    let all: Vec<Option<u64>> = (0..4).map(data).collect();
+    assert_eq!(all, [Some(1), Some(1), Some(1), Some(2)]);
+    let id = received[0].json()["header"]["id"].clone();
+    assert_eq!(received[0].header("webhook-id"), id.as_str().unwrap());
 }
