@@ -26,6 +26,9 @@ mod link;
 mod plan;
 mod told;
 
+#[cfg(test)]
+mod tests;
+
 pub use client::{Handle, Live, LiveBuilder, PENDING_MAX, QUESTIONS_MAX};
 pub use event::{Event, Message, Outcome, Question};
 pub use frame::{Confirm, Contact, Seen};

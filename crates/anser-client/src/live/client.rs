@@ -129,6 +129,14 @@ impl LiveBuilder {
     /// [`Error::Refused`] when the server does not let it in or does not let it read a stream, [`Error::Unreachable`] when
     /// there was no session in time, [`Error::Setting`] for what cannot be right.
     pub async fn connect(self) -> Result<Live, Error> {
+        self.open(Arc::new(SystemClock::new())).await
+    }
+
+    /// Opens it by this clock.
+    ///
+    /// # Errors
+    /// As [`LiveBuilder::connect`].
+    pub(super) async fn open(self, clock: Arc<dyn Clock>) -> Result<Live, Error> {
         let server = Server::parse(&self.server)?;
         let tls = if server.is_secure() {
             Some(tls(&self.authorities)?)
@@ -142,7 +150,6 @@ impl LiveBuilder {
         }
         settings.server = server.to_string();
         settings.user = self.credential.named();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let random: Arc<dyn Random> = Arc::new(OsRandom::default());
         let own = || format!("sdk-{:016x}", random.next_u64());
         settings.resource.get_or_insert_with(own);
