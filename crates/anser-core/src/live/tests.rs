@@ -22,7 +22,7 @@ fn every_operation_is_read_by_its_name() {
         json!({"op": "unsubscribe", "room": "dev"}),
         json!({"op": "publish", "to": ["user:bob"], "message": {"body": {"data": 1.0}}}),
         json!({"op": "ack", "id": id}),
-        json!({"op": "ack", "up_to": "12.3", "stream": "topic:orders"}),
+        json!({"op": "ack", "up_to": "12.1795395600000.3", "stream": "topic:orders"}),
         json!({"op": "presence", "show": "dnd", "priority": -1}),
         json!({"op": "presence.subscribe", "principal": "user:bob"}),
         json!({"op": "presence.approve", "principal": "bob"}),

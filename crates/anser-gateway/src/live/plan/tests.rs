@@ -25,6 +25,7 @@ enum Step {
     AckOne(u8),
     Cut(u8),
     Settle,
+    Wait(u8),
     Restart,
 }
 
@@ -40,6 +41,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => any::<u8>().prop_map(Step::AckOne),
         3 => any::<u8>().prop_map(Step::Cut),
         4 => Just(Step::Settle),
+        4 => (1..9u8).prop_map(Step::Wait),
         1 => Just(Step::Restart),
     ];
     proptest::collection::vec(step, 0..160)
@@ -65,6 +67,7 @@ proptest! {
                 Step::AckOne(who) => world.ack_one(who),
                 Step::Cut(who) => world.cut(who),
                 Step::Settle => world.settle(),
+                Step::Wait(seconds) => world.wait(seconds),
                 Step::Restart => world.restart(),
             }
             world.check();

@@ -10,7 +10,7 @@ use anser_core::attempt::PossibleDuplicate;
 use anser_core::delivery::DeliveryState;
 use anser_core::id::{DeliveryId, MessageId, Num, ResourceId};
 use anser_core::live::{
-    Acknowledgements, Event, IbEvent, Offset, Position, PresenceUpdate, Stream,
+    Acknowledgements, Event, IbEvent, Offset, Position, PresenceUpdate, Scheduled, Stream,
 };
 use anser_core::name::UserId;
 use anser_core::store::{DeliveryRow, MessageRow};
@@ -22,6 +22,12 @@ use crate::mailbox::group_of;
 pub(super) const START: Timestamp = Timestamp::from_millis(1_795_395_600_000);
 /// Where a message goes that is for no user.
 pub(super) const TOPIC: u8 = 3;
+/// The same, to be shown later.
+pub(super) const LATER: u8 = 4;
+/// Kinds of messages.
+const KINDS: u8 = 5;
+/// As the gateway has it: what came due so shortly before or after a message may have been given with it or not.
+const MOMENTS: Duration = Duration::from_secs(10);
 const DIRECT: ResourceId = ResourceId(1);
 const NEWS: ResourceId = ResourceId(2);
 /// Whose each device is.
@@ -33,10 +39,13 @@ struct Device {
     /// What it got, by stream: numbers in the order in which they came.
     mail: Vec<u64>,
     news: Vec<u64>,
+    /// What it got of the topic that was scheduled, and whether that was marked.
+    later: Vec<(u64, bool)>,
     last_mail: Option<Offset>,
-    last_news: Option<Num>,
-    /// The first message of the topic that it is owed.
+    last_news: Option<Offset>,
+    /// The first message of the topic that it is owed, and since when it reads.
     news_from: u64,
+    news_since: Timestamp,
     /// Got and not acknowledged one by one.
     unacknowledged: VecDeque<MessageId>,
     /// What was read from the store and is not handed over yet.
@@ -50,6 +59,8 @@ pub(super) struct World {
     next_session: u64,
     /// Everything accepted: to whom.
     stored: BTreeMap<u64, u8>,
+    /// When it was accepted.
+    accepted: BTreeMap<u64, Timestamp>,
     pending: BTreeSet<u64>,
     /// Commits that began, and for whom.
     begun: Vec<(u64, u8)>,
@@ -75,14 +86,8 @@ fn id(num: u64) -> MessageId {
     MessageId::lowest_at(START.plus(Duration::from_millis(num)))
 }
 
-fn message_row(num: u64, to: u8) -> MessageRow {
-    MessageRow {
-        num: Num(num),
-        id: id(num),
-        topic: if to == TOPIC { NEWS } else { DIRECT },
-        time: START,
-        document: Bytes::from_static(b"{}"),
-    }
+const fn topic(to: u8) -> ResourceId {
+    if to >= TOPIC { NEWS } else { DIRECT }
 }
 
 fn delivery_row(num: u64, to: u8) -> DeliveryRow {
@@ -111,6 +116,66 @@ fn delivery_row(num: u64, to: u8) -> DeliveryRow {
 }
 
 impl World {
+    /// When a scheduled message is to be shown.
+    fn due(&self, num: u64) -> Option<Timestamp> {
+        let seconds = num * 7 % 25 + 1;
+        let later = self.stored[&num] == LATER;
+        later.then(|| self.accepted[&num].plus(Duration::from_secs(seconds)))
+    }
+
+    fn message_row(&self, num: u64) -> MessageRow {
+        let document = match self.due(num) {
+            Some(due) => serde_json::json!({"header": {"not_before": due}}).to_string(),
+            None => "{}".to_owned(),
+        };
+        MessageRow {
+            num: Num(num),
+            id: id(num),
+            topic: topic(self.stored[&num]),
+            time: self.accepted[&num],
+            document: document.into(),
+        }
+    }
+
+    /// What is known by the topic's name of what is scheduled.
+    fn scheduled(&self, since: Timestamp) -> Vec<(Num, Timestamp)> {
+        let due = self.stored.keys().map(|num| (Num(*num), self.due(*num)));
+        let due = due.filter_map(|(num, due)| Some((num, due?)));
+        due.filter(|(_, due)| *due > since).collect()
+    }
+
+    /// As the gateway does when a client goes on.
+    fn begin_behind(&self, after: Offset) -> Begin {
+        let time = self.accepted.get(&after.num.0).copied().unwrap_or(START);
+        let seen = Scheduled {
+            place: time.minus(MOMENTS),
+            num: Num(0),
+        };
+        let shown = after.scheduled.filter(|shown| *shown > seen);
+        Begin {
+            after: Some(after.num),
+            shown: shown.unwrap_or(seen),
+            doubt: if shown.is_some() {
+                Timestamp::EPOCH
+            } else {
+                time.plus(MOMENTS)
+            },
+        }
+    }
+
+    /// Time passes; nobody is told of a commit long after it.
+    pub(super) fn wait(&mut self, seconds: u8) {
+        while !self.begun.is_empty() {
+            self.commit(0);
+        }
+        while !self.silent.is_empty() {
+            self.tell(0);
+        }
+        self.now = self.now.plus(Duration::from_secs(seconds.into()));
+        self.plan.tick(self.now);
+        self.effects();
+    }
+
     pub(super) fn new() -> Self {
         Self {
             plan: Plan::new(bounds(), Num(0)),
@@ -118,6 +183,7 @@ impl World {
             last: 0,
             next_session: 0,
             stored: BTreeMap::new(),
+            accepted: BTreeMap::new(),
             pending: BTreeSet::new(),
             begun: Vec::new(),
             silent: Vec::new(),
@@ -136,7 +202,7 @@ impl World {
 
     pub(super) fn begin(&mut self, to: u8) {
         let commit = self.plan.begin_commit();
-        self.begun.push((commit, to % 4));
+        self.begun.push((commit, to % KINDS));
     }
 
     pub(super) fn commit(&mut self, which: u8) {
@@ -147,7 +213,8 @@ impl World {
         let (commit, to) = self.begun.remove(place);
         self.last += 1;
         self.stored.insert(self.last, to);
-        if to != TOPIC {
+        self.accepted.insert(self.last, self.now);
+        if to < TOPIC {
             self.pending.insert(self.last);
         }
         self.silent.push((commit, self.last));
@@ -162,10 +229,10 @@ impl World {
         let to = self.stored[&num];
         let fresh = Fresh {
             id: id(num),
-            topic: message_row(num, to).topic,
-            scheduled: None,
+            topic: topic(to),
+            scheduled: self.due(num),
             document: Bytes::from_static(b"{}"),
-            mail: if to == TOPIC {
+            mail: if to >= TOPIC {
                 Vec::new()
             } else {
                 vec![delivery_row(num, to)]
@@ -188,8 +255,11 @@ impl World {
 
     pub(super) fn connect(&mut self, who: u8) {
         let who = usize::from(who) % self.devices.len();
-        if self.devices[who].number.is_some() {
-            return;
+        if let Some(number) = self.devices[who].number {
+            if self.plan.is_open(number) {
+                return;
+            }
+            self.cut(u8::try_from(who).unwrap());
         }
         self.next_session += 1;
         let number = self.next_session;
@@ -224,18 +294,20 @@ impl World {
         }));
         self.plan.begin(number, device.last_mail, welcome, self.now);
         let stream = Stream::Topic("news".to_owned());
-        let begin = Begin {
-            after: device.last_news,
-            ..Begin::at(self.now)
-        };
+        let last_news = device.last_news;
+        let begin = last_news.map_or(Begin::at(self.now), |after| self.begin_behind(after));
         let followed = self.plan.follow(number, NEWS, stream, begin, self.now);
         let (at, unknown) = followed.unwrap();
         if let Some(since) = unknown {
-            self.plan.know_schedule(number, NEWS, since, &[], self.now);
+            let known = self.scheduled(since);
+            self.plan
+                .know_schedule(number, NEWS, since, &known, self.now);
         }
+        let device = &mut self.devices[who];
         if device.last_news.is_none() {
-            device.last_news = Some(at);
+            device.last_news = Some(Offset::at(at));
             device.news_from = at.0 + 1;
+            device.news_since = self.now;
         }
         self.effects();
     }
@@ -289,14 +361,20 @@ impl World {
         self.effects();
         match taken {
             Taken::Event(Event::Message(event)) => {
-                let device = &mut self.devices[who];
                 let offset = event.offset.unwrap();
+                let shown = offset.scheduled.map(|scheduled| scheduled.num.0);
+                let due = shown.and_then(|num| self.due(num));
+                assert!(due.is_none_or(|due| due <= self.now), "{offset} too early");
+                let device = &mut self.devices[who];
                 if event.stream == Stream::Mailbox {
                     device.mail.push(offset.num.0);
                     device.last_mail = Some(offset);
                 } else {
-                    device.news.push(offset.num.0);
-                    device.last_news = Some(offset.num);
+                    match shown {
+                        Some(num) => device.later.push((num, event.possible_duplicate.is_some())),
+                        None => device.news.push(offset.num.0),
+                    }
+                    device.last_news = Some(offset);
                 }
                 device.unacknowledged.push_back(event.id);
                 true
@@ -315,18 +393,20 @@ impl World {
         match want {
             Want::Mail(offsets) => {
                 let nums = offsets.iter().map(|offset| Plan::message_at(*offset).0);
-                let rows = nums.map(|num| message_row(num, self.stored[&num]));
-                (rows.collect(), true)
+                (nums.map(|num| self.message_row(num)).collect(), true)
             }
-            Want::Scheduled { .. } => (Vec::new(), true),
+            Want::Scheduled { places, .. } => {
+                let nums = places.iter().map(|place| place.num.0);
+                (nums.map(|num| self.message_row(num)).collect(), true)
+            }
             Want::Topic { after, limit, .. } => {
                 // Small pages, so that the seam is crossed in several steps.
                 let limit = (*limit).min(3);
                 let behind = self.stored.range(after.0 + 1..);
-                let news = behind.filter(|(_, to)| **to == TOPIC);
+                let news = behind.filter(|(_, to)| **to >= TOPIC);
                 let rows: Vec<MessageRow> = news
                     .take(limit)
-                    .map(|(num, to)| message_row(*num, *to))
+                    .map(|(num, _)| self.message_row(*num))
                     .collect();
                 let all = rows.len() < limit;
                 (rows, all)
@@ -364,10 +444,7 @@ impl World {
         device.unacknowledged.clear();
         let streams = [
             (Stream::Mailbox, device.last_mail),
-            (
-                Stream::Topic("news".to_owned()),
-                device.last_news.map(Offset::at),
-            ),
+            (Stream::Topic("news".to_owned()), device.last_news),
         ];
         for (stream, last) in streams {
             if let Some(offset) = last {
@@ -432,6 +509,10 @@ impl World {
                 device.mail.iter().all(own),
                 "device {who} got what is not its user's"
             );
+            for (place, (num, marked)) in device.later.iter().enumerate() {
+                let earlier = device.later[..place].iter().any(|(other, _)| other == num);
+                assert!(*marked || !earlier, "device {who}: {num} again, unmarked");
+            }
             let news = |num: &u64| self.stored[num] == TOPIC;
             assert!(
                 device.news.iter().all(news),
@@ -442,12 +523,7 @@ impl World {
 
     /// Everything is committed and told of, everybody connects and takes all there is.
     pub(super) fn finish(&mut self) {
-        while !self.begun.is_empty() {
-            self.commit(0);
-        }
-        while !self.silent.is_empty() {
-            self.tell(0);
-        }
+        self.wait(60);
         for who in 0..4 {
             self.connect(who);
             self.load(who);
@@ -461,11 +537,13 @@ impl World {
         for (num, to) in &self.stored {
             let mut devices = self.devices.iter().zip(OWNERS);
             let any = devices.any(|(device, owner)| owner == *to && device.mail.contains(num));
-            assert!(any || *to == TOPIC, "{num} to {to} reached nobody");
+            assert!(any || *to >= TOPIC, "{num} to {to} reached nobody");
             for (who, device) in self.devices.iter().enumerate() {
                 let owed = *to == TOPIC && *num >= device.news_from;
+                let owed_later = self.due(*num).is_some_and(|due| due > device.news_since);
+                let later = device.later.iter().any(|(later, _)| later == num);
                 assert!(
-                    !owed || device.news.contains(num),
+                    (!owed || device.news.contains(num)) && (!owed_later || later),
                     "device {who} lacks {num}"
                 );
             }
