@@ -205,7 +205,7 @@ pub(crate) struct Plan {
     heard_at: Duration,
     pinged_at: Duration,
     ack_since: Option<Duration>,
-    /// This session did something for the application: a request was answered, or messages were acknowledged.
+    /// This session did something for the application: a request was answered, or a message came that had not come before.
     useful: bool,
     ready: bool,
     give_up_at: Duration,

@@ -43,7 +43,6 @@ impl Plan {
             {
                 let stream = reading.stream.clone();
                 acks.push(Ask::Ack { stream, up_to });
-                self.useful = true;
                 reading.said();
             }
         }
@@ -74,6 +73,7 @@ impl Plan {
         self.tickets += 1;
         if reading.take(self.tickets, id, offset, given.message.get().len()) {
             let ticket = Some(self.tickets);
+            self.useful = true;
             self.out.push_back(Do::Tell(Told::Message(given, ticket)));
         } else if reading.unsaid().messages > 0 && self.ack_since.is_none() {
             self.ack_since = Some(now);

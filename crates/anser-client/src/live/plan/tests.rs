@@ -570,19 +570,37 @@ fn an_offset_of_other_data_is_replaced_by_where_the_server_begins() {
 
 #[test]
 fn a_session_that_was_of_use_is_tried_again_soon_and_one_that_was_not_later() {
-    for useful in [true, false] {
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Came {
+        Answer,
+        FreshMessage,
+        SameMessage,
+        Nothing,
+    }
+    for came in [
+        Came::Answer,
+        Came::FreshMessage,
+        Came::SameMessage,
+        Came::Nothing,
+    ] {
         let mut session = Session::new(settings());
-        for _ in 0..12 {
+        for number in 1..=12 {
             session.join();
-            if useful {
-                session.take(Input::Wanted(session.plan.own_marks, publish()));
-                let asked = session.sent();
-                session.hear(&json!({"op": "ok", "ref": asked[0]["ref"]}));
+            match came {
+                Came::Answer => {
+                    session.take(Input::Wanted(session.plan.own_marks, publish()));
+                    let asked = session.sent();
+                    session.hear(&json!({"op": "ok", "ref": asked[0]["ref"]}));
+                }
+                Came::FreshMessage => session.hear(&message("mailbox", number)),
+                Came::SameMessage => session.hear(&message("mailbox", 1)),
+                Came::Nothing => {}
             }
             session.take(Input::Cut("cut".to_owned()));
             session.done.clear();
         }
         let wait = session.plan.deadline().unwrap() - session.now;
-        assert_eq!(wait <= BACKOFF_MIN, useful, "{wait:?}");
+        let useful = matches!(came, Came::Answer | Came::FreshMessage);
+        assert_eq!(wait <= BACKOFF_MIN, useful, "{came:?}: {wait:?}");
     }
 }
