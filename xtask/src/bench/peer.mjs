@@ -1,5 +1,5 @@
-// Node's own Socket.IO server doing what the benchmark `live` asks of Anser, with the same frames: topics are rooms, users
-// too. It keeps nothing, stores nothing and waits for no acknowledgement. The first argument is the folder of the packages.
+// Node's own Socket.IO server doing what the benchmark `live` asks of Anser, with the same frames; users are rooms, too. It keeps
+// nothing, stores nothing and waits for no acknowledgement. The first argument is the folder of the packages.
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 
@@ -9,13 +9,12 @@ const http = createServer();
 const io = new Server(http, { transports: ['websocket'], serveClient: false });
 io.on('connection', (socket) => {
   socket.join(`user:${socket.handshake.auth.user}`);
-  socket.on('subscribe', ({ topic }, done) => {
-    socket.join(`topic:${topic}`);
+  socket.on('subscribe', ({ room }, done) => {
+    socket.join(`room:${room}`);
     done({ op: 'ok' });
   });
-  socket.on('publish', ({ topic, message }, done) => {
-    const to = topic === undefined ? message.header.to[0] : `topic:${topic}`;
-    io.to(to).emit('message', { op: 'message', message });
+  socket.on('publish', ({ message }, done) => {
+    io.to(message.header.to[0]).emit('message', { op: 'message', message });
     done({ op: 'ok' });
   });
   socket.emit('ib', { op: 'ib', kind: 'welcome' });

@@ -32,7 +32,7 @@ pub(crate) struct Plan {
     pub(crate) queued: u64,
     /// Live connections on which nothing happens.
     pub(crate) connections: usize,
-    /// Live sessions that read one topic.
+    /// Live sessions that are in one room.
     pub(crate) readers: usize,
     /// Other programs are measured beside ours, where they are installed.
     pub(crate) beside: bool,

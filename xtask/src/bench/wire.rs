@@ -57,6 +57,15 @@ impl Wire {
     }
 }
 
+/// How messages are acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Acks {
+    /// As the wire's own clients do: on Socket.IO each by its callback, elsewhere every so many together.
+    Usual,
+    /// Every so many together, on Socket.IO too.
+    Together,
+}
+
 /// Where the wires are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
@@ -84,6 +93,7 @@ pub(crate) struct Client {
     stream: TcpStream,
     buffer: BytesMut,
     asked: u64,
+    acks: Acks,
     unacknowledged: u32,
 }
 
@@ -103,11 +113,17 @@ impl Client {
             stream,
             buffer: BytesMut::new(),
             asked: 0,
+            acks: Acks::Usual,
             unacknowledged: 0,
         };
         let opened = client.begin(user).await;
         opened.with_context(|| format!("{} does not open", wire.title()))?;
         Ok(client)
+    }
+
+    /// How it acknowledges from now on.
+    pub(crate) fn acknowledge(&mut self, acks: Acks) {
+        self.acks = acks;
     }
 
     async fn begin(&mut self, user: &str) -> anyhow::Result<()> {
@@ -203,7 +219,7 @@ impl Client {
         let frame = self.frame().await?;
         if let Some(at) = frame.find(STAMPED) {
             let stamp = payload::stamp(&frame[at..]).context("a message that is not ours")?;
-            self.acknowledge(&frame).await?;
+            self.arrived(&frame).await?;
             return Ok(Came::Message(stamp));
         }
         let refused = frame.find(b"\"op\":\"error\"").is_some();
@@ -223,8 +239,8 @@ impl Client {
         frame.find(b"\"ref\"").is_none()
     }
 
-    async fn acknowledge(&mut self, frame: &[u8]) -> anyhow::Result<()> {
-        if self.wire == Wire::SocketIo {
+    async fn arrived(&mut self, frame: &[u8]) -> anyhow::Result<()> {
+        if self.wire == Wire::SocketIo && self.acks == Acks::Usual {
             let digits = frame[2..].iter().take_while(|byte| byte.is_ascii_digit());
             let digits = digits.count();
             if digits > 0 {
@@ -241,7 +257,11 @@ impl Client {
         }
         self.unacknowledged = 0;
         let (offset, stream) = (word(frame, OFFSET)?, word(frame, STREAM)?);
-        let ack = format!("{{\"op\":\"ack\",\"stream\":\"{stream}\",\"up_to\":\"{offset}\"}}");
+        let position = format!("\"stream\":\"{stream}\",\"up_to\":\"{offset}\"}}");
+        let ack = match self.wire {
+            Wire::SocketIo => format!("42[\"ack\",{{{position}]"),
+            _ => format!("{{\"op\":\"ack\",{position}"),
+        };
         self.write(ack.as_bytes()).await
     }
 

@@ -1,4 +1,4 @@
-//! Live clients: what idle connections keep in memory, wire by wire; messages to a topic that very many read; and the time
+//! Live clients: what idle connections keep in memory, wire by wire; messages to a room of very many; and the time
 //! from one user to another. Node's `socket.io` server does the same beside it.
 
 mod fan_out;
@@ -11,7 +11,7 @@ use crate::bench::plan::Plan;
 use crate::bench::process;
 use crate::bench::stats::Latencies;
 use crate::bench::table::{Grid, Section, figure};
-use crate::bench::wire::{Place, Wire};
+use crate::bench::wire::{Acks, Place, Wire};
 use anyhow::Context;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -134,9 +134,15 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Section> {
     let duplex = [Wire::WebSocket, Wire::Tcp, Wire::SocketIo].map(anser);
     for (system, wire) in duplex.into_iter().chain(of_node) {
         let title = system.title(wire);
-        let flow = fan_out::run(plan, system, wire).await;
+        let flow = fan_out::run(plan, system, wire, Acks::Usual).await;
         let flow = flow.with_context(|| format!("fan-out: {title}"))?;
         fan_out.push((title.clone(), flow.values()));
+        if let (System::Anser, Wire::SocketIo) = (system, wire) {
+            let title = format!("{title}, acks together");
+            let flow = fan_out::run(plan, system, wire, Acks::Together).await;
+            let flow = flow.with_context(|| format!("fan-out: {title}"))?;
+            fan_out.push((title, flow.values()));
+        }
         let flow = pairs::run(plan, system, wire).await;
         let flow = flow.with_context(|| format!("pairs: {title}"))?;
         pairs.push((title, flow.values()));
@@ -154,14 +160,14 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Section> {
     Ok(Section {
         name: NAME.to_owned(),
         title: format!(
-            "{} idle connections, one topic read by {readers} sessions, {}/s from one user to another",
+            "{} idle connections, a room of {readers}, {}/s from one user to another",
             figure(plan.connections as f64),
             figure(f64::from(pairs::PER_SECOND))
         ),
         rows: Vec::new(),
         grids: vec![
             grid("idle connections", &idle::ROWS, &idle),
-            grid(&format!("to {readers} readers"), &FLOW, &fan_out),
+            grid(&format!("to a room of {readers}"), &FLOW, &fan_out),
             grid("from one to one", &FLOW, &pairs),
         ],
         notes,
@@ -187,7 +193,8 @@ fn notes(plan: &Plan) -> Vec<String> {
             .to_owned(),
         format!(
             "Messages are stored and synced before they are confirmed, given and acknowledged: on WebSocket and TCP every \
-             32nd for all before it, on Socket.IO each by its callback. To the readers at most {} are on their way at once.",
+             32nd for all before it, on Socket.IO each by its callback, or in a column of its own as on the others by `ack`. To \
+             the room at most {} are on their way at once.",
             fan_out::ON_THEIR_WAY
         ),
         format!(

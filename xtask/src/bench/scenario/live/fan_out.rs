@@ -1,4 +1,4 @@
-//! One topic that very many sessions read: how fast its messages come to all of them.
+//! One room that very many sessions are in: how fast its messages come to all of them.
 
 use super::{Flow, System, idle};
 use crate::bench::clock::Clock;
@@ -6,7 +6,7 @@ use crate::bench::payload;
 use crate::bench::plan::Plan;
 use crate::bench::stats::Latencies;
 use crate::bench::usage::{Meter, micros_each};
-use crate::bench::wire::{Came, Client, Wire};
+use crate::bench::wire::{Acks, Came, Client, Wire};
 use anyhow::{Context, bail};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 /// Messages that have not come to everybody.
 pub(super) const ON_THEIR_WAY: usize = 32;
 const PUBLISHERS: usize = 4;
-const TOPIC: &str = "bench";
+const ROOM: &str = "bench";
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -48,12 +48,18 @@ impl Progress {
 }
 
 /// Publishes for as long as the plan says, and waits until everybody has everything.
-pub(super) async fn run(plan: &Plan, system: System<'_>, wire: Wire) -> anyhow::Result<Flow> {
+pub(super) async fn run(
+    plan: &Plan,
+    system: System<'_>,
+    wire: Wire,
+    acks: Acks,
+) -> anyhow::Result<Flow> {
     let server = system.start(plan)?;
     if let System::Anser = system {
         let mut api = crate::bench::connection::Connection::open(server.place().http).await?;
-        api.post("/v1/topics", &serde_json::json!({ "name": TOPIC }))
-            .await?;
+        let members: Vec<String> = (0..plan.readers + PUBLISHERS).map(idle::user).collect();
+        let room = serde_json::json!({ "name": ROOM, "members": members });
+        api.post("/v1/rooms", &room).await?;
     }
     let progress = Arc::new(Progress {
         clock: plan.clock,
@@ -66,6 +72,7 @@ pub(super) async fn run(plan: &Plan, system: System<'_>, wire: Wire) -> anyhow::
     let publishers = clients.split_off(plan.readers);
     let mut readers = JoinSet::new();
     for client in &mut clients {
+        client.acknowledge(acks);
         subscribe(client).await?;
     }
     for client in clients {
@@ -107,7 +114,7 @@ pub(super) async fn run(plan: &Plan, system: System<'_>, wire: Wire) -> anyhow::
 
 async fn subscribe(client: &mut Client) -> anyhow::Result<()> {
     client
-        .ask("subscribe", &format!("{{\"topic\":\"{TOPIC}\"}}"))
+        .ask("subscribe", &format!("{{\"room\":\"{ROOM}\"}}"))
         .await?;
     while client.next().await? != Came::Answer {}
     Ok(())
@@ -137,7 +144,7 @@ async fn publish(
         }
         let data = payload::text(progress.clock.nanos());
         let frame = format!(
-            "{{\"topic\":\"{TOPIC}\",\"message\":{{\"header\":{{\"type\":\"bench.event\"}},\"body\":{{\"data\":{data}}}}}}}"
+            "{{\"message\":{{\"header\":{{\"to\":[\"room:{ROOM}\"],\"type\":\"bench.event\"}},\"body\":{{\"data\":{data}}}}}}}"
         );
         client.ask("publish", &frame).await?;
         while client.next().await? != Came::Answer {}
