@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use anser_core::Problem;
 use anser_core::attempt::Attempt;
 use anser_core::channel::Manifest;
 use anser_core::resource::{ChannelSpec, Scope};
-use anser_gateway::Gateway;
 use anser_gateway::admin::{ChannelCheck, ChannelView, RotatedSecret};
 use anser_gateway::auth::Principal;
 use http::{Method, StatusCode};
@@ -134,27 +132,13 @@ impl Kind for Channels {
         change: ("patchChannel", "Change a channel"),
         delete: ("deleteChannel", "Delete a channel"),
     };
-    const CASCADES: bool = true;
 
     kind::served_by!(
         list_channels,
         get_channel,
         create_channel,
         put_channel,
-        patch_channel
-    );
-
-    async fn delete(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        cascade: bool,
-        expected: Option<u64>,
-    ) -> Result<(), Problem> {
-        gateway
-            .delete_channel(principal, name, cascade, expected)
-            .await
-    }
+        patch_channel, delete_channel cascade);
 
     fn name(view: &ChannelView) -> &str {
         &view.resource.name

@@ -1,10 +1,7 @@
 //! The catalogue of event types.
 
-use anser_core::Problem;
 use anser_core::resource::EventTypeSpec;
-use anser_gateway::Gateway;
 use anser_gateway::admin::EventTypeView;
-use anser_gateway::auth::Principal;
 
 use super::kind::{self, Calls, Kind};
 use super::resource::Revised;
@@ -38,25 +35,15 @@ impl Kind for EventTypes {
         change: ("patchEventType", "Change an event type"),
         delete: ("deleteEventType", "Delete an event type"),
     };
-    const CASCADES: bool = false;
 
     kind::served_by!(
         list_event_types,
         get_event_type,
         create_event_type,
         put_event_type,
-        patch_event_type
+        patch_event_type,
+        delete_event_type
     );
-
-    async fn delete(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        _: bool,
-        expected: Option<u64>,
-    ) -> Result<(), Problem> {
-        gateway.delete_event_type(principal, name, expected).await
-    }
 
     fn name(view: &EventTypeView) -> &str {
         &view.name

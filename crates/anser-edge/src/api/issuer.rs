@@ -1,8 +1,6 @@
 //! Issuers: applications whose signed tokens open live sessions of their users, and tokens minted for trying.
 
-use anser_core::Problem;
 use anser_core::resource::{IssuerSpec, Scope};
-use anser_gateway::Gateway;
 use anser_gateway::admin::IssuerView;
 use anser_gateway::auth::Principal;
 use anser_gateway::sessions::{MintedToken, TokenDraft};
@@ -70,25 +68,15 @@ impl Kind for Issuers {
         change: ("patchIssuer", "Change an issuer"),
         delete: ("deleteIssuer", "Delete an issuer and end its sessions"),
     };
-    const CASCADES: bool = false;
 
     kind::served_by!(
         list_issuers,
         get_issuer,
         create_issuer,
         put_issuer,
-        patch_issuer
+        patch_issuer,
+        delete_issuer
     );
-
-    async fn delete(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        _cascade: bool,
-        expected: Option<u64>,
-    ) -> Result<(), Problem> {
-        gateway.delete_issuer(principal, name, expected).await
-    }
 
     fn name(view: &IssuerView) -> &str {
         &view.name

@@ -104,8 +104,39 @@ pub(super) trait Kind: 'static {
 }
 
 /// All of [`Kind`] that differs between kinds only in the names of the gateway's use cases.
+/// `cascade`: subscriptions can go with one that is deleted.
 macro_rules! served_by {
-    ($list:ident, $show:ident, $create:ident, $replace:ident, $change:ident) => {
+    ($list:ident, $show:ident, $create:ident, $replace:ident, $change:ident, $delete:ident) => {
+        kind::served_by!(@calls $list, $show, $create, $replace, $change);
+
+        const CASCADES: bool = false;
+
+        async fn delete(
+            gateway: &anser_gateway::Gateway,
+            principal: &anser_gateway::auth::Principal,
+            name: &str,
+            _: bool,
+            expected: Option<u64>,
+        ) -> Result<(), anser_core::Problem> {
+            gateway.$delete(principal, name, expected).await
+        }
+    };
+    ($list:ident, $show:ident, $create:ident, $replace:ident, $change:ident, $delete:ident cascade) => {
+        kind::served_by!(@calls $list, $show, $create, $replace, $change);
+
+        const CASCADES: bool = true;
+
+        async fn delete(
+            gateway: &anser_gateway::Gateway,
+            principal: &anser_gateway::auth::Principal,
+            name: &str,
+            cascade: bool,
+            expected: Option<u64>,
+        ) -> Result<(), anser_core::Problem> {
+            gateway.$delete(principal, name, cascade, expected).await
+        }
+    };
+    (@calls $list:ident, $show:ident, $create:ident, $replace:ident, $change:ident) => {
         fn list(
             gateway: &anser_gateway::Gateway,
             principal: &anser_gateway::auth::Principal,

@@ -1,8 +1,7 @@
 //! Queues, and what an operator does with what is in them. What consumers do is in `lease`.
 
 use anser_core::resource::{QueueSpec, Scope};
-use anser_core::{Problem, Timestamp};
-use anser_gateway::Gateway;
+use anser_core::Timestamp;
 use anser_gateway::admin::QueueView;
 use anser_gateway::auth::Principal;
 use anser_gateway::queues::QueueState;
@@ -172,21 +171,8 @@ impl Kind for Queues {
         change: ("patchQueue", "Change a queue"),
         delete: ("deleteQueue", "Delete a queue and what is in it"),
     };
-    const CASCADES: bool = true;
 
-    kind::served_by!(list_queues, get_queue, create_queue, put_queue, patch_queue);
-
-    async fn delete(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        cascade: bool,
-        expected: Option<u64>,
-    ) -> Result<(), Problem> {
-        gateway
-            .delete_queue(principal, name, cascade, expected)
-            .await
-    }
+    kind::served_by!(list_queues, get_queue, create_queue, put_queue, patch_queue, delete_queue cascade);
 
     fn name(view: &QueueView) -> &str {
         &view.resource.name

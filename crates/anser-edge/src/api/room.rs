@@ -1,10 +1,7 @@
 //! Rooms of live clients.
 
-use anser_core::Problem;
 use anser_core::resource::RoomSpec;
-use anser_gateway::Gateway;
 use anser_gateway::admin::RoomView;
-use anser_gateway::auth::Principal;
 
 use super::kind::{self, Calls, Kind};
 use super::resource::Revised;
@@ -38,21 +35,8 @@ impl Kind for Rooms {
         change: ("patchRoom", "Change a room"),
         delete: ("deleteRoom", "Delete a room"),
     };
-    const CASCADES: bool = true;
 
-    kind::served_by!(list_rooms, get_room, create_room, put_room, patch_room);
-
-    async fn delete(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        cascade: bool,
-        expected: Option<u64>,
-    ) -> Result<(), Problem> {
-        gateway
-            .delete_room(principal, name, cascade, expected)
-            .await
-    }
+    kind::served_by!(list_rooms, get_room, create_room, put_room, patch_room, delete_room cascade);
 
     fn name(view: &RoomView) -> &str {
         &view.name

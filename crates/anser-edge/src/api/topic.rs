@@ -1,10 +1,7 @@
 //! Topics.
 
-use anser_core::Problem;
 use anser_core::resource::TopicSpec;
-use anser_gateway::Gateway;
 use anser_gateway::admin::TopicView;
-use anser_gateway::auth::Principal;
 
 use super::kind::{self, Calls, Kind};
 use super::resource::Revised;
@@ -38,21 +35,8 @@ impl Kind for Topics {
         change: ("patchTopic", "Change a topic"),
         delete: ("deleteTopic", "Delete a topic"),
     };
-    const CASCADES: bool = true;
 
-    kind::served_by!(list_topics, get_topic, create_topic, put_topic, patch_topic);
-
-    async fn delete(
-        gateway: &Gateway,
-        principal: &Principal,
-        name: &str,
-        cascade: bool,
-        expected: Option<u64>,
-    ) -> Result<(), Problem> {
-        gateway
-            .delete_topic(principal, name, cascade, expected)
-            .await
-    }
+    kind::served_by!(list_topics, get_topic, create_topic, put_topic, patch_topic, delete_topic cascade);
 
     fn name(view: &TopicView) -> &str {
         &view.name
