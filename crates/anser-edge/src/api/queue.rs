@@ -1,7 +1,7 @@
 //! Queues, and what an operator does with what is in them. What consumers do is in `lease`.
 
-use anser_core::resource::{QueueSpec, Scope};
 use anser_core::Timestamp;
+use anser_core::resource::{QueueSpec, Scope};
 use anser_gateway::admin::QueueView;
 use anser_gateway::auth::Principal;
 use anser_gateway::queues::QueueState;

@@ -5,13 +5,13 @@
 mod framing;
 
 use std::future::Future;
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{io, mem};
 
 use anser_core::live::{CloseReason, Event};
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -26,6 +26,8 @@ use crate::server::{ACCEPT_PAUSE, TLS_CHECK_INTERVAL, report};
 use crate::tls::{Tls, TlsError};
 use framing::{Frames, head};
 
+/// Frames wait for each other up to so many bytes together; then, or when there are no more, they are sent.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// How long a client that is told that it is over has to close its side.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -104,6 +106,8 @@ async fn open(live: Arc<Live>, stream: TcpStream, acceptor: Option<TlsAcceptor>,
 struct Framed<S> {
     frames: Frames<ReadHalf<S>>,
     stream: WriteHalf<S>,
+    /// Written and not sent; takes no memory while there is nothing.
+    unsent: BytesMut,
 }
 
 impl<S: AsyncRead + AsyncWrite> Framed<S> {
@@ -112,6 +116,7 @@ impl<S: AsyncRead + AsyncWrite> Framed<S> {
         Self {
             frames: Frames::new(read),
             stream: write,
+            unsent: BytesMut::new(),
         }
     }
 }
@@ -127,18 +132,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for Framed<S> {
     }
 
     async fn write(&mut self, frame: Bytes) -> Result<(), Broken> {
-        let head = head(frame.len());
+        self.unsent.extend_from_slice(&head(frame.len()));
+        if self.unsent.len() + frame.len() < WRITE_BUFFER_BYTES {
+            self.unsent.extend_from_slice(&frame);
+            return Ok(());
+        }
         // One write for both: without delay, each write may become a packet of its own.
-        let mut both = head.as_slice().chain(frame);
+        let mut both = mem::take(&mut self.unsent).chain(frame);
         lost(self.stream.write_all_buf(&mut both).await)
     }
 
     async fn flush(&mut self) -> Result<(), Broken> {
+        let mut unsent = mem::take(&mut self.unsent);
+        lost(self.stream.write_all_buf(&mut unsent).await)?;
         lost(self.stream.flush().await)
     }
 
     async fn ping(&mut self) -> Result<(), Broken> {
-        lost(self.stream.write_all(&head(0)).await)?;
+        self.unsent.extend_from_slice(&head(0));
         self.flush().await
     }
 
