@@ -15,6 +15,7 @@ pub(crate) fn run(skip_external: bool) -> anyhow::Result<()> {
         cargo::run(&mut cargo::cargo(&["fmt", "--all", "--check"]))
     });
     report.step("clippy", clippy);
+    report.step("fuzz", fuzz);
     report.step("tidy", tidy::check_tree);
     report.step("deny", cargo_deny::check);
     let variables = if skip_external {
@@ -34,6 +35,16 @@ fn clippy() -> anyhow::Result<()> {
     }
     // Here and not in RUSTFLAGS, which would make cargo build every dependency a second time.
     cargo::run(command.args(["--", "-D", "warnings"]))
+}
+
+/// The fuzz targets compile. They are no members of the workspace, so that nothing else would notice.
+fn fuzz() -> anyhow::Result<()> {
+    let manifest = ["--manifest-path", "fuzz/Cargo.toml"];
+    let mut command = cargo::cargo(&["check", "--locked", "--bins"]);
+    command.args(manifest).args(["--target-dir", "target/fuzz"]);
+    // Nothing is linked, so that libFuzzer need not be there, nor a C++ compiler to build it.
+    let unused = cargo::root().join("target/fuzz/unused.a");
+    cargo::run(command.env("CUSTOM_LIBFUZZER_PATH", unused))
 }
 
 /// One run for all tests: a second one for the feature alone would resolve other features and build the tree again.

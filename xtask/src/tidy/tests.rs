@@ -125,7 +125,7 @@ fn members_take_the_lints() {
     let fuzz = "[package]\n[workspace]\n";
     check(
         crates::inherited_lints,
-        &[("crates/a/fuzz/Cargo.toml", fuzz)],
+        &[("fuzz/Cargo.toml", fuzz)],
         &[],
     );
     check(

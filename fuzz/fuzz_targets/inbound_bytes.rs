@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use anser_channels_fuzz::{channels, send};
+use anser_fuzz::{channels, send};
 use anser_core::channel::Channel;
 use anser_core::inbound::InboundRequest;
 use bytes::Bytes;

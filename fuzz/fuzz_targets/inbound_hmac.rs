@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use anser_channels_fuzz::{NOW, SEED, SHARED, STANDARD, channels, send};
+use anser_fuzz::{NOW, SEED, SHARED, STANDARD, channels, send};
 use anser_core::channel::Channel;
 use anser_core::inbound::InboundRequest;
 use aws_lc_rs::hmac;

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use anser_channels_fuzz::{NOW, SHARED, check, find_open};
+use anser_fuzz::{NOW, SHARED, check, find_open};
 use anser_core::Timestamp;
 use anser_core::channel::{Channel, HttpResponse};
 use anser_core::connection::{Action, Frame, Input, TIMERS_MAX};

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use anser_channels_fuzz::{APP, AES_KEY, CORP, FEISHU_KEY, NOW, SECRET, TOKEN, channels, send};
+use anser_fuzz::{APP, AES_KEY, CORP, FEISHU_KEY, NOW, SECRET, TOKEN, channels, send};
 use anser_core::channel::Channel;
 use anser_core::inbound::InboundRequest;
 use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
