@@ -14,18 +14,23 @@ pub(crate) fn cpu(pid: u32) -> anyhow::Result<Duration> {
 
 /// Resident memory in bytes.
 pub(crate) fn resident(pid: u32) -> anyhow::Result<u64> {
-    let path = format!("/proc/{pid}/status");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    resident_kib(&text)
-        .map(|kib| kib * 1024)
-        .with_context(|| format!("no VmRSS in {path}"))
+    Ok(status(pid, "VmRSS:")? * 1024)
+}
+
+/// Resident memory in bytes without the pages of files, which the kernel has once for all, maps ahead, and takes back at will.
+pub(crate) fn anonymous(pid: u32) -> anyhow::Result<u64> {
+    Ok(status(pid, "RssAnon:")? * 1024)
 }
 
 /// Threads there are.
 pub(crate) fn threads(pid: u32) -> anyhow::Result<u64> {
+    status(pid, "Threads:")
+}
+
+fn status(pid: u32, name: &str) -> anyhow::Result<u64> {
     let path = format!("/proc/{pid}/status");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    field(&text, "Threads:").with_context(|| format!("no Threads in {path}"))
+    field(&text, name).with_context(|| format!("no {name} in {path}"))
 }
 
 /// `utime` and `stime` of proc_pid_stat(5), the 14th and 15th field. The second, the program's name in parentheses, may
@@ -38,10 +43,6 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-fn resident_kib(status: &str) -> Option<u64> {
-    field(status, "VmRSS:")
-}
-
 fn field(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
@@ -49,7 +50,7 @@ fn field(status: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpu_ticks, field, resident_kib};
+    use super::{cpu_ticks, field};
 
     #[test]
     fn ticks_are_found_behind_any_name() {
@@ -61,8 +62,8 @@ mod tests {
     #[test]
     fn memory_is_found_by_its_name() {
         let status = "Name:\tanser\nVmHWM:\t   9000 kB\nVmRSS:\t    6652 kB\nThreads:\t2\n";
-        assert_eq!(resident_kib(status), Some(6_652));
+        assert_eq!(field(status, "VmRSS:"), Some(6_652));
         assert_eq!(field(status, "Threads:"), Some(2));
-        assert_eq!(resident_kib("Name:\tkthreadd\n"), None);
+        assert_eq!(field("Name:\tkthreadd\n", "VmRSS:"), None);
     }
 }

@@ -123,11 +123,7 @@ fn members_take_the_lints() {
         &[],
     );
     let fuzz = "[package]\n[workspace]\n";
-    check(
-        crates::inherited_lints,
-        &[("fuzz/Cargo.toml", fuzz)],
-        &[],
-    );
+    check(crates::inherited_lints, &[("fuzz/Cargo.toml", fuzz)], &[]);
     check(
         crates::inherited_lints,
         &[("crates/a/Cargo.toml", "[package]\n")],

@@ -51,6 +51,11 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Section> {
             gateway.resident_mib()?,
             "MiB",
         ),
+        Row::fact(
+            "of that its own, not pages of files",
+            process::anonymous(gateway.pid())? as f64 / 1024.0 / 1024.0,
+            "MiB",
+        ),
         Row::new("of a core", Target::AtMost(0.5), share, "%"),
         Row::new(
             "cold start on an empty folder",
@@ -71,10 +76,14 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Section> {
         title: "one topic, one webhook, nothing to do".to_owned(),
         rows,
         grids: Vec::new(),
-        notes: vec![format!(
-            "The best of {} starts, the slowest took {worst:.0} ms; watched for {} s.",
-            starts.len(),
-            plan.idle.as_secs()
-        )],
+        notes: vec![
+            format!(
+                "The best of {} starts, the slowest took {worst:.0} ms; watched for {} s.",
+                starts.len(),
+                plan.idle.as_secs()
+            ),
+            "Pages of files are those of the binary and its libraries: the kernel maps them ahead and can take them back."
+                .to_owned(),
+        ],
     })
 }
