@@ -5,11 +5,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use anser_fuzz::{NOW, SHARED, check, find_open};
 use anser_core::Timestamp;
 use anser_core::channel::{Channel, HttpResponse};
 use anser_core::connection::{Action, Frame, Input, TIMERS_MAX};
 use anser_core::inbound::InboundContext;
+use anser_fuzz::{NOW, SHARED, check, find_open};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use libfuzzer_sys::fuzz_target;
@@ -54,7 +54,14 @@ fn feishu(payload: &[u8], seq: u8, sum: u8) -> Vec<u8> {
         field(5, &pair)
     };
     let mut frame = vec![0x08, 7, 0x10, 11, 0x18, 1, 0x20, 1];
-    frame.extend(header("type", if seq.is_multiple_of(2) { "event" } else { "card" }));
+    frame.extend(header(
+        "type",
+        if seq.is_multiple_of(2) {
+            "event"
+        } else {
+            "card"
+        },
+    ));
     frame.extend(header("message_id", "m"));
     frame.extend(header("sum", &sum.to_string()));
     frame.extend(header("seq", &seq.to_string()));
@@ -115,12 +122,16 @@ fuzz_target!(|bytes: &[u8]| {
                     exchange: Ok(answer(200 + u16::from(small), said)),
                 }),
                 2 => Some(Input::Opened),
-                3 => Some(Input::Frame(Frame::Text(String::from_utf8_lossy(said).into_owned()))),
+                3 => Some(Input::Frame(Frame::Text(
+                    String::from_utf8_lossy(said).into_owned(),
+                ))),
                 4 => Some(Input::Frame(Frame::Binary(Bytes::copy_from_slice(said)))),
                 5 => {
                     let payload = said.get(2..).unwrap_or_default();
                     let sum = said.get(1).copied().unwrap_or_default();
-                    Some(Input::Frame(Frame::Binary(feishu(payload, small, sum).into())))
+                    Some(Input::Frame(Frame::Binary(
+                        feishu(payload, small, sum).into(),
+                    )))
                 }
                 6 => (!unstored.is_empty()).then(|| Input::Stored {
                     batch: unstored.remove(0),

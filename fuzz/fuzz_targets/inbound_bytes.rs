@@ -5,9 +5,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use anser_fuzz::{channels, send};
 use anser_core::channel::Channel;
 use anser_core::inbound::InboundRequest;
+use anser_fuzz::{channels, send};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use libfuzzer_sys::fuzz_target;
@@ -19,7 +19,11 @@ fuzz_target!(|bytes: &[u8]| {
     let first = lines.next().unwrap_or_default();
     let which = first.first().copied().unwrap_or_default();
     let channel = &CHANNELS[usize::from(which) % CHANNELS.len()];
-    let method = if first.get(1) == Some(&b'G') { Method::GET } else { Method::POST };
+    let method = if first.get(1) == Some(&b'G') {
+        Method::GET
+    } else {
+        Method::POST
+    };
     let Ok(query) = std::str::from_utf8(lines.next().unwrap_or_default()) else {
         return;
     };

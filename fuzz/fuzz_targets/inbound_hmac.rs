@@ -5,9 +5,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use anser_fuzz::{NOW, SEED, SHARED, STANDARD, channels, send};
 use anser_core::channel::Channel;
 use anser_core::inbound::InboundRequest;
+use anser_fuzz::{NOW, SEED, SHARED, STANDARD, channels, send};
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
@@ -35,7 +35,10 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let mut headers = HeaderMap::new();
     let mut header = |name: &'static str, value: &str| {
-        headers.insert(name, HeaderValue::try_from(value).expect("is a header's value"));
+        headers.insert(
+            name,
+            HeaderValue::try_from(value).expect("is a header's value"),
+        );
     };
     let now = NOW.to_string();
     let shared = |before: &str| hex(tag(SHARED.as_bytes(), before, said).as_ref());
@@ -43,7 +46,10 @@ fuzz_target!(|bytes: &[u8]| {
     match sender {
         0 => {
             header("x-slack-request-timestamp", &now);
-            header("x-slack-signature", &format!("v0={}", shared(&format!("v0:{now}:"))));
+            header(
+                "x-slack-signature",
+                &format!("v0={}", shared(&format!("v0:{now}:"))),
+            );
         }
         1 => header("x-telegram-bot-api-secret-token", SHARED),
         2 => {
@@ -57,7 +63,10 @@ fuzz_target!(|bytes: &[u8]| {
             header("x-hub-signature-256", &format!("sha256={}", shared("")));
             header("x-github-event", "issues");
         }
-        5 => header("stripe-signature", &format!("t={now},v1={}", shared(&format!("{now}.")))),
+        5 => header(
+            "stripe-signature",
+            &format!("t={now},v1={}", shared(&format!("{now}."))),
+        ),
         6 => {
             let secret = BASE64.decode(&STANDARD[6..]).expect("is base64");
             let signature = BASE64.encode(tag(&secret, &format!("msg_1.{now}."), said));

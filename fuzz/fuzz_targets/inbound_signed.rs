@@ -5,9 +5,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use anser_fuzz::{APP, AES_KEY, CORP, FEISHU_KEY, NOW, SECRET, TOKEN, channels, send};
 use anser_core::channel::Channel;
 use anser_core::inbound::InboundRequest;
+use anser_fuzz::{AES_KEY, APP, CORP, FEISHU_KEY, NOW, SECRET, TOKEN, channels, send};
 use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use aws_lc_rs::hmac;
@@ -33,14 +33,21 @@ fn hex(bytes: &[u8]) -> String {
 /// The envelope of WeCom and DingTalk: what is encrypted, and the query that signs it.
 fn sealed(message: &[u8], receiver: &str, name: &str) -> (String, String) {
     let length = u32::try_from(message.len()).expect("inputs are short");
-    let mut plain = [&[7; 16][..], &length.to_be_bytes(), message, receiver.as_bytes()].concat();
+    let mut plain = [
+        &[7; 16][..],
+        &length.to_be_bytes(),
+        message,
+        receiver.as_bytes(),
+    ]
+    .concat();
     let pad = 32 - plain.len() % 32;
     plain.resize(plain.len() + pad, u8::try_from(pad).expect("at most 32"));
     let key = LENIENT.decode(AES_KEY).expect("is base64");
     let iv = FixedLength::from(<&[u8; 16]>::try_from(&key[..16]).expect("16 bytes"));
     let key = UnboundCipherKey::new(&AES_256, &key).expect("32 bytes");
     let key = EncryptingKey::cbc(key).expect("has CBC");
-    key.less_safe_encrypt(&mut plain, EncryptionContext::Iv128(iv)).expect("whole blocks");
+    key.less_safe_encrypt(&mut plain, EncryptionContext::Iv128(iv))
+        .expect("whole blocks");
     let encrypted = STANDARD.encode(plain);
     let now = NOW.to_string();
     let mut parts = [TOKEN, &now, "n1", &encrypted];
@@ -58,7 +65,10 @@ fuzz_target!(|bytes: &[u8]| {
     let mut query = String::new();
     let mut body = said.to_vec();
     let mut header = |name: &'static str, value: &str| {
-        headers.insert(name, HeaderValue::try_from(value).expect("is a header's value"));
+        headers.insert(
+            name,
+            HeaderValue::try_from(value).expect("is a header's value"),
+        );
     };
     let channel = match way % 5 {
         0 => {

@@ -47,15 +47,36 @@ pub fn channels() -> Vec<Arc<dyn Channel>> {
         settings
     };
     let settings = [
-        ("feishu-app", with(feishu.clone(), &[("encrypt_key", FEISHU_KEY), ("verification_token", FEISHU_TOKEN)])),
-        ("feishu-app", with(feishu, &[("verification_token", FEISHU_TOKEN)])),
+        (
+            "feishu-app",
+            with(
+                feishu.clone(),
+                &[
+                    ("encrypt_key", FEISHU_KEY),
+                    ("verification_token", FEISHU_TOKEN),
+                ],
+            ),
+        ),
+        (
+            "feishu-app",
+            with(feishu, &[("verification_token", FEISHU_TOKEN)]),
+        ),
         (
             "wecom-app",
             json!({"corp_id": CORP, "corp_secret": "s", "agent_id": 218, "token": TOKEN, "encoding_aes_key": AES_KEY}),
         ),
-        ("dingtalk-app", json!({"app_key": APP, "app_secret": SECRET, "token": TOKEN, "aes_key": AES_KEY})),
-        ("slack-app", json!({"token": "xoxb-1", "signing_secret": SHARED})),
-        ("telegram-bot", json!({"token": "123456789:AAx", "secret_token": SHARED})),
+        (
+            "dingtalk-app",
+            json!({"app_key": APP, "app_secret": SECRET, "token": TOKEN, "aes_key": AES_KEY}),
+        ),
+        (
+            "slack-app",
+            json!({"token": "xoxb-1", "signing_secret": SHARED}),
+        ),
+        (
+            "telegram-bot",
+            json!({"token": "123456789:AAx", "secret_token": SHARED}),
+        ),
         (
             "discord-bot",
             json!({"token": "x", "public_key": "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c"}),
@@ -66,7 +87,10 @@ pub fn channels() -> Vec<Arc<dyn Channel>> {
         ),
         ("source", json!({"scheme": "github", "secret": SHARED})),
         ("source", json!({"scheme": "stripe", "secret": SHARED})),
-        ("source", json!({"scheme": "standard-webhooks", "secret": STANDARD})),
+        (
+            "source",
+            json!({"scheme": "standard-webhooks", "secret": STANDARD}),
+        ),
         (
             "source",
             json!({"scheme": "hmac", "secret": SHARED, "signature_header": "x-signature", "timestamp_header": "x-time",

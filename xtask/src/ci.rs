@@ -8,12 +8,13 @@ use anyhow::bail;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// The fuzz targets, which are no members of the workspace, so that what is done for all passes them by.
+const FUZZ: [&str; 2] = ["--manifest-path", "fuzz/Cargo.toml"];
+
 /// Runs the steps; fails when one of them did.
 pub(crate) fn run(skip_external: bool) -> anyhow::Result<()> {
     let mut report = Report::default();
-    report.step("format", || {
-        cargo::run(&mut cargo::cargo(&["fmt", "--all", "--check"]))
-    });
+    report.step("format", format);
     report.step("clippy", clippy);
     report.step("fuzz", fuzz);
     report.step("tidy", tidy::check_tree);
@@ -28,6 +29,12 @@ pub(crate) fn run(skip_external: bool) -> anyhow::Result<()> {
     report.finish()
 }
 
+fn format() -> anyhow::Result<()> {
+    cargo::run(&mut cargo::cargo(&["fmt", "--all", "--check"]))?;
+    let mut fuzz = cargo::cargo(&["fmt", "--check"]);
+    cargo::run(fuzz.args(FUZZ))
+}
+
 fn clippy() -> anyhow::Result<()> {
     let mut command = cargo::cargo(&["clippy", "--locked", "--workspace", "--all-targets"]);
     if let Some(features) = external_features()? {
@@ -37,11 +44,10 @@ fn clippy() -> anyhow::Result<()> {
     cargo::run(command.args(["--", "-D", "warnings"]))
 }
 
-/// The fuzz targets compile. They are no members of the workspace, so that nothing else would notice.
+/// The fuzz targets compile.
 fn fuzz() -> anyhow::Result<()> {
-    let manifest = ["--manifest-path", "fuzz/Cargo.toml"];
-    let mut command = cargo::cargo(&["check", "--locked", "--bins"]);
-    command.args(manifest).args(["--target-dir", "target/fuzz"]);
+    let mut command = cargo::cargo(&["check", "--locked", "--bins", "--target-dir", "target/fuzz"]);
+    command.args(FUZZ);
     // Nothing is linked, so that libFuzzer need not be there, nor a C++ compiler to build it.
     let unused = cargo::root().join("target/fuzz/unused.a");
     cargo::run(command.env("CUSTOM_LIBFUZZER_PATH", unused))

@@ -327,6 +327,10 @@ async fn a_wobble_of_feishus_connection_is_in_the_journal_and_loses_nothing() {
     stage.journal("deafness is told", is_lost("deaf")).await;
     stage.sim.order(Order::Go);
     stage.taken(2).await;
+    // What was said may have been taken before it went deaf, and a wish needs a connection to be told on.
+    stage
+        .journal_of("it is back again", |entries| entries[0]["event"] == "live")
+        .await;
     stage.sim.order(Order::Refresh);
     stage
         .journal("the platform's wish is told", is_lost("asked"))
