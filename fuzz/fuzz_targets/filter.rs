@@ -5,12 +5,12 @@
 
 use std::sync::LazyLock;
 
+use anser_core::Message;
 use anser_core::filter::{Filter, FilterSpec};
-use anser_core::id::MessageId;
 use anser_core::limits::Limits;
-use anser_core::message::{Item, Sender, SenderKind, Stamp};
+use anser_core::message::Item;
 use anser_core::pattern::Pattern;
-use anser_core::{Message, Timestamp};
+use anser_fuzz::stamp;
 use libfuzzer_sys::fuzz_target;
 
 static MESSAGE: LazyLock<Message> = LazyLock::new(|| {
@@ -20,24 +20,7 @@ static MESSAGE: LazyLock<Message> = LazyLock::new(|| {
                      "e":18446744073709551615,"f":"2026-11-23T01:00:00Z"}}}"#,
     )
     .expect("is an item");
-    let time = Timestamp::from_millis(1_763_859_600_000);
-    let stamp = Stamp {
-        id: MessageId::lowest_at(time),
-        time,
-        topic: "orders".to_owned(),
-        from: Sender {
-            kind: SenderKind::Service,
-            id: "billing".to_owned(),
-            name: None,
-            platform: None,
-            account: None,
-        },
-        target_id: None,
-        origin: None,
-        hops: 0,
-        blobs: std::collections::HashMap::new(),
-    };
-    Message::accept(item, stamp, &Limits::default()).expect("is valid")
+    Message::accept(item, stamp(), &Limits::default()).expect("is valid")
 });
 
 fuzz_target!(|text: &str| {

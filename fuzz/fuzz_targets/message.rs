@@ -2,31 +2,11 @@
 
 #![no_main]
 
-use anser_core::id::MessageId;
+use anser_core::Message;
 use anser_core::limits::Limits;
-use anser_core::message::{Item, Sender, SenderKind, Stamp};
-use anser_core::{Message, Timestamp};
+use anser_core::message::Item;
+use anser_fuzz::stamp;
 use libfuzzer_sys::fuzz_target;
-
-fn stamp() -> Stamp {
-    let time = Timestamp::from_millis(1_763_859_600_000);
-    Stamp {
-        id: MessageId::lowest_at(time),
-        time,
-        topic: "orders".to_owned(),
-        from: Sender {
-            kind: SenderKind::Service,
-            id: "billing".to_owned(),
-            name: None,
-            platform: None,
-            account: None,
-        },
-        target_id: None,
-        origin: None,
-        hops: 0,
-        blobs: std::collections::HashMap::new(),
-    }
-}
 
 fuzz_target!(|json: &[u8]| {
     let _problem = Message::from_json(json);

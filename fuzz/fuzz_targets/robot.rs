@@ -6,11 +6,11 @@
 use std::collections::HashMap;
 
 use anser_core::blob::BlobHash;
-use anser_core::id::MessageId;
 use anser_core::limits::Limits;
-use anser_core::message::{Sender, SenderKind, Source, Stamp};
+use anser_core::message::{Source, Stamp};
 use anser_core::{Message, Timestamp};
 use anser_edge::robot::{Dialect, Posted, Told};
+use anser_fuzz::stamp;
 use http::{HeaderMap, HeaderValue, Method};
 use libfuzzer_sys::fuzz_target;
 use sha2::{Digest as _, Sha256};
@@ -25,22 +25,7 @@ fn accept(told: Told) {
         item.attachments[place].source = Source::Blob(hash.to_string());
         blobs.insert(hash, bytes.len() as u64);
     }
-    let stamp = Stamp {
-        id: MessageId::lowest_at(NOW),
-        time: NOW,
-        topic: "alerts".to_owned(),
-        from: Sender {
-            kind: SenderKind::Bot,
-            id: "prober".to_owned(),
-            name: None,
-            platform: None,
-            account: None,
-        },
-        target_id: None,
-        origin: None,
-        hops: 0,
-        blobs,
-    };
+    let stamp = Stamp { blobs, ..stamp() };
     let message = Message::accept(item, stamp, &Limits::default()).expect("what is read is valid");
     let stored = message.to_json();
     let read = Message::from_json(&stored).expect("a stored message is a message");

@@ -1,5 +1,6 @@
-//! What the targets share: channels that receive, and what must hold of all that they take.
+//! What the targets share: the stamp of messages, channels that receive, and what must hold of all that they take.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anser_channels::find;
@@ -7,7 +8,7 @@ use anser_core::channel::Channel;
 use anser_core::id::MessageId;
 use anser_core::inbound::{InboundContext, InboundEvent, InboundRequest};
 use anser_core::limits::Limits;
-use anser_core::message::Stamp;
+use anser_core::message::{Sender, SenderKind, Stamp};
 use anser_core::name::check_text;
 use anser_core::{Message, Timestamp};
 use serde_json::{Value, json};
@@ -133,21 +134,37 @@ pub fn find_open(kind: &str, settings: &Value) -> Arc<dyn Channel> {
 /// # Panics
 /// When one is not.
 pub fn check(events: Vec<InboundEvent>) {
-    let now = Timestamp::from_millis(NOW * 1_000);
     for event in events {
         check_text("key", "dedupe_key", &event.dedupe_key, 256).expect("is a key");
         let stamp = Stamp {
-            id: MessageId::lowest_at(now),
-            time: now,
-            topic: "in".to_owned(),
             from: event.from,
-            target_id: None,
             origin: Some(event.origin),
-            hops: 0,
-            blobs: std::collections::HashMap::new(),
+            ..stamp()
         };
         let message = Message::accept(event.item, stamp, &Limits::default());
         let message = message.unwrap_or_else(|problem| panic!("{problem}"));
         Message::from_json(&message.to_json()).expect("is read back");
+    }
+}
+
+/// What the gateway knows of a message beside what was given: a service's, of that second.
+#[must_use]
+pub fn stamp() -> Stamp {
+    let time = Timestamp::from_millis(NOW * 1_000);
+    Stamp {
+        id: MessageId::lowest_at(time),
+        time,
+        topic: "orders".to_owned(),
+        from: Sender {
+            kind: SenderKind::Service,
+            id: "billing".to_owned(),
+            name: None,
+            platform: None,
+            account: None,
+        },
+        target_id: None,
+        origin: None,
+        hops: 0,
+        blobs: HashMap::new(),
     }
 }
