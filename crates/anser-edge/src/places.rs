@@ -98,9 +98,7 @@ impl Places {
             half_open: Some(address),
         })
     }
-}
 
-impl Places {
     /// A place for a connection that says who it is with its first word: it needs none of those for the half-open, so it comes
     /// in however many of them stand there.
     ///

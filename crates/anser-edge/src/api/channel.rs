@@ -138,7 +138,9 @@ impl Kind for Channels {
         get_channel,
         create_channel,
         put_channel,
-        patch_channel, delete_channel cascade);
+        patch_channel,
+        delete_channel cascade
+    );
 
     fn name(view: &ChannelView) -> &str {
         &view.resource.name

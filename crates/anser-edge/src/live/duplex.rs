@@ -5,7 +5,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anser_core::live::{Acknowledgements, CloseReason, Closed, Event, Hello, answer_json};
 use anser_core::{Problem, ProblemKind};
@@ -16,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Live;
 use super::door::{Caller, refusal};
-use super::pace::Pace;
+use super::pace::{Pace, pause};
 use super::places::Place;
 use super::{LIVE_AUTH_TIMEOUT, LIVE_PING_INTERVAL, LIVE_WRITE_TIMEOUT, SILENT_INTERVALS_MAX};
 
@@ -329,11 +328,5 @@ async fn within(write: impl Future<Output = Result<(), Broken>>) -> Result<(), E
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(End::Lost),
         Err(_) => Err(End::Slow),
-    }
-}
-
-async fn pause(wait: Duration) {
-    if !wait.is_zero() {
-        tokio::time::sleep(wait).await;
     }
 }

@@ -24,7 +24,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Live;
 use super::door::credential;
-use super::pace::Pace;
+use super::pace::{Pace, pause};
 use super::places::Place;
 use super::position::Positions;
 use super::{LIVE_FRAME_BYTES_MAX, LIVE_PING_INTERVAL};
@@ -150,9 +150,7 @@ impl Held {
             let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
             pace.take(live.gateway.now())
         };
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
+        pause(wait).await;
         self.session.handle(frame).await
     }
 }

@@ -1,4 +1,4 @@
-//! How fast one session may ask: a bucket of operations that fills with time. Pure; the time is handed in.
+//! How fast one session may ask: a bucket of operations that fills with time, which is handed in.
 
 use std::time::Duration;
 
@@ -47,6 +47,13 @@ impl Pace {
         self.left = 0;
         self.at = now.plus(wait);
         wait
+    }
+}
+
+/// Waits for an operation as long as [`Pace::take`] says.
+pub(super) async fn pause(wait: Duration) {
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
     }
 }
 

@@ -38,7 +38,7 @@ use socketioxide::socket::DisconnectReason;
 
 use super::Live;
 use super::origins::preflight;
-use super::pace::Pace;
+use super::pace::{Pace, pause};
 use super::{LIVE_AUTH_TIMEOUT, LIVE_FRAME_BYTES_MAX};
 use crate::answer;
 use crate::state::Edge;
@@ -366,9 +366,7 @@ impl Pump {
         let wait = self.pace.take(self.live.gateway.now());
         let session = self.session.clone();
         Box::pin(async move {
-            if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
-            }
+            pause(wait).await;
             let answer = operate(&session, &asked.name, asked.frame).await;
             (answer, asked.answer, asked.called_back)
         })

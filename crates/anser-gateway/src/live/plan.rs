@@ -39,6 +39,7 @@ use outbox::Outbox;
 use presence::Standing;
 use question::Open;
 use roster::Roster;
+pub(crate) use schedule::due;
 use sequence::Sequence;
 
 pub use following::ROOM_NEWS_MAX;

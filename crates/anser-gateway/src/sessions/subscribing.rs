@@ -7,12 +7,11 @@ use anser_core::id::{Num, ResourceId};
 use anser_core::live::{Answer, Offset, Scheduled, Stream, Subscribe};
 use anser_core::store::{MessageScan, StoreError};
 use anser_core::{Problem, ProblemKind};
-use serde::Deserialize;
 
 use super::session::{Session, over};
 use crate::gateway::Gateway;
 use crate::live::SUBSCRIPTIONS_MAX;
-use crate::live::plan::{Begin, NotFollowed};
+use crate::live::plan::{Begin, NotFollowed, due};
 use crate::refusal::store_problem;
 use crate::scheduled;
 
@@ -134,26 +133,12 @@ impl Gateway {
         let mut scheduled = Vec::with_capacity(nums.len());
         for nums in nums.chunks(READ_AT_ONCE) {
             for row in self.store.messages(nums.to_vec()).await? {
-                let due = due(&row.document).filter(|due| *due > since);
+                let due = due(&row).filter(|due| *due > since);
                 scheduled.extend(due.map(|due| (row.num, due)));
             }
         }
         Ok(scheduled)
     }
-}
-
-/// The time of a stored message.
-fn due(document: &[u8]) -> Option<Timestamp> {
-    #[derive(Deserialize)]
-    struct Stored {
-        header: Times,
-    }
-    #[derive(Deserialize)]
-    struct Times {
-        not_before: Option<Timestamp>,
-    }
-    let stored: Stored = serde_json::from_slice(document).ok()?;
-    stored.header.not_before
 }
 
 fn not_followed(reason: NotFollowed) -> Problem {

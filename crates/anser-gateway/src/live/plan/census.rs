@@ -51,9 +51,7 @@ impl Counts {
             self.questions[place] += 1;
         }
     }
-}
 
-impl Counts {
     fn census(&self) -> Census {
         let reasons = REASONS.iter().map(|reason| reason.as_str());
         let outcomes = OUTCOMES.iter().map(|(_, name)| *name);

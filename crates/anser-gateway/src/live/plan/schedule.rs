@@ -267,6 +267,11 @@ pub(super) fn times(row: &MessageRow) -> Times {
     head.map(|head| head.header).unwrap_or_default()
 }
 
+/// When a stored message is to be shown, if it was scheduled.
+pub(crate) fn due(row: &MessageRow) -> Option<Timestamp> {
+    times(row).not_before
+}
+
 /// Whether a message's own time is over.
 fn is_over(row: &MessageRow, now: Timestamp) -> bool {
     times(row).are_over(now)
